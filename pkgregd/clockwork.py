@@ -1,0 +1,125 @@
+"""
+Time and concurrency: deadlines, shields, background coroutines, periodic tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+T = TypeVar("T")
+log = Logger()
+
+
+def start(coroutine: Coroutine[Deferred[Any], Any, T], what: str) -> Deferred[T | None]:
+    """
+    Run a coroutine that nobody awaits; log its failure.
+
+    Args:
+        what: names it in the log.
+    Returns:
+        Fires with its result, or None after a failure was logged.
+    """
+
+    def failed(failure: Failure) -> None:
+        log.failure("{what} failed", failure, what=what, event="background.failed")
+
+    return ensureDeferred(coroutine).addErrback(failed)
+
+
+async def shielded(coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
+    """
+    Await a coroutine that must finish once begun.
+
+    Cancelling the awaiting side raises CancelledError there at once, while the
+    coroutine goes on; a failure it has after that is logged.
+    """
+    abandoned = False
+
+    def settle(result: T | Failure) -> None:
+        if not waiter.called:
+            waiter.callback(result)  # type: ignore[arg-type]
+        elif abandoned and isinstance(result, Failure):
+            log.failure("abandoned work failed", result, event="shielded.failed")
+
+    def on_cancel(_: Deferred[T]) -> None:
+        nonlocal abandoned
+        abandoned = True
+
+    waiter: Deferred[T] = Deferred(on_cancel)
+    ensureDeferred(coroutine).addBoth(settle)
+    return await waiter
+
+
+async def with_deadline(
+    clock: IReactorTime, seconds: float, awaitable: Deferred[T], error: Callable[[], Exception]
+) -> T:
+    """
+    Await a Deferred at most so long.
+
+    Args:
+        seconds: then the Deferred is cancelled.
+        error: makes what is raised instead of CancelledError.
+    """
+    expired = False
+
+    def expire() -> None:
+        nonlocal expired
+        expired = True
+        awaitable.cancel()
+
+    call = clock.callLater(seconds, expire)
+    try:
+        return await awaitable
+    except Exception:
+        if expired:
+            raise error() from None
+        raise
+    finally:
+        if call.active():
+            call.cancel()
+
+
+class PeriodicTask(Service):
+    """
+    Run a coroutine function every so often while the service runs.
+
+    A run that fails is logged and the next one still comes; runs never overlap;
+    stopping waits for the run in progress.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, interval_seconds: float, task: Callable[[], Awaitable[object]], what: str
+    ) -> None:
+        self._interval_seconds = interval_seconds
+        self._running: Deferred[object] | None = None
+        self._task = task
+        self._what = what
+        self._loop = LoopingCall(self._run)
+        self._loop.clock = clock
+
+    def _run(self) -> Deferred[object]:
+        async def run() -> object:
+            return await self._task()
+
+        self._running = start(run(), self._what)
+        return self._running
+
+    def startService(self) -> None:
+        """Begin; the first run comes after one interval."""
+        super().startService()
+        self._loop.start(self._interval_seconds, now=False)
+
+    def stopService(self) -> Deferred[object] | None:  # type: ignore[override]
+        """Stop; fires when no run is in progress."""
+        super().stopService()
+        if self._loop.running:
+            self._loop.stop()
+        return self._running

@@ -1,0 +1,239 @@
+"""
+Domain facts that end a request.
+
+No status codes here: `pkgregd.http.refusals` holds the one table that turns a
+type into a status. `str(error)` is a sentence fit for the person at the client
+and never holds a secret.
+"""
+
+from __future__ import annotations
+
+
+class PkgregdError(Exception):
+    """Anything pkgregd itself raises on purpose."""
+
+
+# --- the request cannot be understood -------------------------------------------------
+
+
+class InvalidRequest(PkgregdError):
+    """Something in the request is malformed; the text says what."""
+
+
+class InvalidDigest(InvalidRequest):
+    """Not a digest we know."""
+
+    def __init__(self, algorithm: str, hex_digits: str) -> None:
+        super().__init__(f"not a digest: {algorithm[:32]}:{hex_digits[:128]}")
+
+
+class InvalidName(InvalidRequest):
+    """A package name outside the format's grammar."""
+
+
+class InvalidVersion(InvalidRequest):
+    """A version outside the format's grammar."""
+
+
+class InvalidFileName(InvalidRequest):
+    """A file name outside the format's grammar."""
+
+
+class MalformedBody(InvalidRequest):
+    """A body that is not what its content type promises."""
+
+
+class InvalidArchive(InvalidRequest):
+    """A package archive that cannot be read, or breaks a rule for archives."""
+
+
+class MetadataMismatch(InvalidRequest):
+    """
+    URL, form and archive disagree.
+
+    Args:
+        field: what they disagree about, e.g. `version`.
+        promised: (where, value), e.g. ("form", "1.0").
+        found: (where, value), e.g. ("archive", "2.0").
+    """
+
+    def __init__(self, field: str, promised: tuple[str, str], found: tuple[str, str]) -> None:
+        super().__init__(
+            f"{field} differs: {promised[0]} says {promised[1][:255]!r}, {found[0]} says {found[1][:255]!r}"
+        )
+
+
+class DigestMismatch(PkgregdError):
+    """The bytes that arrived are not those that were promised."""
+
+    def __init__(self, algorithm: str, promised_hex: str, found_hex: str) -> None:
+        super().__init__(f"{algorithm} differs: {promised_hex} was promised, {found_hex} arrived")
+
+
+# --- the caller may not -----------------------------------------------------------------
+
+
+class AuthenticationRequired(PkgregdError):
+    """Anonymous, and that is not enough here."""
+
+    def __init__(self, message: str = "authentication is required") -> None:
+        super().__init__(message)
+
+
+class InvalidCredentials(AuthenticationRequired):
+    """A credential was shown, and it is not good (unknown, expired, revoked, malformed)."""
+
+    def __init__(self, message: str = "the credentials are not valid") -> None:
+        super().__init__(message)
+
+
+class PermissionDenied(PkgregdError):
+    """In sight, without the right; says which right is missing."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(f"the permission {missing} is missing")
+
+
+class RateLimited(PkgregdError):
+    """
+    Too many requests.
+
+    Attributes:
+        retry_after_seconds: when the next one will be admitted.
+    """
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__("too many requests; retry later")
+        self.retry_after_seconds = retry_after_seconds
+
+
+# --- it is not there, or it is already there ---------------------------------------------
+
+
+class NotFound(PkgregdError):
+    """Not there, or not for this principal's eyes."""
+
+
+class ProjectNotFound(NotFound):
+    """No such project, or none this principal may see."""
+
+    def __init__(self) -> None:
+        super().__init__("project not found")
+
+
+class GroupNotFound(NotFound):
+    """No such group, or none this principal may see."""
+
+    def __init__(self) -> None:
+        super().__init__("group not found")
+
+
+class PackageNotFound(NotFound):
+    """No package of that name and version."""
+
+    def __init__(self) -> None:
+        super().__init__("package not found")
+
+
+class FileNotFound(NotFound):
+    """No file of that name in the package."""
+
+    def __init__(self) -> None:
+        super().__init__("file not found")
+
+
+class AlreadyExists(PkgregdError):
+    """A user, group, project or member of that name is there."""
+
+
+class FileExists(AlreadyExists):
+    """
+    The file is there with other bytes, and the format or policy forbids replacing it.
+
+    Attributes:
+        file_name: which file.
+    """
+
+    def __init__(self, file_name: str) -> None:
+        super().__init__(f"the file {file_name} has already been taken by other bytes")
+        self.file_name = file_name
+
+
+class FileWasDeleted(FileExists):
+    """The file name was used and deleted, and never comes back with other bytes."""
+
+    def __init__(self, file_name: str) -> None:
+        super().__init__(file_name)
+        self.args = (f"the file name {file_name} has already been taken by a deleted file and cannot be used again",)
+
+
+class PreconditionFailed(PkgregdError):
+    """`If-Match` or `If-None-Match` does not hold."""
+
+
+# --- the body ------------------------------------------------------------------------------
+
+
+class BodyTooLarge(PkgregdError):
+    """
+    More bytes than allowed.
+
+    Attributes:
+        limit_bytes: what is allowed.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the file is too large: the limit is {limit_bytes} bytes")
+        self.limit_bytes = limit_bytes
+
+
+class BodyTooSlow(PkgregdError):
+    """The body arrived below the minimum rate."""
+
+    def __init__(self) -> None:
+        super().__init__("the request body arrives too slowly")
+
+
+class ClientGone(PkgregdError):
+    """The client left before its body was complete: there is nobody to answer."""
+
+    def __init__(self) -> None:
+        super().__init__("the client closed the connection")
+
+
+# --- we cannot, at the moment ------------------------------------------------------------------
+
+
+class Unavailable(PkgregdError):
+    """
+    A dependency does not answer in time; trying again later may help.
+
+    Attributes:
+        retry_after_seconds: what to tell the client.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float = 2.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class StorageFull(PkgregdError):
+    """No space (or quota, or inodes) left for new blobs or rows."""
+
+    def __init__(self) -> None:
+        super().__init__("the server has no space left for this upload")
+
+
+class BlobMissing(PkgregdError):
+    """The catalog knows the blob, the store does not: damage, not a client's mistake."""
+
+
+# --- start-up and the operator's commands ------------------------------------------------------
+
+
+class ConfigError(PkgregdError):
+    """The configuration is wrong; the text names file, key and what would be right."""
+
+
+class SchemaError(PkgregdError):
+    """The catalog's schema is not the one this code works with; the text says what to do."""

@@ -1,0 +1,572 @@
+"""
+The seams of the house: every zope interface, and the contract of each.
+
+Implementations say `@implementer`; a test runs `verifyClass` over all of them.
+Unless a docstring says otherwise every method is called on the reactor thread,
+and cancelling an awaited call abandons the wait and releases what it held.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import IO, TypeVar
+
+from twisted.internet.interfaces import IConsumer
+from zope.interface import Attribute, Interface
+
+from pkgregd.values import (
+    BlobInfo,
+    ByteRange,
+    Coordinates,
+    Digest,
+    Event,
+    FormatLimits,
+    IndexState,
+    Level,
+    NewToken,
+    PackageFile,
+    PackageName,
+    Permission,
+    Precondition,
+    Principal,
+    Publication,
+    Published,
+    Refusal,
+    Reply,
+    Role,
+    Route,
+    Scope,
+    TokenRecord,
+    Visibility,
+)
+
+T = TypeVar("T")
+
+# ======================================================================== blobs
+
+
+class IBlobSink(IConsumer):
+    """
+    One push target for the bytes of one blob.
+
+    * write() never blocks and never raises for I/O. A disk error is kept, the
+      producer is told stopProducing(), and commit() raises it.
+    * At high water the sink calls pauseProducing() on its producer, below low
+      water resumeProducing(). A paused producer may still deliver what it had
+      in hand (one read): the sink takes it. Without a producer nothing is paused.
+    * resumeProducing() may call write() before it returns.
+    * commit() makes the bytes durable and pins them: no remove() takes the blob
+      until abort(). abort() before commit() throws the bytes away.
+    * abort() may be called any number of times, also after commit(), when it
+      only lets go of the pin. Every user of a sink ends with abort().
+
+    Reactor: every method on the reactor thread; files are written and hashed on the blob threads.
+    Cancellation: cancelling commit() abandons the wait, not the work.
+    """
+
+    size_bytes: int = Attribute("bytes taken by write() so far")
+
+    def compute(algorithms: Iterable[str]) -> None:
+        """
+        Ask for more digests than open_sink() did.
+
+        Args:
+            algorithms: keys of HEX_LENGTHS; sha256 is always computed.
+        Raises:
+            RuntimeError: bytes have been written already and an algorithm is new.
+        """
+
+    async def commit(expected: Sequence[Digest] = ()) -> BlobInfo:
+        """
+        Finish: all bytes were written.
+
+        Args:
+            expected: digests the bytes must have; only of algorithms being computed.
+        Returns:
+            The durable, pinned blob, with every digest that was computed.
+        Raises:
+            DigestMismatch: nothing is stored.
+            StorageFull: no space, quota or inodes; nothing is stored.
+            Unavailable: another I/O error, logged; nothing is stored.
+        """
+
+    async def abort() -> None:
+        """Let go: throw uncommitted bytes away, or unpin a committed blob. Never raises."""
+
+
+class IBlobSource(Interface):
+    """A blob, or a range of one, open for reading. Whoever opened it closes it."""
+
+    info: BlobInfo = Attribute("the whole blob")
+    size_bytes: int = Attribute("how many bytes push_to() delivers")
+
+    async def push_to(consumer: IConsumer) -> int:
+        """
+        Register as streaming producer and write all bytes.
+
+        Pauses and resumes as the consumer asks. Unregisters when done or failed.
+
+        Returns:
+            Bytes written, equal to size_bytes.
+        Raises:
+            BlobMissing: the bytes ended early (damage), or reading failed.
+        Cancellation: stops producing and unregisters.
+        """
+
+    def open_seekable() -> IO[bytes]:
+        """Open the whole blob for an archive reader. Worker thread only: it blocks."""
+
+    async def close() -> None:
+        """Release everything. Safe any number of times."""
+
+
+class IBlobStore(Interface):
+    """
+    Immutable bytes by sha256.
+
+    Equal sha256 means equal bytes; nothing is visible before commit; putting twice
+    is fine, and repairs a damaged blob.
+    """
+
+    async def open_sink(algorithms: Iterable[str] = ()) -> IBlobSink:
+        """
+        Start a blob; no I/O happens before the first write.
+
+        Args:
+            algorithms: digests wanted beside sha256.
+        """
+
+    async def open_blob(blob: BlobInfo, byte_range: ByteRange | None = None) -> IBlobSource:
+        """
+        Open for reading.
+
+        Raises:
+            BlobMissing: no bytes at the locator.
+        """
+
+    async def stat(blob: BlobInfo) -> int | None:
+        """Return the stored length in bytes, or None if it is not there."""
+
+    def iter_blobs() -> AsyncIterator[tuple[BlobInfo, datetime.datetime]]:
+        """Go through everything stored, in no order, with the time each was written."""
+
+    async def remove(blob: BlobInfo, is_unused: Callable[[], Awaitable[bool]]) -> bool:
+        """
+        Remove a blob unless someone needs it.
+
+        Args:
+            is_unused: asked once no upload of the same bytes can be between commit and
+                publish; the blob stays if it answers False.
+        Returns:
+            Whether the blob is gone now. False when it is pinned or in use.
+        """
+
+    async def recover(is_unused: Callable[[Digest], Awaitable[bool]]) -> int:
+        """
+        Clear what dead processes left: staging files, and blobs that were made durable but never published.
+
+        Args:
+            is_unused: whether no catalog row refers to this sha256.
+        Returns:
+            How many files were removed. Never touches what a living process is writing.
+        """
+
+    async def check() -> None:
+        """
+        Find out whether writing would work now (for readiness).
+
+        Raises:
+            StorageFull: below the free-space reserve.
+            Unavailable: the store cannot be written; the text says why.
+        """
+
+    async def close() -> None:
+        """Wait for the threads to finish what they hold, then release them."""
+
+
+# ===================================================================== catalog
+
+
+class IIdentityCatalog(Interface):
+    """Users, groups, projects, members and tokens. One verb, one transaction."""
+
+    async def add_user(name: str, *, is_admin: bool = False) -> int:
+        """Return the new user's id. Raises AlreadyExists, InvalidName."""
+
+    async def add_group(path: str, visibility: Visibility) -> int:
+        """
+        Add a group below its parent, which must exist.
+
+        Args:
+            path: full path such as `acme/tools`.
+        Returns:
+            The id.
+        Raises:
+            GroupNotFound: the parent is missing. AlreadyExists, InvalidName.
+        """
+
+    async def add_project(path: str, visibility: Visibility) -> int:
+        """Return the new project's id. Raises GroupNotFound (its group), AlreadyExists, InvalidName."""
+
+    async def set_member(user: str, path: str, role: Role) -> None:
+        """
+        Give a user a role in the group or project at path, replacing an earlier one.
+
+        Raises:
+            NotFound: no such user, group or project; the text says which.
+        """
+
+    async def add_token(token: NewToken) -> int:
+        """Return the new token's id. Raises NotFound (its user, project or group)."""
+
+    async def find_token(public_id: str) -> TokenRecord | None:
+        """Look a token up, revoked and expired ones included. One query; the hot path of every request."""
+
+    async def list_tokens() -> tuple[TokenRecord, ...]:
+        """All tokens by id."""
+
+    async def revoke_token(public_id: str) -> bool:
+        """Revoke; False if there is none of that id. Works from the next request on."""
+
+    async def find_scope(level: Level, ident: int | str, user_id: int | None) -> Scope | None:
+        """
+        Resolve a project or group by id or full path, with that user's inherited role. One query.
+
+        Args:
+            ident: an int is the id, a str the full path (compared without case).
+        """
+
+
+class IPackageCatalog(Interface):
+    """Packages and their files. One verb, one transaction."""
+
+    async def publish(publication: Publication, principal: Principal) -> Published:
+        """
+        Write package, file, blob row, index revision and audit entry together.
+
+        UNIQUE constraints decide races. Equal bytes for the same file succeed with
+        created=False (unless `precondition.absent`).
+
+        Raises:
+            FileExists: other bytes are there and on_duplicate is REFUSE.
+            FileWasDeleted: a tombstone with other bytes stands, and tombstones are respected.
+            PreconditionFailed: the precondition does not hold.
+            ProjectNotFound: the project went away meanwhile.
+            StorageFull, Unavailable.
+        """
+
+    async def find_file(
+        project_ids: Sequence[int],
+        format: str,
+        canonical_name: str,
+        canonical_version: str | None,
+        file_name: str,
+        sha256: Digest | None = None,
+    ) -> PackageFile | None:
+        """
+        Find one file. One query.
+
+        Args:
+            project_ids: where to look.
+            canonical_version: None means any version.
+            canonical_name: empty means any name (then sha256 must be given).
+            sha256: only a file with these bytes.
+        Returns:
+            The newest when several projects have it.
+        """
+
+    async def list_files(
+        project_ids: Sequence[int],
+        format: str,
+        canonical_name: str,
+        canonical_version: str | None = None,
+        *,
+        listed_only: bool = True,
+    ) -> tuple[PackageFile, ...]:
+        """Files of a name (of one version), by creation then id; hidden packages only with listed_only=False."""
+
+    async def list_names(project_ids: Sequence[int], format: str) -> tuple[PackageName, ...]:
+        """Names with a listed package that has a file, by canonical name, each once."""
+
+    async def projects_with(
+        group_id: int, format: str, canonical_name: str | None, user_id: int | None
+    ) -> tuple[Scope, ...]:
+        """The projects below a group (at any depth) that have a file of that name (None: of any), as that user meets them."""
+
+    async def index_state(project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
+        """
+        The revision of a name's index (None: of the list of names) over these projects. One small query.
+
+        The token changes with every publish, replacement, hide and delete that the index can show.
+        """
+
+    async def delete_file(file_id: int, principal: Principal, precondition: Precondition) -> bool:
+        """
+        Delete a file, leave a tombstone, and delete the package with its last file.
+
+        Returns:
+            False if it was gone already.
+        Raises:
+            PreconditionFailed.
+        """
+
+
+class IBlobCatalog(Interface):
+    """Which blobs are needed."""
+
+    async def is_blob_unused(sha256: Digest) -> bool:
+        """Whether no package file refers to these bytes."""
+
+    async def forget_blob(sha256: Digest) -> bool:
+        """Delete the row of an unused blob; True if no file refers to the bytes (row or no row)."""
+
+    async def find_unused_blobs(before: datetime.datetime, limit: int) -> tuple[BlobInfo, ...]:
+        """Blobs that no file has referred to since `before`, at most `limit` of them."""
+
+    async def list_blobs(after: str, limit: int) -> tuple[BlobInfo, ...]:
+        """Blobs with a sha256 hex greater than `after`, in that order, at most `limit`: for fsck."""
+
+
+class ICatalog(IIdentityCatalog, IPackageCatalog, IBlobCatalog):
+    """All of it, over one database."""
+
+    async def check() -> None:
+        """
+        Find out whether the database answers and its schema is ours (for readiness).
+
+        Raises:
+            Unavailable, SchemaError.
+        """
+
+    async def close() -> None:
+        """Finish running verbs and release the database."""
+
+
+# ================================================================== who may what
+
+
+class IAuthenticator(Interface):
+    """Credentials to a Principal."""
+
+    async def authenticate(headers: Mapping[str, str]) -> Principal:
+        """
+        Find out who is asking.
+
+        Args:
+            headers: the request's credential headers by lower-case name; a repeated header never gets here.
+        Returns:
+            ANONYMOUS when there is no credential at all.
+        Raises:
+            InvalidCredentials: a credential is there and not good. It never falls back to anonymous.
+        """
+
+
+class IAccessPolicy(Interface):
+    """Who may do what: pure."""
+
+    def permits(principal: Principal, permission: Permission, scope: Scope) -> bool:
+        """Whether the principal has the permission there."""
+
+    def sees(principal: Principal, scope: Scope) -> bool:
+        """Whether the principal may know that the scope exists."""
+
+    def demand(principal: Principal, permission: Permission, scope: Scope | None) -> None:
+        """
+        Pass, or say why not, the same way for what is missing and what is hidden.
+
+        Args:
+            scope: None when there is none of that name.
+        Raises:
+            AuthenticationRequired: anonymous without the right, or without a scope.
+            ProjectNotFound: authenticated, and it is missing or out of sight.
+            PermissionDenied: in sight without the right.
+        """
+
+
+class IRateLimiter(Interface):
+    """Admission by key. Synchronous; a broken limiter admits."""
+
+    def admit(key: str, cost: float = 1.0) -> float | None:
+        """Return None when admitted, else the seconds until it would be."""
+
+
+class IRequestLimits(Interface):
+    """The configured rate limits, by URL prefix. Synchronous; a broken limiter admits."""
+
+    def admit(path: str, principal: Principal, address: str) -> None:
+        """
+        Count one request.
+
+        Args:
+            path: the raw URL path; the longest configured prefix decides (`:id` stands for any one segment).
+            principal: anonymous ones share their address's budget, others have their own.
+            address: the client's IP address.
+        Raises:
+            RateLimited.
+        """
+
+    def admit_failure(address: str) -> None:
+        """Count a failed authentication of an address. Raises RateLimited when there were too many."""
+
+
+class IEventSink(Interface):
+    """Where events go after the commit."""
+
+    def emit(event: Event) -> None:
+        """Take the event. Never raises, never blocks."""
+
+
+# ================================================================ what a format sees
+
+
+class IRequestBody(Interface):
+    """
+    The body of a request, used once and one way.
+
+    The first touch sends `100 Continue` if the client waits for it, and starts reading.
+    """
+
+    declared_bytes: int | None = Attribute("Content-Length, or None for a chunked body")
+
+    async def push_to(consumer: IConsumer) -> int:
+        """
+        Push the whole body into a consumer, as its streaming producer.
+
+        Returns:
+            Bytes pushed, once all have been.
+        Raises:
+            BodyTooLarge, BodyTooSlow, ClientGone, MalformedBody (bad chunked framing);
+            and whatever consumer.write() raises, which stops the body.
+        """
+
+    async def read_all(limit_bytes: int) -> bytes:
+        """Return the whole body. Raises what push_to() raises; BodyTooLarge past the limit."""
+
+
+class ICall(Interface):
+    """One authorised request, as a format's handler meets it."""
+
+    principal: Principal = Attribute("who")
+    scope: Scope = Attribute("the project or group, already authorised for the route's permission")
+    remote: IRemote = Attribute("the format's remote at that scope")
+    arguments: Mapping[str, str] = Attribute("decoded path arguments of the route")
+    method: str = Attribute("GET, HEAD, PUT, …; GET for HEAD is up to http")
+    base_url: str = Attribute("absolute URL of the format at this scope as the client wrote it, without a final slash")
+    body: IRequestBody = Attribute("the body")
+
+    def header(name: str) -> str | None:
+        """A request header's value (several are joined with a comma), or None."""
+
+    def query(name: str) -> str | None:
+        """The last value of a query parameter, decoded, or None."""
+
+
+class IDraft(Interface):
+    """
+    An upload that is not published yet. An asynchronous context manager: leaving
+    it lets go of every sink, and of every blob that was not published.
+    """
+
+    async def open_sink(algorithms: Iterable[str] = ()) -> IBlobSink:
+        """Start a file of this draft. The sink is aborted by the draft, in the end."""
+
+    async def inspect(blob: BlobInfo, reader: Callable[[IO[bytes]], T]) -> T:
+        """
+        Run a blocking archive reader over a committed blob, off the reactor, with a deadline.
+
+        Args:
+            reader: pure; gets a seekable file; raises errors of `pkgregd.errors`. Anything else it
+                raises (hostile input breaks libraries) becomes InvalidArchive.
+        Raises:
+            InvalidArchive: also when the deadline passes.
+        """
+
+    async def publish(publication: Publication) -> Published:
+        """
+        Publish, all or nothing; shielded from the client's leaving.
+
+        Raises:
+            what IPackageCatalog.publish raises.
+        """
+
+    async def __aenter__() -> IDraft:
+        """Enter."""
+
+    async def __aexit__(
+        kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Let go of everything unpublished."""
+
+
+class IRemote(Interface):
+    """
+    One format at one project or group: all that a format may do with storage.
+
+    A group's remote reads from the projects below it that the principal may read;
+    it never publishes.
+    """
+
+    scope: Scope = Attribute("where")
+    limits: FormatLimits = Attribute("of the format, as configured")
+
+    async def list_names() -> tuple[PackageName, ...]:
+        """The names with something to show, by canonical name."""
+
+    async def list_files(
+        canonical_name: str, canonical_version: str | None = None, *, listed_only: bool = True
+    ) -> tuple[PackageFile, ...]:
+        """Files of a name, by creation. Empty when there are none."""
+
+    async def find_file(
+        canonical_name: str, canonical_version: str | None, file_name: str, sha256: Digest | None = None
+    ) -> PackageFile:
+        """Find one file; see IPackageCatalog.find_file. Raises FileNotFound."""
+
+    async def index_state(canonical_name: str | None = None) -> IndexState:
+        """See IPackageCatalog.index_state."""
+
+    async def open_file(file: PackageFile, byte_range: ByteRange | None = None) -> IBlobSource:
+        """Open the bytes, and emit `pull_package` for a whole file or its first range. Raises BlobMissing."""
+
+    def duplicate_rule(name: str, version: str) -> bool:
+        """Whether the configured policy lets other bytes replace a file of this name and version."""
+
+    def start_publish() -> IDraft:
+        """Start an upload. Raises RuntimeError at a level that does not publish."""
+
+    async def delete_file(file: PackageFile, precondition: Precondition) -> None:
+        """Delete a file; see IPackageCatalog.delete_file. Raises FileNotFound, PreconditionFailed."""
+
+
+class IRemotes(Interface):
+    """Makes remotes."""
+
+    def remote(format: IPackageFormat, scope: Scope, principal: Principal) -> IRemote:
+        """The remote of a format at an authorised scope, for this principal."""
+
+
+class IPackageFormat(Interface):
+    """
+    One ecosystem: pure, stateless, never sees a request or a store.
+    """
+
+    name: str = Attribute("short name, also the URL segment, e.g. `pypi`")
+    title: str = Attribute("for people, e.g. `PyPI`")
+    default_limits: FormatLimits = Attribute("what holds unless configured")
+    challenge: str | None = Attribute("value of WWW-Authenticate on 401, or None")
+
+    def canonical_name(name: str) -> str:
+        """
+        Check a name and bring it to the form in which names are compared.
+
+        Raises:
+            InvalidName.
+        """
+
+    def routes() -> Sequence[Route]:
+        """What the format answers; the same each time."""
+
+    def render_error(refusal: Refusal) -> Reply | None:
+        """Dress an error in the ecosystem's own shape; None for the common JSON."""

@@ -1,0 +1,527 @@
+"""
+The frozen values that travel between the layers.
+
+Everything here is immutable, compares by content and has been checked when it
+was made: code that receives one of these never validates it again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from pkgregd.errors import InvalidDigest
+
+if TYPE_CHECKING:
+    from pkgregd.interfaces import IBlobSource, ICall
+
+HEX_LENGTHS: Mapping[str, int] = {
+    "md5": 32,
+    "sha1": 40,
+    "sha256": 64,
+    "sha512": 128,
+    "blake2b_256": 64,
+}
+"""The digest algorithms we know, each with the length of its hexadecimal form."""
+
+_HEX = re.compile(r"[0-9a-f]+", re.ASCII)
+
+
+@frozen
+class Digest:
+    """
+    A checked digest of some bytes.
+
+    Attributes:
+        algorithm: a key of HEX_LENGTHS.
+        hex: lower-case hexadecimal of exactly the algorithm's length.
+    """
+
+    algorithm: str
+    hex: str
+
+    def __attrs_post_init__(self) -> None:
+        if HEX_LENGTHS.get(self.algorithm) != len(self.hex) or not _HEX.fullmatch(self.hex):
+            raise InvalidDigest(self.algorithm, self.hex)
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """
+        Read `algorithm:hex`, either letter case.
+
+        Raises:
+            InvalidDigest: unknown algorithm, or not its number of hex digits.
+        """
+        algorithm, _, hex_digits = text.partition(":")
+        return cls(algorithm.lower(), hex_digits.lower())
+
+    @classmethod
+    def sha256(cls, hex_digits: str) -> Digest:
+        """Make a sha256 digest of 64 hex digits in either case."""
+        return cls("sha256", hex_digits.lower())
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.hex}"
+
+
+@frozen
+class BlobInfo:
+    """
+    A stored blob.
+
+    Attributes:
+        sha256: the digest that names it.
+        size_bytes: its length.
+        locator: where its bytes lie, in the words of the store that made it.
+        digests: the digests that were computed, sha256 included, by algorithm, as hex.
+    """
+
+    sha256: Digest
+    size_bytes: int
+    locator: str
+    digests: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class ByteRange:
+    """
+    A piece of a blob.
+
+    Attributes:
+        start: first byte, from 0.
+        stop: one past the last byte; greater than start.
+    """
+
+    start: int
+    stop: int
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes the range covers, at least 1."""
+        return self.stop - self.start
+
+
+class Level(enum.Enum):
+    """How much a client sees through a remote."""
+
+    PROJECT = "project"
+    GROUP = "group"
+    INSTANCE = "instance"
+
+
+class Visibility(enum.Enum):
+    """Who may see a group or project without being a member."""
+
+    PRIVATE = "private"
+    INTERNAL = "internal"
+    PUBLIC = "public"
+
+
+class Role(enum.IntEnum):
+    """A member's role, with GitLab's numbers; a greater role includes the lesser."""
+
+    GUEST = 10
+    REPORTER = 20
+    DEVELOPER = 30
+    MAINTAINER = 40
+    OWNER = 50
+
+
+class Permission(enum.Enum):
+    """What a route asks of its caller."""
+
+    READ_PACKAGE = "read_package"
+    CREATE_PACKAGE = "create_package"
+    DESTROY_PACKAGE = "destroy_package"
+
+
+class TokenKind(enum.Enum):
+    """What a token stands for."""
+
+    PERSONAL = "personal"
+    PROJECT = "project"
+    GROUP = "group"
+    DEPLOY = "deploy"
+    JOB = "job"
+
+
+class PackageStatus(enum.Enum):
+    """Whether a package is listed; both kinds can be downloaded."""
+
+    DEFAULT = "default"
+    HIDDEN = "hidden"
+
+
+@frozen
+class Principal:
+    """
+    Who is asking.
+
+    Attributes:
+        name: for logs and audit: a user's name, `token:NAME`, or `anonymous`.
+        token_kind: None for anonymous, else the kind of token that was shown.
+        token_id: the token's row, None for anonymous.
+        user_id: the user a personal token belongs to, else None.
+        is_admin: whether that user administers the instance.
+        scopes: what the token allows, e.g. `api`, `read_package_registry`.
+        project_id: the only project the token is good for, or None.
+        group_id: the only group (with all below it) the token is good for, or None.
+        role: the role a project or group access token carries, else None.
+    """
+
+    name: str = "anonymous"
+    token_kind: TokenKind | None = None
+    token_id: int | None = None
+    user_id: int | None = None
+    is_admin: bool = False
+    scopes: frozenset[str] = frozenset()
+    project_id: int | None = None
+    group_id: int | None = None
+    role: Role | None = None
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether no credential was shown at all."""
+        return self.token_kind is None
+
+
+ANONYMOUS = Principal()
+
+
+@frozen
+class NewToken:
+    """
+    A token about to be stored.
+
+    Attributes:
+        public_id: the part of the secret that may be shown: looked up, listed and revoked by.
+        secret_sha256: hex digest of the whole secret text.
+        kind: what it stands for.
+        name: the operator's words; also the user name of a deploy token.
+        scopes: what it allows.
+        role: of a project or group access token.
+        user: user name, for a personal token.
+        project: project path, or its number in digits.
+        group: group path, or its number in digits.
+        expires_at: aware UTC; None means never.
+    """
+
+    public_id: str
+    secret_sha256: str = field(repr=False)
+    kind: TokenKind
+    name: str
+    scopes: frozenset[str] = frozenset()
+    role: Role | None = None
+    user: str | None = None
+    project: str | None = None
+    group: str | None = None
+    expires_at: datetime.datetime | None = None
+
+
+@frozen
+class TokenRecord:
+    """
+    A stored token, with what authentication needs of its owner.
+
+    Attributes:
+        public_id, secret_sha256, name, expires_at: see NewToken.
+        principal: who the token makes its bearer, scopes and bounds included.
+        created_at, revoked_at: aware UTC.
+    """
+
+    public_id: str
+    secret_sha256: str = field(repr=False)
+    name: str
+    principal: Principal
+    created_at: datetime.datetime
+    expires_at: datetime.datetime | None = None
+    revoked_at: datetime.datetime | None = None
+
+
+@frozen
+class Scope:
+    """
+    A project, group or the instance as one principal meets it.
+
+    Attributes:
+        level: which of the three.
+        id: the project's or group's number; 0 for the instance.
+        path: full path such as `acme/tools`; empty for the instance.
+        visibility: of the project or group itself.
+        group_ids: the groups above it, nearest first; a group counts itself.
+        role: the asking user's greatest role here, inherited ones included, or None.
+    """
+
+    level: Level
+    id: int
+    path: str
+    visibility: Visibility
+    group_ids: tuple[int, ...] = ()
+    role: Role | None = None
+
+
+@frozen
+class Coordinates:
+    """
+    The one name of a package file, made once from URL, form and archive together.
+
+    Authorisation, checks and the write all use this same object.
+
+    Attributes:
+        format: the format's name, e.g. `pypi`.
+        project_id: the project that owns it.
+        name: as published, for display.
+        canonical_name: as the format compares names.
+        version: as published.
+        canonical_version: as the format compares versions.
+        file_name: name of the file; may hold `/` where the format allows it.
+    """
+
+    format: str
+    project_id: int
+    name: str
+    canonical_name: str
+    version: str
+    canonical_version: str
+    file_name: str
+
+
+@frozen
+class PackageFile:
+    """
+    A published file, together with its package and its blob.
+
+    Attributes:
+        id, package_id, project_id: row numbers.
+        format, name, canonical_name, version, canonical_version, file_name: see Coordinates.
+        status: of the package.
+        blob: the bytes.
+        package_metadata_json: the format's typed metadata of the package, as JSON text.
+        file_metadata_json: the same of the file.
+        created_at: when these bytes were published, aware UTC.
+    """
+
+    id: int
+    package_id: int
+    project_id: int
+    format: str
+    name: str
+    canonical_name: str
+    version: str
+    canonical_version: str
+    file_name: str
+    status: PackageStatus
+    blob: BlobInfo
+    package_metadata_json: str
+    file_metadata_json: str
+    created_at: datetime.datetime
+
+
+@frozen
+class IndexState:
+    """
+    How far the index of a name (or of all names) has moved.
+
+    Attributes:
+        token: equal tokens mean an identical index; safe inside an ETag.
+        changed_at: aware UTC of the last change, None when there is nothing.
+    """
+
+    token: str
+    changed_at: datetime.datetime | None
+
+
+@frozen
+class PackageName:
+    """A name with at least one listed package: canonical, and as last published."""
+
+    canonical_name: str
+    name: str
+
+
+class OnDuplicate(enum.Enum):
+    """What publishing over an existing file of other bytes does. Equal bytes always succeed."""
+
+    REFUSE = "refuse"
+    REPLACE = "replace"
+
+
+@frozen
+class Precondition:
+    """
+    What the client demands of the present state of a file (RFC 9110, section 13).
+
+    Attributes:
+        absent: `If-None-Match: *` was sent.
+        sha256_any_of: sha256 hex digits of `If-Match`; empty when not sent; `*` means any.
+    """
+
+    absent: bool = False
+    sha256_any_of: tuple[str, ...] = ()
+
+
+NO_PRECONDITION = Precondition()
+
+
+@frozen
+class Publication:
+    """
+    What one publish writes, all of it or nothing.
+
+    Attributes:
+        coordinates: of the file.
+        blob: durable bytes from the same draft.
+        status: wanted for the package; None leaves an existing package's as it is.
+        package_metadata_json: kept from the first publish unless given again.
+        file_metadata_json: belongs to the file.
+        on_duplicate: see OnDuplicate.
+        precondition: checked inside the transaction.
+        respects_tombstones: refuse other bytes for a file name that was deleted before.
+    """
+
+    coordinates: Coordinates
+    blob: BlobInfo
+    status: PackageStatus | None = None
+    package_metadata_json: str = "{}"
+    file_metadata_json: str = "{}"
+    on_duplicate: OnDuplicate = OnDuplicate.REFUSE
+    precondition: Precondition = NO_PRECONDITION
+    respects_tombstones: bool = False
+
+
+@frozen
+class Published:
+    """
+    What a publish did.
+
+    Attributes:
+        file: the row as it is now.
+        created: True if a file was added or replaced, False if equal bytes were there already.
+    """
+
+    file: PackageFile
+    created: bool
+
+
+@frozen
+class Event:
+    """
+    Something that happened to packages, for counters and subscribers.
+
+    Attributes:
+        name: `push_package`, `pull_package` or `delete_package`.
+        format: the format's name.
+        project_id: where.
+        principal: who.
+        coordinates_text: `name version file`, for people.
+    """
+
+    name: str
+    format: str
+    project_id: int
+    principal: Principal
+    coordinates_text: str
+
+
+@frozen
+class StreamBody:
+    """
+    A reply body that is streamed from a blob.
+
+    Attributes:
+        size_bytes: of the whole.
+        open: opens the whole (None) or a piece; only called when bytes are really sent.
+    """
+
+    size_bytes: int
+    open: Callable[[ByteRange | None], Awaitable[IBlobSource]]
+
+
+@frozen
+class Reply:
+    """
+    What a handler answers.
+
+    Attributes:
+        status: HTTP status.
+        body: bytes in hand, or a stream.
+        content_type: media type with parameters; None sends none.
+        headers: further headers in order.
+        etag: opaque part of a strong ETag, without quotes: conditional requests and ranges follow from it.
+        last_modified: aware UTC.
+        download_name: sent as `Content-Disposition: attachment`, safely quoted.
+    """
+
+    status: int = 200
+    body: bytes | StreamBody = b""
+    content_type: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    etag: str | None = None
+    last_modified: datetime.datetime | None = None
+    download_name: str | None = None
+
+
+@frozen
+class Refusal:
+    """
+    A failed request, before a format dresses it.
+
+    Attributes:
+        status: HTTP status.
+        code: stable word for programs, e.g. `file_exists`.
+        message: one sentence for the person at the client.
+        request_id: also in the access log.
+        headers: e.g. `WWW-Authenticate`, `Retry-After`.
+    """
+
+    status: int
+    code: str
+    message: str
+    request_id: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@frozen
+class Route:
+    """
+    One thing a format answers.
+
+    Attributes:
+        methods: upper-case; GET also answers HEAD.
+        path: below the format's prefix, empty or starting with `/`. `<segment:x>` is one decoded path
+            segment without a slash, `<path:x>` one or more, decoded and joined with `/`.
+        permission: what the caller needs at the level's scope.
+        handler: answers, or raises an error of `pkgregd.errors`.
+        levels: where the route is mounted.
+        check: refuses by URL and headers alone, before any body byte is read.
+        body_overhead_bytes: what the body may exceed the file limit by (form fields, base64).
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    permission: Permission
+    handler: Callable[[ICall], Awaitable[Reply]]
+    levels: frozenset[Level] = frozenset({Level.PROJECT})
+    check: Callable[[ICall], Awaitable[None]] | None = None
+    body_overhead_bytes: int = 0
+
+
+@frozen
+class FormatLimits:
+    """
+    What one format takes.
+
+    Attributes:
+        max_file_bytes: greatest size of one file.
+        duplicates_allowed: whether other bytes may replace an existing file, where the format leaves the choice.
+        duplicate_exceptions: shell-style patterns of names or versions for which the opposite holds.
+    """
+
+    max_file_bytes: int
+    duplicates_allowed: bool = True
+    duplicate_exceptions: tuple[str, ...] = ()
