@@ -24,6 +24,7 @@ def start(coroutine: Coroutine[Deferred[Any], Any, T], what: str) -> Deferred[T 
 
     Args:
         what: names it in the log.
+
     Returns:
         Fires with its result, or None after a failure was logged.
     """

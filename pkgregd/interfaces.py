@@ -19,7 +19,6 @@ from zope.interface import Attribute, Interface
 from pkgregd.values import (
     BlobInfo,
     ByteRange,
-    Coordinates,
     Digest,
     Event,
     FormatLimits,
@@ -74,6 +73,7 @@ class IBlobSink(IConsumer):
 
         Args:
             algorithms: keys of HEX_LENGTHS; sha256 is always computed.
+
         Raises:
             RuntimeError: bytes have been written already and an algorithm is new.
         """
@@ -84,8 +84,10 @@ class IBlobSink(IConsumer):
 
         Args:
             expected: digests the bytes must have; only of algorithms being computed.
+
         Returns:
             The durable, pinned blob, with every digest that was computed.
+
         Raises:
             DigestMismatch: nothing is stored.
             StorageFull: no space, quota or inodes; nothing is stored.
@@ -110,6 +112,7 @@ class IBlobSource(Interface):
 
         Returns:
             Bytes written, equal to size_bytes.
+
         Raises:
             BlobMissing: the bytes ended early (damage), or reading failed.
         Cancellation: stops producing and unregisters.
@@ -159,6 +162,7 @@ class IBlobStore(Interface):
         Args:
             is_unused: asked once no upload of the same bytes can be between commit and
                 publish; the blob stays if it answers False.
+
         Returns:
             Whether the blob is gone now. False when it is pinned or in use.
         """
@@ -169,6 +173,7 @@ class IBlobStore(Interface):
 
         Args:
             is_unused: whether no catalog row refers to this sha256.
+
         Returns:
             How many files were removed. Never touches what a living process is writing.
         """
@@ -201,8 +206,10 @@ class IIdentityCatalog(Interface):
 
         Args:
             path: full path such as `acme/tools`.
+
         Returns:
             The id.
+
         Raises:
             GroupNotFound: the parent is missing. AlreadyExists, InvalidName.
         """
@@ -273,6 +280,7 @@ class IPackageCatalog(Interface):
             canonical_version: None means any version.
             canonical_name: empty means any name (then sha256 must be given).
             sha256: only a file with these bytes.
+
         Returns:
             The newest when several projects have it.
         """
@@ -293,7 +301,12 @@ class IPackageCatalog(Interface):
     async def projects_with(
         group_id: int, format: str, canonical_name: str | None, user_id: int | None
     ) -> tuple[Scope, ...]:
-        """The projects below a group (at any depth) that have a file of that name (None: of any), as that user meets them."""
+        """
+        The projects at any depth below a group that have a file of that name, as that user meets them.
+
+        Args:
+            canonical_name: None asks for any name.
+        """
 
     async def index_state(project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
         """
@@ -308,6 +321,7 @@ class IPackageCatalog(Interface):
 
         Returns:
             False if it was gone already.
+
         Raises:
             PreconditionFailed.
         """
@@ -356,8 +370,10 @@ class IAuthenticator(Interface):
 
         Args:
             headers: the request's credential headers by lower-case name; a repeated header never gets here.
+
         Returns:
             ANONYMOUS when there is no credential at all.
+
         Raises:
             InvalidCredentials: a credential is there and not good. It never falls back to anonymous.
         """
@@ -378,6 +394,7 @@ class IAccessPolicy(Interface):
 
         Args:
             scope: None when there is none of that name.
+
         Raises:
             AuthenticationRequired: anonymous without the right, or without a scope.
             ProjectNotFound: authenticated, and it is missing or out of sight.
@@ -403,6 +420,7 @@ class IRequestLimits(Interface):
             path: the raw URL path; the longest configured prefix decides (`:id` stands for any one segment).
             principal: anonymous ones share their address's budget, others have their own.
             address: the client's IP address.
+
         Raises:
             RateLimited.
         """
@@ -436,6 +454,7 @@ class IRequestBody(Interface):
 
         Returns:
             Bytes pushed, once all have been.
+
         Raises:
             BodyTooLarge, BodyTooSlow, ClientGone, MalformedBody (bad chunked framing);
             and whatever consumer.write() raises, which stops the body.
@@ -479,6 +498,7 @@ class IDraft(Interface):
         Args:
             reader: pure; gets a seekable file; raises errors of `pkgregd.errors`. Anything else it
                 raises (hostile input breaks libraries) becomes InvalidArchive.
+
         Raises:
             InvalidArchive: also when the deadline passes.
         """
