@@ -1,0 +1,547 @@
+"""
+One HTTP/1.1 connection.
+
+Written here, and not derived from Twisted's HTTPChannel, because that one starts
+a request only after its body, stores the body itself and answers `Expect` on its
+own. This channel starts a request when its headers are complete, with reading
+paused, and lets the request decide about its body. To a `twisted.web` Request it
+looks like the channel it knows.
+
+    HEAD ──head complete──> REQUEST ──reply and body both complete──> HEAD
+                               └──reply complete, body not, or close wanted──> LINGER ──> closed
+
+In LINGER the reply has been written; what the client still sends is read and
+thrown away within bounds, since closing a socket with unread bytes resets the
+connection and most clients then never see the reply.
+"""
+
+from __future__ import annotations
+
+import enum
+import fcntl
+import struct
+import termios
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHandshakeListener,
+    IProducer,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+from zope.interface import implementer
+
+from pkgregd.errors import BodyTooSlow, ClientGone, MalformedBody
+from pkgregd.http.body import RequestBody
+from pkgregd.http.parsing import (
+    BadRequest,
+    ChunkedDecoder,
+    IdentityDecoder,
+    RequestHead,
+    parse_head,
+    refuse_bare_line_ends,
+)
+
+if TYPE_CHECKING:
+    from pkgregd.http.factory import FrontFactory
+    from pkgregd.http.request import FrontRequest
+
+log = Logger()
+
+PIPELINE_BYTES = 64 * 1024
+"""How much of the next requests is kept while one is being answered; reading pauses past it."""
+
+SMALL_READ_BYTES = 64 * 1024
+"""What one read may return outside of bodies, and when many bodies are on their way."""
+
+LARGE_READ_BYTES = 1024 * 1024
+"""What one read may return of a body: fewer, larger reads halve the cost of a byte."""
+
+FEW_BODIES = 16
+"""With more bodies than this on their way, each reads in small pieces, so that their sum stays bounded."""
+
+
+class State(enum.Enum):
+    """Where a connection stands."""
+
+    HEAD = "reading a request head"
+    REQUEST = "a request is being answered"
+    LINGER = "throwing away what still comes"
+    CLOSED = "nothing more is read"
+
+
+@implementer(IPushProducer, IHandshakeListener)
+class FrontChannel(Protocol):
+    """
+    Args:
+        factory: settings, the request class, and the counts over all connections.
+        address: the client's address, as the factory counts it.
+    """
+
+    factory: FrontFactory
+    transport: Any
+
+    def __init__(self, factory: FrontFactory, address: str) -> None:
+        self.factory = factory
+        self.address = address
+        self._settings = factory.settings
+        self._clock: IReactorTime = factory.clock
+        self._state = State.HEAD
+        self._head = bytearray()
+        self._skipped_a_line = False
+        self._pending: list[bytes] = []  # bytes for which their reader is not ready yet
+        self._pending_bytes = 0
+        self._request: FrontRequest | None = None
+        self._body: RequestBody | None = None
+        self._decoder: IdentityDecoder | ChunkedDecoder | None = None
+        self._continue_wanted = False
+        self._keeps_alive = True
+        self._advancing = False
+        self._reading_paused = False
+        self._writing_paused = False
+        self._producer: IProducer | None = None
+        self._drained_bytes = 0
+        self._deadline: IDelayedCall | None = None
+        self._stall: IDelayedCall | None = None
+        self._stall_unsent_bytes = 0
+        self._rate_check: IDelayedCall | None = None
+        self._body_deadline: IDelayedCall | None = None
+        self._rate_bytes = 0
+        self._rate_was_paused = False
+        self._counts_as_body = False
+
+    # ------------------------------------------------------------------ the connection
+
+    def connectionMade(self) -> None:
+        """Start waiting for the first request."""
+        self.factory.connected(self)
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
+        if ISSLTransport.providedBy(self.transport):
+            self._set_deadline(self._settings.handshake_timeout_seconds)
+        else:
+            self._set_deadline(self._settings.header_timeout_seconds)
+
+    def handshakeCompleted(self) -> None:
+        """TLS is up: the time for the headers starts."""
+        self._set_deadline(self._settings.header_timeout_seconds)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """End everything that belonged to the connection."""
+        self._state = State.CLOSED
+        self._set_deadline(None)
+        self._stop_watching_body()
+        self._end_stall()
+        self._pending.clear()
+        self.factory.disconnected(self)
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.stopProducing()
+        request, self._request = self._request, None
+        body, self._body = self._body, None
+        if body is not None:
+            body.fail(ClientGone())
+        if request is not None:
+            self.factory.aborted(request)
+            request.connectionLost(reason)
+
+    # ------------------------------------------------------------------ bytes in
+
+    def dataReceived(self, data: bytes) -> None:
+        """Hand bytes to whoever reads them now, or keep them."""
+        if self._state is State.LINGER:
+            self._throw_away(data)
+        elif self._state is State.HEAD:
+            if not self._head and not self._pending:
+                self._set_deadline(self._settings.header_timeout_seconds)
+            self._keep(data)
+            self._advance()
+        elif self._decoder is not None and self._body is not None and self._body.is_flowing and not self._pending:
+            self._feed_body(data)
+        elif self._state is State.REQUEST:
+            self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        if self._pending_bytes > PIPELINE_BYTES:
+            self._pause_reading()
+
+    def _take_pending(self) -> bytes:
+        data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
+        return data
+
+    def _advance(self) -> None:
+        """Start requests from what was kept, one after the other, as long as each is answered at once."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._state is State.HEAD and self._pending and not self._writing_paused:
+                try:
+                    if not self._read_head(self._take_pending()):
+                        break
+                except BadRequest as error:
+                    self._refuse(error)
+        finally:
+            self._advancing = False
+        if self._state is State.HEAD and not self._pending:
+            self._resume_reading()
+
+    def _read_head(self, data: bytes) -> bool:
+        """Look for the end of the head; start the request if it is there."""
+        head = self._head
+        known_bytes = len(head)
+        head += data
+        while head.startswith(b"\r\n"):
+            if self._skipped_a_line:
+                raise BadRequest(400, "empty request line")
+            self._skipped_a_line = True  # one empty line before a request is forgiven (RFC 9112, section 2.2)
+            del head[:2]
+            known_bytes = 0
+        end = head.find(b"\r\n\r\n", max(known_bytes - 3, 0))
+        if (end if end >= 0 else len(head)) > self._settings.max_head_bytes:
+            raise BadRequest(431, f"the request head is larger than {self._settings.max_head_bytes} bytes")
+        if end < 0:
+            refuse_bare_line_ends(head, known_bytes - 1)
+            return False
+        raw, rest = bytes(head[:end]), bytes(head[end + 4 :])
+        head.clear()
+        self._skipped_a_line = False
+        if rest:
+            self._keep(rest)
+        self._start_request(parse_head(raw, self._settings))
+        return True
+
+    def _start_request(self, head: RequestHead) -> None:
+        self._state = State.REQUEST
+        self._set_deadline(None)
+        self._keeps_alive = head.keeps_alive and not self.factory.is_draining
+        self._continue_wanted = head.expects_continue
+        self._body = body = RequestBody(self, head.declared_bytes)
+        if head.declared_bytes == 0:
+            self._decoder = None
+        else:
+            # nothing of the body is read before the request asks for it
+            self._pause_reading()
+            if head.declared_bytes is None:
+                self._decoder = ChunkedDecoder(body.deliver)
+            else:
+                self._decoder = IdentityDecoder(head.declared_bytes, body.deliver)
+        self._request = request = self.factory.request_class(self)
+        request.start(head, body)
+
+    def _refuse(self, error: BadRequest) -> None:
+        """Answer a message that cannot be read as a request, and be done with the connection."""
+        self.factory.refused(self, error)
+        self.transport.write(self.factory.render_refusal(error))
+        self._linger()
+
+    # ------------------------------------------------------------------ the body
+
+    def start_body(self) -> None:
+        """Called by the body on first touch: answer `Expect`, hand over what came, and read."""
+        if self._continue_wanted:
+            self._continue_wanted = False
+            if not self._pending:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._counts_as_body = True
+        self.factory.bodies += 1
+        if self.factory.bodies <= FEW_BODIES:
+            self._set_read_size(LARGE_READ_BYTES)
+        if self._pending:
+            self._feed_body(self._take_pending())
+        if self._decoder is not None:
+            self._watch_body()
+            self.resume_body()
+
+    def pause_body(self) -> None:
+        """Stop reading: whoever takes the body is full."""
+        self._rate_was_paused = True
+        self._pause_reading()
+
+    def resume_body(self) -> None:
+        """Read again, starting with what arrived during the pause."""
+        body = self._body
+        while self._pending and self._decoder is not None and body is not None and body.is_flowing:
+            self._feed_body(self._take_pending())
+        if body is None or body.is_flowing or self._decoder is None:
+            self._resume_reading()
+
+    def _feed_body(self, data: bytes) -> None:
+        decoder = self._decoder
+        if decoder is None:
+            self._keep(data)
+            return
+        self._rate_bytes += len(data)
+        try:
+            rest = decoder.feed(data)
+        except BadRequest as error:
+            self._keeps_alive = False
+            self._fail_body(MalformedBody(error.reason))
+            return
+        if rest is not None:
+            self._end_body()
+            if rest:
+                self._keep(rest)
+            if self._body is not None:
+                self._body.complete()
+
+    def _end_body(self) -> None:
+        self._decoder = None
+        self._stop_watching_body()
+        self._resume_reading()
+
+    def _fail_body(self, error: Exception) -> None:
+        if self._body is not None:
+            self._body.fail(error)
+
+    def _watch_body(self) -> None:
+        self._rate_bytes = 0
+        self._rate_was_paused = False
+        self._rate_check = self._clock.callLater(self._settings.body_grace_seconds, self._check_rate)
+        self._body_deadline = self._clock.callLater(self._settings.max_body_seconds, self._fail_body, BodyTooSlow())
+
+    def _check_rate(self) -> None:
+        """Refuse a body that came too slowly although we were reading all the time."""
+        least_bytes = self._settings.body_min_bytes_per_second * self._settings.body_grace_seconds
+        is_slow = self._rate_bytes < least_bytes and not self._rate_was_paused
+        self._rate_check = None
+        if is_slow:
+            self._fail_body(BodyTooSlow())
+            return
+        self._rate_bytes = 0
+        self._rate_was_paused = self._reading_paused
+        self._rate_check = self._clock.callLater(self._settings.body_grace_seconds, self._check_rate)
+
+    def _stop_watching_body(self) -> None:
+        for call in (self._rate_check, self._body_deadline):
+            if call is not None and call.active():
+                call.cancel()
+        self._rate_check = self._body_deadline = None
+        if self._counts_as_body:
+            self._counts_as_body = False
+            self.factory.bodies -= 1
+            self._set_read_size(SMALL_READ_BYTES)
+
+    def _set_read_size(self, size_bytes: int) -> None:
+        """Set how much one read of the socket may return (an attribute of Twisted's transports)."""
+        transport = self.transport
+        if ISSLTransport.providedBy(transport):
+            transport = getattr(transport, "transport", transport)
+        transport.bufferSize = size_bytes
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pauseProducing()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and self._state is not State.CLOSED:
+            self._reading_paused = False
+            self.transport.resumeProducing()
+
+    # ------------------------------------------------------------------ what a Request calls
+
+    def getPeer(self) -> IAddress:
+        """The client's address."""
+        return self.transport.getPeer()  # type: ignore[no-any-return]
+
+    def getHost(self) -> IAddress:
+        """Our own address."""
+        return self.transport.getHost()  # type: ignore[no-any-return]
+
+    def isSecure(self) -> bool:
+        """Whether the connection is TLS."""
+        return bool(ISSLTransport.providedBy(self.transport))
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        """Write a reply's head; whether another request may follow is decided here."""
+        if self._decoder is not None or self.factory.is_draining:
+            self._keeps_alive = False  # the rest of a body must never be read as a request
+        if not self._keeps_alive:
+            headers.setRawHeaders(b"connection", [b"close"])
+        elif version == b"HTTP/1.0":
+            headers.setRawHeaders(b"connection", [b"keep-alive"])
+        lines = [b"HTTP/1.1 " + code + b" " + reason + b"\r\n"]
+        for name, values in headers.getAllRawHeaders():
+            lines.extend(name + b": " + value + b"\r\n" for value in values)
+        lines.append(b"\r\n")
+        self.transport.writeSequence(lines)
+
+    def write(self, data: bytes) -> None:
+        """Write bytes of a reply."""
+        self.transport.write(data)
+
+    def writeSequence(self, pieces: list[bytes]) -> None:
+        """Write bytes of a reply."""
+        self.transport.writeSequence(pieces)
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Take a streaming producer of a reply's body."""
+        if not streaming:
+            raise RuntimeError("replies are produced by push producers only")
+        self._producer = producer
+        if self._writing_paused:
+            producer.pauseProducing()  # type: ignore[attr-defined]
+
+    def unregisterProducer(self) -> None:
+        """Let the producer go."""
+        self._producer = None
+
+    def loseConnection(self) -> None:
+        """Close after what was written."""
+        self._linger()
+
+    def abort(self) -> None:
+        """Cut the connection: the client must not take a torn reply for a whole one."""
+        self.transport.abortConnection()
+
+    def requestDone(self, request: FrontRequest) -> None:
+        """A reply is complete: go on with the next request, or linger."""
+        self._request = None
+        body, self._body = self._body, None
+        if self._state is State.CLOSED:
+            return
+        if body is not None and not body.is_complete:
+            body.fail(ClientGone())
+            self._stop_watching_body()
+        if self._decoder is not None or not self._keeps_alive:
+            self._linger()
+            return
+        self._state = State.HEAD
+        if self.factory.is_draining and not self._pending:
+            self._linger()
+            return
+        self._set_deadline(self._settings.idle_timeout_seconds)
+        self._resume_reading()
+        self._advance()
+
+    # ------------------------------------------------------------------ the transport's producer
+
+    def pauseProducing(self) -> None:
+        """The client does not keep up: stop writing, start the stall clock."""
+        self._writing_paused = True
+        self._stall_unsent_bytes = unsent_bytes(self.transport)
+        self._end_stall()
+        self._stall = self._clock.callLater(self._settings.write_stall_seconds, self._check_stall)
+        if self._producer is not None:
+            self._producer.pauseProducing()  # type: ignore[attr-defined]
+
+    def resumeProducing(self) -> None:
+        """The client took everything."""
+        self._writing_paused = False
+        self._end_stall()
+        if self._producer is not None:
+            self._producer.resumeProducing()  # type: ignore[attr-defined]
+        elif self._state is State.HEAD:
+            self._advance()
+
+    def stopProducing(self) -> None:
+        """The transport gives up; connectionLost() follows."""
+
+    def _check_stall(self) -> None:
+        """Cut a client that took nothing of its reply since the last look."""
+        self._stall = None
+        if not self._client_takes_bytes():
+            self.transport.abortConnection()
+            return
+        self._stall = self._clock.callLater(self._settings.write_stall_seconds, self._check_stall)
+
+    def _end_stall(self) -> None:
+        if self._stall is not None and self._stall.active():
+            self._stall.cancel()
+        self._stall = None
+
+    def _client_takes_bytes(self) -> bool:
+        """Whether fewer bytes wait for the client than at the last look."""
+        before_bytes, self._stall_unsent_bytes = self._stall_unsent_bytes, unsent_bytes(self.transport)
+        return self._stall_unsent_bytes < before_bytes
+
+    # ------------------------------------------------------------------ the end
+
+    def stop_when_idle(self) -> None:
+        """The daemon drains: close now if no request is under way, else after it."""
+        self._keeps_alive = False
+        if self._state is State.HEAD and not self._head and not self._pending:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Close in an orderly way: say that nothing more comes, and read what the client still sends."""
+        if self._state in (State.LINGER, State.CLOSED):
+            return
+        sends_more = self._decoder is not None or bool(self._head)
+        self._state = State.LINGER
+        self._decoder = None
+        self._pending.clear()
+        self._end_stall()
+        self.transport.unregisterProducer()
+        self._stall_unsent_bytes = unsent_bytes(self.transport)
+        self._set_deadline(self._settings.drain_seconds)
+        if not self.isSecure():
+            self.transport.loseWriteConnection()
+        elif not sends_more:
+            self.transport.loseConnection()
+            return
+        self._reading_paused = True
+        self._resume_reading()
+
+    def _throw_away(self, data: bytes) -> None:
+        self._drained_bytes += len(data)
+        if self._drained_bytes > self._settings.drain_max_bytes:
+            self._state = State.CLOSED
+            self.transport.loseConnection()
+
+    def _set_deadline(self, seconds: float | None) -> None:
+        """Set when the present state ends the connection; None means never."""
+        deadline = self._deadline
+        if deadline is not None and deadline.active():
+            if seconds is not None:
+                deadline.reset(seconds)
+                return
+            deadline.cancel()
+        self._deadline = None if seconds is None else self._clock.callLater(seconds, self._deadline_passed)
+
+    def _deadline_passed(self) -> None:
+        self._deadline = None
+        if self._state is State.HEAD and self._head:
+            self._refuse(BadRequest(408, "the request head took too long"))
+        elif self._state is State.HEAD:
+            self._linger()
+        elif self._client_takes_bytes():
+            self._set_deadline(self._settings.write_stall_seconds)
+        elif self._state is State.LINGER:
+            self._state = State.CLOSED
+            self.transport.loseConnection()
+            self._set_deadline(self._settings.write_stall_seconds)
+        else:
+            self.transport.abortConnection()
+
+
+def unsent_bytes(transport: Any) -> int:
+    """
+    Return how many bytes were written to a transport and not taken by the client.
+
+    Counts what Twisted holds (attributes of its TCP transports, pinned by a test) and what the
+    kernel holds, since a slow reader shows as progress in one of them.
+    """
+    if ISSLTransport.providedBy(transport):
+        transport = getattr(transport, "transport", transport)
+    held_bytes = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+    held_bytes += getattr(transport, "_tempDataLen", 0)
+    try:
+        in_kernel = fcntl.ioctl(transport.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except (AttributeError, OSError, TypeError):
+        return int(held_bytes)
+    return int(held_bytes) + int(struct.unpack("i", in_kernel)[0])

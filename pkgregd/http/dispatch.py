@@ -1,0 +1,156 @@
+"""
+From headers to reply: the guards in their order, the handler, the errors.
+
+    authenticate -> rate limit -> resolve the scope -> authorise -> declared size -> the route's own check -> handler
+
+Each guard can end the request before a byte of the body is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from attrs import evolve, frozen
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+
+from pkgregd.clockwork import shielded
+from pkgregd.errors import BodyTooLarge, InvalidCredentials, PkgregdError
+from pkgregd.http.calls import Call
+from pkgregd.http.refusals import common_reply, internal_error, refuse
+from pkgregd.http.replies import send
+from pkgregd.http.request import FrontRequest
+from pkgregd.interfaces import (
+    IAccessPolicy,
+    IAuthenticator,
+    IIdentityCatalog,
+    IPackageFormat,
+    IRemotes,
+    IRequestLimits,
+)
+from pkgregd.values import FormatLimits, Level, Principal, Refusal, Reply, Route
+
+log = Logger()
+
+CREDENTIAL_HEADERS = (b"authorization", b"private-token", b"job-token", b"deploy-token")
+
+
+@frozen
+class Gate:
+    """What every request passes."""
+
+    authenticator: IAuthenticator
+    policy: IAccessPolicy
+    identity: IIdentityCatalog
+    request_limits: IRequestLimits
+    remotes: IRemotes
+    external_url: str
+
+
+@frozen
+class Mount:
+    """
+    A route of a format at one level.
+
+    Attributes:
+        prefix_segments: how many segments of the path make up the format's base URL.
+    """
+
+    format: IPackageFormat
+    limits: FormatLimits
+    route: Route
+    level: Level
+    prefix_segments: int
+
+
+async def serve(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> None:
+    """Answer a request that matched a route; Klein finishes it afterwards."""
+
+    async def answer() -> Reply:
+        return await _guard_and_handle(gate, mount, request, arguments)
+
+    def dress(refusal: Refusal) -> Reply:
+        return mount.format.render_error(refusal) or common_reply(refusal)
+
+    await respond(request, answer, dress, mount.format.challenge)
+
+
+async def respond(
+    request: FrontRequest,
+    answer: Callable[[], Coroutine[Deferred[Any], Any, Reply]],
+    dress: Callable[[Refusal], Reply] = common_reply,
+    challenge: str | None = None,
+) -> None:
+    """
+    Send what `answer` returns, or its error as `dress` dresses it.
+
+    A client that leaves cancels a GET or HEAD; everything else runs to its end, and learns that the
+    client left from its body.
+    """
+
+    async def settle(coroutine: Coroutine[Deferred[Any], Any, Reply]) -> Reply:
+        try:
+            return await coroutine
+        except CancelledError:
+            raise
+        except PkgregdError as error:
+            refusal = refuse(error, request.request_id, challenge)
+            if refusal.status == 500:
+                log.failure("request {request_id} met damage", request_id=request.request_id, event="request.damage")
+        except Exception:
+            refusal = internal_error(request.request_id)
+            log.failure("request {request_id} failed", request_id=request.request_id, event="request.failed")
+        request.log_fields["error"] = refusal.code
+        reply = dress(refusal)
+        return evolve(reply, headers=(*reply.headers, *refusal.headers))
+
+    if request.method in (b"GET", b"HEAD"):
+        await send(request, await settle(answer()))
+        return
+    reply = await shielded(settle(answer()))
+    if not request.is_gone:
+        await send(request, reply)
+
+
+async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> Reply:
+    principal = await _authenticate(gate, request)
+    path = request.path.decode("ascii")
+    gate.request_limits.admit(path, principal, request.channel.address)
+    scope = await gate.identity.find_scope(mount.level, arguments["scope"], principal.user_id)
+    gate.policy.demand(principal, mount.route.permission, scope)
+    assert scope is not None, "demand() refuses a missing scope"
+    limit_bytes = mount.limits.max_file_bytes + mount.route.body_overhead_bytes
+    body = request.body
+    if body.declared_bytes is not None and body.declared_bytes > limit_bytes:
+        raise BodyTooLarge(mount.limits.max_file_bytes)
+    body.limit_bytes = limit_bytes
+    call = Call(
+        principal=principal,
+        scope=scope,
+        remote=gate.remotes.remote(mount.format, scope, principal),
+        arguments={name: value for name, value in arguments.items() if name != "scope"},
+        method=request.method.decode("ascii"),
+        base_url=gate.external_url + "/".join(path.split("/")[: mount.prefix_segments + 1]),
+        body=body,
+        request=request,
+    )
+    if mount.route.check is not None:
+        await mount.route.check(call)
+    return await mount.route.handler(call)
+
+
+async def _authenticate(gate: Gate, request: FrontRequest) -> Principal:
+    shown: dict[str, str] = {}
+    try:
+        for name, value in request.head.headers:
+            if name in CREDENTIAL_HEADERS:
+                if name.decode("ascii") in shown:
+                    raise InvalidCredentials("a credential header is repeated")
+                shown[name.decode("ascii")] = value.decode("latin-1")
+        principal = await gate.authenticator.authenticate(shown)
+    except InvalidCredentials:
+        gate.request_limits.admit_failure(request.channel.address)
+        raise
+    request.log_fields["principal"] = principal.name
+    return principal

@@ -1,0 +1,154 @@
+"""Makes the connections, counts them, and ends them when the daemon stops."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from http import HTTPStatus
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IProtocolNegotiationFactory, IReactorTime
+from twisted.internet.protocol import Protocol, ServerFactory
+from zope.interface import implementer
+
+from pkgregd.http.accesslog import AccessLog
+from pkgregd.http.channel import FrontChannel
+from pkgregd.http.parsing import BadRequest
+from pkgregd.http.request import FrontRequest, new_request_id
+from pkgregd.http.settings import FrontSettings
+
+
+@implementer(IProtocolNegotiationFactory)
+class FrontFactory(ServerFactory):
+    """
+    Args:
+        clock: for deadlines.
+        settings: of all connections.
+        serve: answers a request; called when its headers are complete.
+        access_log: told of every request's end.
+    """
+
+    request_class = FrontRequest
+    noisy = False
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        settings: FrontSettings,
+        serve: Callable[[FrontRequest], object],
+        access_log: AccessLog,
+    ) -> None:
+        self.clock = clock
+        self.settings = settings
+        self.serve = serve
+        self.access_log = access_log
+        self.is_draining = False
+        self.bodies = 0
+        self._channels: set[FrontChannel] = set()
+        self._per_address: Counter[str] = Counter()
+        self._all_closed: list[Deferred[None]] = []
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Offer HTTP/1.1 only: an early refusal over HTTP/2 would end every stream of its connection."""
+        return [b"http/1.1"]
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        """Make a connection, or one that only says that there are too many."""
+        address = getattr(addr, "host", "") or ""
+        if (
+            len(self._channels) >= self.settings.max_connections
+            or self._per_address[address] >= self.settings.max_connections_per_address
+        ):
+            return _TooManyConnections(self)
+        return FrontChannel(self, address)
+
+    def connected(self, channel: FrontChannel) -> None:
+        """Count a connection."""
+        self._channels.add(channel)
+        self._per_address[channel.address] += 1
+
+    def disconnected(self, channel: FrontChannel) -> None:
+        """Forget a connection."""
+        self._channels.discard(channel)
+        self._per_address[channel.address] -= 1
+        if not self._per_address[channel.address]:
+            del self._per_address[channel.address]
+        if not self._channels:
+            waiting, self._all_closed = self._all_closed, []
+            for done in waiting:
+                done.callback(None)
+
+    async def drain(self, seconds: float) -> None:
+        """
+        Let running requests finish, each connection closing after its present one.
+
+        Args:
+            seconds: then what still runs is cut.
+        """
+        self.is_draining = True
+        for channel in list(self._channels):
+            channel.stop_when_idle()
+        if not self._channels:
+            return
+        done: Deferred[None] = Deferred()
+        self._all_closed.append(done)
+        cut = self.clock.callLater(seconds, self._cut)
+        await done
+        if cut.active():
+            cut.cancel()
+
+    def _cut(self) -> None:
+        for channel in list(self._channels):
+            channel.abort()
+
+    # ------------------------------------------------------------------ the access log
+
+    def log(self, request: FrontRequest) -> None:
+        """Called by a finished request."""
+        self.access_log.finished(request, aborted=False)
+
+    def aborted(self, request: FrontRequest) -> None:
+        """Called for a request whose client left."""
+        self.access_log.finished(request, aborted=True)
+
+    def refused(self, channel: FrontChannel, error: BadRequest) -> None:
+        """Called for a message that never became a request."""
+        self.access_log.refused(channel.address, error.status, error.reason)
+
+    def render_refusal(self, error: BadRequest) -> bytes:
+        """Make the whole reply to a message that never became a request."""
+        return _refusal(error.status, error.reason)
+
+
+def _refusal(status: int, reason: str, headers: str = "") -> bytes:
+    phrase = HTTPStatus(status).phrase
+    body = json.dumps(
+        {"message": f"{status} {phrase} - {reason}", "error": "bad_request", "request_id": new_request_id()}
+    ).encode()
+    head = (
+        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        f"Connection: close\r\n{headers}\r\n"
+    )
+    return head.encode() + body
+
+
+class _TooManyConnections(Protocol):
+    """Says 503 and closes, without reading."""
+
+    def __init__(self, factory: FrontFactory) -> None:
+        self._front = factory
+
+    def connectionMade(self) -> None:
+        """Answer and close."""
+        transport = self.transport
+        assert transport is not None
+        abort = transport.abortConnection  # type: ignore[attr-defined] # every stream transport has it
+        self._cut = self._front.clock.callLater(self._front.settings.drain_seconds, abort)
+        transport.write(_refusal(503, "too many connections", "Retry-After: 2\r\n"))
+        transport.loseConnection()
+
+    def connectionLost(self, reason: object = None) -> None:
+        """The deadline is not needed any more."""
+        if self._cut.active():
+            self._cut.cancel()

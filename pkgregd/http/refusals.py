@@ -1,0 +1,68 @@
+"""The one table that turns a domain error into a status."""
+
+from __future__ import annotations
+
+import json
+import math
+from http import HTTPStatus
+
+from pkgregd import errors
+from pkgregd.values import Refusal, Reply
+
+STATUSES: tuple[tuple[type[errors.PkgregdError], int, str], ...] = (
+    # the most special first: the first match counts
+    (errors.DigestMismatch, 422, "digest_mismatch"),
+    (errors.MetadataMismatch, 400, "metadata_mismatch"),
+    (errors.MalformedBody, 400, "malformed_body"),
+    (errors.InvalidArchive, 400, "invalid_archive"),
+    (errors.InvalidRequest, 400, "bad_request"),
+    (errors.InvalidCredentials, 401, "invalid_credentials"),
+    (errors.AuthenticationRequired, 401, "authentication_required"),
+    (errors.PermissionDenied, 403, "permission_denied"),
+    (errors.NotFound, 404, "not_found"),
+    (errors.FileExists, 409, "file_exists"),
+    (errors.AlreadyExists, 409, "already_exists"),
+    (errors.PreconditionFailed, 412, "precondition_failed"),
+    (errors.BodyTooSlow, 408, "body_too_slow"),
+    (errors.BodyTooLarge, 413, "body_too_large"),
+    (errors.RateLimited, 429, "rate_limited"),
+    (errors.ClientGone, 400, "client_gone"),
+    (errors.StorageFull, 507, "storage_full"),
+    (errors.Unavailable, 503, "unavailable"),
+    (errors.BlobMissing, 500, "blob_missing"),
+)
+
+
+def refuse(error: errors.PkgregdError, request_id: str, challenge: str | None) -> Refusal:
+    """
+    Say what an error means over HTTP.
+
+    Args:
+        challenge: the value of `WWW-Authenticate` on 401.
+    """
+    matches = ((status, code) for kind, status, code in STATUSES if isinstance(error, kind))
+    status, code = next(matches, (500, "internal_error"))
+    headers: list[tuple[str, str]] = []
+    if status == 401 and challenge is not None:
+        headers.append(("WWW-Authenticate", challenge))
+    if isinstance(error, errors.RateLimited | errors.Unavailable):
+        headers.append(("Retry-After", str(max(1, math.ceil(error.retry_after_seconds)))))
+    message = str(error) if status != 500 else "something is damaged here; the operator finds the request id in the log"
+    return Refusal(status, code, message, request_id, tuple(headers))
+
+
+def internal_error(request_id: str) -> Refusal:
+    """What a bug looks like from outside."""
+    message = "something went wrong here; the operator finds the request id in the log"
+    return Refusal(500, "internal_error", message, request_id)
+
+
+def common_reply(refusal: Refusal) -> Reply:
+    """Dress a refusal as GitLab's API does: JSON with `message`, and beside it `error` and the request id."""
+    phrase = HTTPStatus(refusal.status).phrase
+    fields = {
+        "message": f"{refusal.status} {phrase} - {refusal.message}",
+        "error": refusal.code,
+        "request_id": refusal.request_id,
+    }
+    return Reply(refusal.status, json.dumps(fields).encode(), "application/json")

@@ -1,0 +1,175 @@
+"""Writes a Reply: validators, ranges, safe headers, and large bodies through a producer."""
+
+from __future__ import annotations
+
+import re
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+from urllib.parse import quote
+
+from twisted.logger import Logger
+
+from pkgregd.errors import ClientGone, PkgregdError
+from pkgregd.http.conditions import choose_range, http_date, is_precondition_met, is_unmodified
+from pkgregd.http.request import FrontRequest, ReplyConsumer
+from pkgregd.interfaces import IBlobSource
+from pkgregd.values import ByteRange, Reply, StreamBody
+
+log = Logger()
+
+_UNSAFE_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UNSAFE_IN_FILE_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+_PLAIN_FILE_NAME = re.compile(r"[A-Za-z0-9._+~!@#$&^()\[\]{} -]+")
+_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+Headers = list[tuple[str, str]]
+
+
+def attachment(file_name: str) -> str:
+    """
+    Write a Content-Disposition that makes browsers save, whatever the name.
+
+    Source: RFC 6266, with the extended form of RFC 8187.
+    """
+    safe = _UNSAFE_IN_FILE_NAME.sub("_", file_name)
+    if _PLAIN_FILE_NAME.fullmatch(safe):
+        return f'attachment; filename="{safe}"'
+    plain = re.sub(r"[^A-Za-z0-9._+~-]", "_", safe)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(safe, safe='')}"
+
+
+def header_value(text: str) -> bytes:
+    """
+    Encode a header's value.
+
+    Raises:
+        ValueError: it could end the header.
+    """
+    if _UNSAFE_IN_HEADER.search(text):
+        raise ValueError("control character in a header value")
+    return text.encode("latin-1")
+
+
+async def send(request: FrontRequest, reply: Reply) -> None:
+    """
+    Answer a request; it is finished by who calls.
+
+    Conditions and ranges apply to GET and HEAD of a reply with status 200 only.
+    """
+    headers = _common_headers(request, reply)
+    if reply.status == 200 and request.method in (b"GET", b"HEAD"):
+        await _send_representation(request, reply, headers)
+    elif isinstance(reply.body, StreamBody):
+        await _send_stream(request, reply.status, headers, reply.body, None)
+    else:
+        _send_bytes(request, reply.status, headers, reply.body)
+
+
+def _common_headers(request: FrontRequest, reply: Reply) -> Headers:
+    headers = [("Date", _now()), ("X-Request-Id", request.request_id), ("X-Content-Type-Options", "nosniff")]
+    if reply.etag is not None:
+        headers.append(("ETag", f'"{reply.etag}"'))
+    if reply.last_modified is not None:
+        headers.append(("Last-Modified", http_date(reply.last_modified)))
+    if reply.content_type is not None:
+        headers.append(("Content-Type", reply.content_type))
+    if reply.download_name is not None:
+        headers.append(("Content-Disposition", attachment(reply.download_name)))
+        headers.append(("Content-Security-Policy", "sandbox; default-src 'none'"))
+    headers.extend(reply.headers)
+    return headers
+
+
+async def _send_representation(request: FrontRequest, reply: Reply, headers: Headers) -> None:
+    if not is_precondition_met(
+        reply.etag, reply.last_modified, _text(request, b"if-match"), _text(request, b"if-unmodified-since")
+    ):
+        _send_bytes(request, 412, headers, b"")
+        return
+    if is_unmodified(
+        reply.etag, reply.last_modified, _text(request, b"if-none-match"), _text(request, b"if-modified-since")
+    ):
+        _begin(request, 304, headers)
+        return
+    body = reply.body
+    if not isinstance(body, StreamBody):
+        _send_bytes(request, 200, headers, body)
+        return
+    headers.append(("Accept-Ranges", "bytes"))
+    piece = choose_range(
+        _text(request, b"range"), _text(request, b"if-range"), body.size_bytes, reply.etag, reply.last_modified
+    )
+    if piece is False:
+        headers.append(("Content-Range", f"bytes */{body.size_bytes}"))
+        _send_bytes(request, 416, headers, b"")
+    elif isinstance(piece, ByteRange):
+        headers.append(("Content-Range", f"bytes {piece.start}-{piece.stop - 1}/{body.size_bytes}"))
+        await _send_stream(request, 206, headers, body, piece)
+    else:
+        await _send_stream(request, 200, headers, body, None)
+
+
+def _send_bytes(request: FrontRequest, status: int, headers: Headers, body: bytes) -> None:
+    if status != 204:
+        headers.append(("Content-Length", str(len(body))))
+    _begin(request, status, headers)
+    if body and not request.is_gone:
+        request.write(body)
+
+
+async def _send_stream(
+    request: FrontRequest, status: int, headers: Headers, body: StreamBody, piece: ByteRange | None
+) -> None:
+    size_bytes = body.size_bytes if piece is None else piece.size_bytes
+    headers.append(("Content-Length", str(size_bytes)))
+    if request.method == b"HEAD":
+        _begin(request, status, headers)
+        return
+    source = await body.open(piece)
+    try:
+        if request.is_gone:
+            return
+        _begin(request, status, headers)
+        await _push(request, source)
+    finally:
+        await source.close()
+
+
+async def _push(request: FrontRequest, source: IBlobSource) -> None:
+    try:
+        await source.push_to(ReplyConsumer(request))
+    except ClientGone:
+        return
+    except PkgregdError:
+        # the head is out: only a cut connection tells the client that the body is torn
+        log.failure("reply cut short, request {request_id}", request_id=request.request_id, event="reply.cut")
+        if not request.is_gone:
+            request.channel.abort()
+
+
+def _begin(request: FrontRequest, status: int, headers: Headers) -> None:
+    """Write status and headers."""
+    if request.is_gone:
+        return
+    request.setResponseCode(status, _PHRASES.get(status, b"Unknown"))
+    for name, value in headers:
+        request.responseHeaders.addRawHeader(name.encode("ascii"), header_value(value))
+    request.write(b"")
+
+
+def _text(request: FrontRequest, name: bytes) -> str | None:
+    value = request.header(name)
+    return None if value is None else value.decode("latin-1")
+
+
+_date = (0, "")
+
+
+def _now() -> str:
+    """Write the present HTTP date, made once per second."""
+    global _date
+    second = int(time.time())
+    if _date[0] != second:
+        _date = (second, formatdate(second, usegmt=True))
+    return _date[1]
