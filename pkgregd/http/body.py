@@ -64,7 +64,8 @@ class RequestBody:
         if self.is_complete:
             return 0
         self._consumer = consumer
-        self._done = done = Deferred(lambda _: self.fail(ClientGone()))
+        done: Deferred[int] = Deferred(lambda _: self.fail(ClientGone()))
+        self._done = done
         consumer.registerProducer(self, True)
         try:
             self._channel.start_body()

@@ -89,28 +89,42 @@ async def respond(
     client left from its body.
     """
 
-    async def settle(coroutine: Coroutine[Deferred[Any], Any, Reply]) -> Reply:
-        try:
-            return await coroutine
-        except CancelledError:
-            raise
-        except PkgregdError as error:
-            refusal = refuse(error, request.request_id, challenge)
-            if refusal.status == 500:
-                log.failure("request {request_id} met damage", request_id=request.request_id, event="request.damage")
-        except Exception:
-            refusal = internal_error(request.request_id)
-            log.failure("request {request_id} failed", request_id=request.request_id, event="request.failed")
-        request.log_fields["error"] = refusal.code
+    def refused(error: Exception) -> Reply:
+        refusal = _explain(error, request, challenge)
         reply = dress(refusal)
         return evolve(reply, headers=(*reply.headers, *refusal.headers))
 
-    if request.method in (b"GET", b"HEAD"):
-        await send(request, await settle(answer()))
-        return
-    reply = await shielded(settle(answer()))
-    if not request.is_gone:
+    async def settle() -> Reply:
+        try:
+            return await answer()
+        except CancelledError:
+            raise
+        except Exception as error:
+            return refused(error)
+
+    reply = await (settle() if request.method in (b"GET", b"HEAD") else shielded(settle()))
+    try:
         await send(request, reply)
+    except CancelledError:
+        raise
+    except Exception as error:
+        if not request.startedWriting:
+            await send(request, refused(error))
+        elif not request.is_gone:
+            _explain(error, request, challenge)
+            request.channel.abort()
+
+
+def _explain(error: Exception, request: FrontRequest, challenge: str | None) -> Refusal:
+    """Say what an error means to the client; log what is not the client's doing."""
+    if isinstance(error, PkgregdError):
+        refusal = refuse(error, request.request_id, challenge)
+    else:
+        refusal = internal_error(request.request_id)
+    if refusal.status == 500:
+        log.failure("request {request_id} failed", request_id=request.request_id, event="request.failed")
+    request.log_fields["error"] = refusal.code
+    return refusal
 
 
 async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> Reply:

@@ -1,0 +1,612 @@
+"""From bytes on a connection to a handler and back: guards, errors, replies."""
+
+import datetime
+import json
+
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from pkgregd import errors
+from pkgregd.http.front import make_factory, mounts
+from pkgregd.http.replies import attachment
+from pkgregd.http.settings import FrontSettings
+from pkgregd.interfaces import (
+    IAccessPolicy,
+    IAuthenticator,
+    IBlobSource,
+    ICall,
+    IPackageFormat,
+    IRemotes,
+    IRequestBody,
+    IRequestLimits,
+)
+from pkgregd.testing.client import MemoryClient, parse_replies
+from pkgregd.values import (
+    ANONYMOUS,
+    BlobInfo,
+    ByteRange,
+    Digest,
+    FormatLimits,
+    Level,
+    Permission,
+    Principal,
+    Reply,
+    Route,
+    Scope,
+    StreamBody,
+    TokenKind,
+    Visibility,
+)
+
+CONTENT = bytes(range(256)) * 4
+MODIFIED = datetime.datetime(2026, 3, 4, 5, 6, 7, tzinfo=datetime.UTC)
+BASE = "/api/v4/projects/7/packages/toy"
+
+
+@implementer(IBlobSource)
+class Source:
+    """A source over bytes, in pieces."""
+
+    opened = 0
+
+    def __init__(self, content, fails=False):
+        self.content = content
+        self.info = BlobInfo(Digest.sha256("0" * 64), len(content), "x")
+        self.size_bytes = len(content)
+        self.fails = fails
+        self.producer_calls = []
+        Source.opened += 1
+
+    async def push_to(self, consumer):
+        """Write all."""
+        consumer.registerProducer(self, True)
+        try:
+            for start in range(0, len(self.content), 100):
+                if self.fails and start:
+                    raise errors.BlobMissing("gone")
+                consumer.write(self.content[start : start + 100])
+        finally:
+            consumer.unregisterProducer()
+        return len(self.content)
+
+    def pauseProducing(self):
+        """Take note."""
+        self.producer_calls.append("pause")
+
+    def resumeProducing(self):
+        """Take note."""
+        self.producer_calls.append("resume")
+
+    def stopProducing(self):
+        """Take note."""
+        self.producer_calls.append("stop")
+
+    def open_seekable(self):
+        """Not used here."""
+        raise AssertionError
+
+    async def close(self):
+        """Count."""
+        Source.opened -= 1
+
+
+@implementer(IPackageFormat)
+class ToyFormat:
+    """A format whose handlers are set by the tests."""
+
+    name = "toy"
+    title = "Toy"
+    default_limits = FormatLimits(max_file_bytes=1000)
+    challenge = 'Basic realm="toy"'
+
+    def __init__(self, case):
+        self.case = case
+
+    def canonical_name(self, name):
+        """Leave it."""
+        return name
+
+    def routes(self):
+        """Some of each kind."""
+        both = frozenset({Level.PROJECT, Level.GROUP})
+        return (
+            Route(("GET",), "/<segment:name>/<path:file>", Permission.READ_PACKAGE, self.case.handle, both),
+            Route(("GET",), "/<segment:name>/<path:dir>/", Permission.READ_PACKAGE, self.case.list_directory),
+            Route(
+                ("PUT",),
+                "/<segment:name>/<path:file>",
+                Permission.CREATE_PACKAGE,
+                self.case.handle,
+                check=self.case.check,
+            ),
+        )
+
+    def render_error(self, refusal):
+        """Dress one error."""
+        if refusal.code == "file_exists":
+            return Reply(400, b"taken", "text/plain")
+        return None
+
+
+@implementer(IAuthenticator, IAccessPolicy, IRequestLimits, IRemotes)
+class World:
+    """Everything around the front, commanded by the test."""
+
+    def __init__(self):
+        self.headers_seen = []
+        self.principal = Principal("alice", TokenKind.PERSONAL, 1, 1)
+        self.credential_error = None
+        self.demand_error = None
+        self.limit_error = None
+        self.failures = []
+        self.scope = Scope(Level.PROJECT, 7, "acme/tools", Visibility.PRIVATE)
+        self.asked = []
+
+    async def authenticate(self, headers):
+        """Answer as commanded."""
+        self.headers_seen.append(dict(headers))
+        if self.credential_error:
+            raise self.credential_error
+        return self.principal if headers else ANONYMOUS
+
+    def permits(self, principal, permission, scope):
+        """Not used here."""
+        raise AssertionError
+
+    def sees(self, principal, scope):
+        """Not used here."""
+        raise AssertionError
+
+    def demand(self, principal, permission, scope):
+        """Answer as commanded."""
+        self.asked.append((principal.name, permission, scope))
+        if self.demand_error:
+            raise self.demand_error
+
+    async def find_scope(self, level, ident, user_id):
+        """Answer as commanded."""
+        self.asked.append((level, ident, user_id))
+        return self.scope and evolve(self.scope, level=level)
+
+    def admit(self, path, principal, address):
+        """Answer as commanded."""
+        if self.limit_error:
+            raise self.limit_error
+
+    def admit_failure(self, address):
+        """Take note."""
+        self.failures.append(address)
+
+    def remote(self, format, scope, principal):
+        """Make something to recognise."""
+        return ("remote", format.name, scope.id)
+
+
+class FrontCase(SynchronousTestCase):
+    """A front over a commanded world."""
+
+    def setUp(self):
+        """Put it together."""
+        self.world = World()
+        self.calls = []
+        self.checks = []
+        self.result = Reply(200, b"hello", "text/plain")
+        self.check_error = None
+        self.reasons = []
+        toy = ToyFormat(self)
+        self.format = toy
+        self.factory = make_factory(
+            Clock(),
+            formats=[toy],
+            limits_by_format={"toy": toy.default_limits},
+            authenticator=self.world,
+            policy=self.world,
+            identity=self.world,
+            remotes=self.world,
+            request_limits=self.world,
+            readiness=lambda: succeed(self.reasons),
+            external_url="https://registry.test/",
+            settings=FrontSettings(),
+        )
+        self.client = MemoryClient(self.factory)
+
+    async def handle(self, call):
+        """Be the handler."""
+        self.calls.append(call)
+        if isinstance(self.result, Exception):
+            raise self.result
+        if callable(self.result):
+            return await self.result(call)
+        return self.result
+
+    async def list_directory(self, call):
+        """Be another handler."""
+        return Reply(200, b"list of " + call.arguments["dir"].encode())
+
+    async def check(self, call):
+        """Be the check before the body."""
+        self.checks.append(call)
+        if self.check_error:
+            raise self.check_error
+
+    def get(self, path="/n/f", **headers):
+        """GET below the toy format."""
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.request("GET", BASE + path, fields)
+
+    def put(self, length, path="/n/f", **headers):
+        """PUT the headers only."""
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.request("PUT", BASE + path, {"Content-Length": str(length), **fields})
+
+
+class InterfaceTests(FrontCase):
+    """What handlers are given keeps its promise."""
+
+    def test_call_and_body(self):
+        """The call and its body provide their interfaces."""
+        self.get()
+        verifyObject(ICall, self.calls[0])
+        verifyObject(IRequestBody, self.calls[0].body)
+
+    def test_every_route_has_a_permission(self):
+        """No rule is mounted without one."""
+        for rule, mount in mounts([self.format], {"toy": self.format.default_limits}):
+            self.assertIsInstance(mount.route.permission, Permission, rule)
+
+
+class RoutingTests(FrontCase):
+    """Which request meets which handler."""
+
+    def test_arguments(self):
+        """Segments are decoded once and passed by name."""
+        self.get("/a%20b/c%2Fd/e")
+        call = self.calls[0]
+        self.assertEqual(dict(call.arguments), {"name": "a b", "file": "c/d/e"})
+        self.assertEqual(call.base_url, "https://registry.test" + BASE)
+        self.assertEqual(call.remote, ("remote", "toy", 7))
+
+    def test_scope_by_number_and_by_path(self):
+        """A project is a number or an encoded path; a group has its own prefix."""
+        self.get()
+        self.client.request("GET", "/api/v4/projects/acme%2Ftools/packages/toy/n/f")
+        self.client.request("GET", "/api/v4/groups/acme/-/packages/toy/n/f")
+        asked = [entry[:2] for entry in self.world.asked if isinstance(entry[0], Level)]
+        self.assertEqual(asked, [(Level.PROJECT, 7), (Level.PROJECT, "acme/tools"), (Level.GROUP, "acme")])
+        self.assertEqual(
+            [call.base_url for call in self.calls],
+            [
+                "https://registry.test" + BASE,
+                "https://registry.test/api/v4/projects/acme%2Ftools/packages/toy",
+                "https://registry.test/api/v4/groups/acme/-/packages/toy",
+            ],
+        )
+
+    def test_trailing_slash_is_another_rule(self):
+        """A directory is not a file, and nothing is redirected."""
+        self.assertEqual(self.get("/n/a/b/").body, b"list of a/b")
+        self.assertEqual(self.get("/n/").status, 404)
+        self.assertEqual(self.get("/n").status, 404)
+
+    def test_query(self):
+        """The last value of a parameter counts, and only what the query says."""
+        self.get("/n/f?a=1&a=%C3%A9&b=")
+        call = self.calls[0]
+        self.assertEqual((call.query("a"), call.query("b"), call.query("c")), ("\xe9", "", None))
+        self.get("/n/f?a=%ff")
+        self.assertRaises(errors.InvalidRequest, self.calls[1].query, "a")
+        self.get("/n/f?" + "&".join(f"p{n}=1" for n in range(200)))
+        self.assertRaises(errors.InvalidRequest, self.calls[2].query, "a")
+
+    def test_hostile_paths(self):
+        """Nothing that climbs, hides or confuses reaches a handler."""
+        for path in (
+            "/%2F%2F..%2F..%2Fetc%2Fpasswd", "/..%5c..%5c/x", "/n/%252e%252e/x", "/n/./b", "/n/../b", "//n/f", "/n//f",
+            "/a%00b/f", "/%c0%ae%c0%ae/f", "/n/a%0d%0ab", "/n/%", "/n/%zz", "/./n/f", "/n/f/..", "/..",
+        ):  # fmt: skip
+            reply = self.get(path)
+            self.assertIn(reply.status, (400, 404), path)
+            self.assertIn("request_id", json.loads(reply.body))
+        self.assertEqual(self.calls, [])
+
+    def test_unknown_pages_and_methods(self):
+        """What is not there is 404; what is there answers its own methods only."""
+        self.assertEqual(self.client.request("GET", "/nowhere").status, 404)
+        reply = self.client.request("DELETE", BASE + "/n/f")
+        self.assertEqual((reply.status, reply.headers["allow"]), (405, "GET, HEAD, PUT"))
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.text("/%.2eF5cabn0;=@:", max_size=40))
+    def test_any_path(self, tail):
+        """Whatever is asked, nothing is answered with 5xx."""
+        reply = self.client.request("GET", BASE + "/" + tail)
+        self.assertIn(reply.status, (200, 400, 404))
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.binary(max_size=120))
+    def test_any_bytes(self, raw):
+        """Whatever comes over the wire, nothing is answered with 5xx."""
+        self.client.reconnect()
+        self.client.transport.send(raw + b"\r\n\r\n")
+        for reply in parse_replies(bytes(self.client.transport.received)):
+            self.assertIn(reply.status, (200, 400, 404, 405, 414, 417, 431, 501, 505))
+
+
+class GuardTests(FrontCase):
+    """Everything that ends a request before its body."""
+
+    def assert_refused(self, reply, status):
+        """The refusal is complete, closes, and came without an interim reply or a handler."""
+        self.assertEqual((reply.status, reply.is_complete, reply.headers["connection"]), (status, True, "close"))
+        statuses = [answer.status for answer in parse_replies(bytes(self.client.transport.received))]
+        self.assertEqual(statuses, [status])
+        self.assertEqual(self.calls, [])
+
+    def test_before_the_body(self):
+        """Each guard answers a client that waits with its 10 GiB."""
+        ten_gib = 10 << 30
+        for attribute, error, status in (
+            ("credential_error", errors.InvalidCredentials(), 401),
+            ("demand_error", errors.AuthenticationRequired(), 401),
+            ("demand_error", errors.PermissionDenied("create_package"), 403),
+            ("demand_error", errors.ProjectNotFound(), 404),
+            ("limit_error", errors.RateLimited(1.2), 429),
+        ):
+            setattr(self.world, attribute, error)
+            self.assert_refused(self.put(ten_gib, Expect="100-continue"), status)
+            setattr(self.world, attribute, None)
+        self.assert_refused(self.put(ten_gib, Expect="100-continue"), 413)
+        self.assertEqual(self.checks, [])
+
+    def test_the_check_runs_before_the_body(self):
+        """What URL and headers alone can refuse is refused early, in the format's words."""
+        self.check_error = errors.FileExists("f")
+        self.assert_refused(self.put(500, Expect="100-continue"), 400)
+
+    def test_challenge_and_retry(self):
+        """401 challenges, 429 and 503 say when to come back, 413 and 507 never do."""
+        for error, name in (
+            (errors.InvalidCredentials(), "www-authenticate"),
+            (errors.RateLimited(1.2), "retry-after"),
+            (errors.Unavailable("busy"), "retry-after"),
+        ):
+            self.result = error
+            self.assertIn(name, self.get().headers)
+        for error in (errors.BodyTooLarge(5), errors.StorageFull()):
+            self.result = error
+            self.assertNotIn("retry-after", self.get().headers)
+        self.result = errors.RateLimited(1.2)
+        self.assertEqual(self.get().headers["retry-after"], "2")
+
+    def test_credentials(self):
+        """Only credential headers are shown, and a repeated one is refused and counted."""
+        self.get(Authorization="Bearer x", User_Agent="me")
+        self.assertEqual(self.world.headers_seen[-1], {"authorization": "Bearer x"})
+        self.client.reconnect()
+        self.client.transport.send(
+            b"GET " + BASE.encode() + b"/n/f HTTP/1.1\r\nHost: x\r\nPrivate-Token: a\r\nPrivate-Token: a\r\n\r\n"
+        )
+        self.assertEqual(parse_replies(bytes(self.client.transport.received))[0].status, 401)
+        self.assertEqual(self.world.failures, ["192.0.2.1"])
+
+    def test_order(self):
+        """The scope is not looked up for a caller who is over the limit or not authenticated."""
+        self.world.limit_error = errors.RateLimited(1)
+        self.get()
+        self.world.credential_error = errors.InvalidCredentials()
+        self.get()
+        self.assertEqual(self.world.asked, [])
+
+    def test_chunked_body_is_limited(self):
+        """A body without a length is stopped at the format's limit."""
+
+        async def read(call):
+            return Reply(200, await call.body.read_all(10_000))
+
+        self.result = read
+        body = b"7d0\r\n" + b"x" * 2000 + b"\r\n0\r\n\r\n"
+        reply = self.client.request("PUT", BASE + "/n/f", {"Transfer-Encoding": "chunked"}, body)
+        self.assertEqual(reply.status, 413)
+
+
+class ErrorTests(FrontCase):
+    """What a client reads when something is wrong."""
+
+    def test_common_shape(self):
+        """JSON with GitLab's message, a word for programs, and the id from the header."""
+        self.result = errors.PackageNotFound()
+        reply = self.get()
+        fields = json.loads(reply.body)
+        self.assertEqual(fields["message"], "404 Not Found - package not found")
+        self.assertEqual(fields["error"], "not_found")
+        self.assertEqual(fields["request_id"], reply.headers["x-request-id"])
+        self.assertEqual(reply.headers["content-type"], "application/json")
+
+    def test_a_format_dresses_its_own(self):
+        """The ecosystem's own status and words."""
+        self.result = errors.FileExists("f")
+        self.assertEqual((self.get().status, self.get().body), (400, b"taken"))
+
+    def test_a_bug_is_500_with_an_id(self):
+        """A bug says nothing about itself to the client and everything to the log."""
+        self.result = ZeroDivisionError("secret detail")
+        reply = self.get()
+        self.assertEqual(reply.status, 500)
+        self.assertNotIn(b"secret", reply.body)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_path_refused_by_a_converter(self):
+        """A malformed path is refused in the same shape."""
+        reply = self.get("/n/%ff")
+        self.assertEqual((reply.status, json.loads(reply.body)["error"]), (400, "bad_request"))
+
+    def test_the_client_leaves_during_a_read(self):
+        """Its handler is cancelled."""
+        cancelled = []
+        waiting = Deferred(lambda _: cancelled.append(True))
+
+        async def wait(call):
+            await waiting
+            return Reply()
+
+        self.result = wait
+        self.get()
+        self.client.transport.hang_up()
+        self.assertEqual(cancelled, [True])
+
+    def test_the_client_leaves_during_a_write(self):
+        """Its handler goes on to the end."""
+        cancelled = []
+        done = []
+        waiting = Deferred(lambda _: cancelled.append(True))
+
+        async def wait(call):
+            await waiting
+            done.append(True)
+            return Reply()
+
+        self.result = wait
+        self.put(0)
+        self.client.transport.hang_up()
+        waiting.callback(None)
+        self.assertEqual((cancelled, done), ([], [True]))
+
+
+class ReplyTests(FrontCase):
+    """Validators, ranges, safe headers."""
+
+    def setUp(self):
+        """Answer with a stream."""
+        super().setUp()
+        Source.opened = 0
+        self.ranges = []
+
+        async def open_source(piece):
+            self.ranges.append(piece)
+            return Source(CONTENT if piece is None else CONTENT[piece.start : piece.stop])
+
+        self.result = Reply(
+            200, StreamBody(len(CONTENT), open_source), "application/octet-stream", etag="e1", last_modified=MODIFIED,
+            download_name="a.bin",
+        )  # fmt: skip
+
+    def tearDown(self):
+        """Every source that was opened is closed."""
+        self.assertEqual(Source.opened, 0)
+
+    def test_whole(self):
+        """The whole body, with everything a cache and a browser need."""
+        reply = self.get()
+        self.assertEqual((reply.status, reply.body), (200, CONTENT))
+        for name, value in (
+            ("content-length", "1024"), ("etag", '"e1"'), ("accept-ranges", "bytes"),
+            ("x-content-type-options", "nosniff"), ("last-modified", "Wed, 04 Mar 2026 05:06:07 GMT"), ("content-disposition", 'attachment; filename="a.bin"'),
+            ("content-security-policy", "sandbox; default-src 'none'"),
+        ):  # fmt: skip
+            self.assertEqual(reply.headers[name], value)
+
+    def test_head(self):
+        """The same headers, no body, and no blob is opened."""
+        reply = self.client.request("HEAD", BASE + "/n/f")
+        self.assertEqual((reply.status, reply.headers["content-length"]), (200, "1024"))
+        self.assertTrue(self.client.transport.received.endswith(b"\r\n\r\n"))
+        self.assertEqual(self.ranges, [])
+
+    def test_not_modified(self):
+        """304 without a body, and no blob is opened."""
+        for headers in ({"If_None_Match": '"e1"'}, {"If_Modified_Since": "Wed, 04 Mar 2026 05:06:07 GMT"}):
+            reply = self.get(**headers)
+            self.assertEqual((reply.status, reply.body, reply.headers["etag"]), (304, b"", '"e1"'))
+            self.assertNotIn("content-length", reply.headers)
+        self.assertEqual(self.ranges, [])
+
+    def test_ranges(self):
+        """A part, the last part, and a part of nothing."""
+        reply = self.get(Range="bytes=10-19")
+        self.assertEqual((reply.status, reply.body), (206, CONTENT[10:20]))
+        self.assertEqual(reply.headers["content-range"], "bytes 10-19/1024")
+        self.assertEqual(self.get(Range="bytes=-24").body, CONTENT[-24:])
+        self.assertEqual(self.get(Range="bytes=0-1", If_Range='"old"').body, CONTENT)
+        reply = self.get(Range="bytes=5000-")
+        self.assertEqual((reply.status, reply.headers["content-range"]), (416, "bytes */1024"))
+        self.assertEqual(self.ranges[0], ByteRange(10, 20))
+
+    def test_precondition(self):
+        """412 when If-Match does not hold."""
+        self.assertEqual(self.get(If_Match='"other"').status, 412)
+
+    def test_a_torn_body_cuts_the_connection(self):
+        """The client cannot take half a body for a whole one."""
+
+        async def open_broken(piece):
+            return Source(CONTENT, fails=True)
+
+        self.result = evolve(self.result, body=StreamBody(len(CONTENT), open_broken))
+        reply = self.get()
+        self.assertFalse(reply.is_complete)
+        self.assertEqual(self.client.transport.closed, "aborted")
+        self.assertEqual(len(self.flushLoggedErrors(errors.BlobMissing)), 1)
+
+    def test_a_missing_blob(self):
+        """Damage that shows before the first byte is a 500."""
+
+        async def missing(piece):
+            raise errors.BlobMissing("gone")
+
+        self.result = evolve(self.result, body=StreamBody(1, missing))
+        self.assertEqual(self.get().status, 500)
+        self.assertEqual(len(self.flushLoggedErrors(errors.BlobMissing)), 1)
+
+    def test_keep_alive_after_a_stream(self):
+        """The connection serves the next request."""
+        self.get()
+        self.client.transport.send(b"GET " + BASE.encode() + b"/n/f HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual([reply.body for reply in parse_replies(bytes(self.client.transport.received))], [CONTENT] * 2)
+
+    def test_no_content(self):
+        """204 has neither body nor length."""
+        self.result = Reply(204)
+        reply = self.get()
+        self.assertEqual(reply.status, 204)
+        self.assertNotIn("content-length", reply.headers)
+        self.assertNotIn("transfer-encoding", reply.headers)
+
+
+class DispositionTests(SynchronousTestCase):
+    """Names of downloads."""
+
+    def test_plain_and_odd_names(self):
+        """Plain names stay; others get an extended form and a harmless one."""
+        self.assertEqual(attachment("a-1.0.whl"), 'attachment; filename="a-1.0.whl"')
+        self.assertEqual(
+            attachment('a";x="b.whl'), "attachment; filename=\"a__x__b.whl\"; filename*=UTF-8''a%22%3Bx%3D%22b.whl"
+        )
+
+    @given(st.text(max_size=60))
+    def test_any_name(self, name):
+        """Whatever the name, the value is printable ASCII with two quotes."""
+        value = attachment(name)
+        self.assertTrue(all(32 <= ord(character) < 127 for character in value))
+        self.assertEqual(value.count('"'), 2)
+
+
+class HealthTests(FrontCase):
+    """For supervisors and balancers."""
+
+    def test_alive(self):
+        """Alive needs nothing."""
+        self.reasons = ["catalog: down"]
+        self.assertEqual(self.client.request("GET", "/-/livez").status, 200)
+
+    def test_ready(self):
+        """Ready says why not."""
+        self.assertEqual(json.loads(self.client.request("GET", "/-/readyz").body)["status"], "ready")
+        self.reasons = ["catalog: down"]
+        reply = self.client.request("GET", "/-/readyz")
+        self.assertEqual((reply.status, json.loads(reply.body)["reasons"]), (503, ["catalog: down"]))
