@@ -525,3 +525,33 @@ class FormatLimits:
     max_file_bytes: int
     duplicates_allowed: bool = True
     duplicate_exceptions: tuple[str, ...] = ()
+
+
+@frozen
+class Rate:
+    """
+    So many requests in so much time.
+
+    Attributes:
+        requests: at least 1; also the burst that is let through at once.
+        seconds: at least 1.
+    """
+
+    requests: int
+    seconds: int
+
+
+@frozen
+class RateLimitRule:
+    """
+    The configured rates of one URL prefix.
+
+    Attributes:
+        prefix: starts with `/`; `:id` stands for any one segment.
+        authenticated: for each principal; None does not limit them.
+        anonymous: for each address; None does not limit them.
+    """
+
+    prefix: str
+    authenticated: Rate | None = None
+    anonymous: Rate | None = None

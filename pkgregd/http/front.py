@@ -37,6 +37,10 @@ PREFIXES: Mapping[Level, str] = {
 """Where a format's routes are mounted at each level, before the format's name."""
 
 
+ARGUMENT_PREFIX = "argument_"
+"""Klein passes path arguments by keyword through functions with names of their own: ours must not meet them."""
+
+
 def mounts(formats: Iterable[IPackageFormat], limits_by_format: Mapping[str, FormatLimits]) -> list[tuple[str, Mount]]:
     """
     List every rule of every format.
@@ -94,10 +98,12 @@ def _add_route(app: Klein, number: int, rule: str, mount: Mount, gate: Gate) -> 
 
     async def endpoint(request: FrontRequest, **arguments: Any) -> None:
         request.log_fields["route"] = rule
-        await serve(gate, mount, request, arguments)
+        named = {name.removeprefix(ARGUMENT_PREFIX): value for name, value in arguments.items()}
+        await serve(gate, mount, request, named)
 
     endpoint.__name__ = f"{mount.format.name}_{number}"
-    app.route(rule, methods=list(route.methods), strict_slashes=True)(endpoint)
+    klein_rule = rule.replace(":", ":" + ARGUMENT_PREFIX)
+    app.route(klein_rule, methods=list(route.methods), strict_slashes=True)(endpoint)
 
 
 def _add_health(app: Klein, readiness: Callable[[], Awaitable[Sequence[str]]]) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from twisted.internet.interfaces import IConsumer, IProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.server import Request
 from zope.interface import implementer
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from pkgregd.http.body import RequestBody
     from pkgregd.http.channel import FrontChannel
     from pkgregd.http.parsing import RequestHead
+
+log = Logger()
 
 MAX_QUERY_PARAMETERS = 64
 
@@ -92,6 +96,18 @@ class FrontRequest(Request):
                 if key == name:
                     found = value
         return found
+
+    def processingFailed(self, reason: Failure) -> None:
+        """Handle what went wrong outside of every handler: log it, and leave no client waiting."""
+        log.failure("request {request_id} failed", reason, request_id=self.request_id, event="request.failed")
+        if self.is_gone:
+            return
+        if not self.startedWriting:
+            self.setResponseCode(500)
+            self.responseHeaders.setRawHeaders(b"content-length", [b"0"])
+            self.finish()
+        else:
+            self.channel.abort()
 
     @property
     def is_gone(self) -> bool:

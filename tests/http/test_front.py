@@ -117,6 +117,12 @@ class ToyFormat:
         both = frozenset({Level.PROJECT, Level.GROUP})
         return (
             Route(("GET",), "/<segment:name>/<path:file>", Permission.READ_PACKAGE, self.case.handle, both),
+            Route(
+                ("POST",),
+                "/odd/<segment:f>/<segment:self>/<segment:request>",
+                Permission.READ_PACKAGE,
+                self.case.handle,
+            ),
             Route(("GET",), "/<segment:name>/<path:dir>/", Permission.READ_PACKAGE, self.case.list_directory),
             Route(
                 ("PUT",),
@@ -287,6 +293,13 @@ class RoutingTests(FrontCase):
                 "https://registry.test/api/v4/groups/acme/-/packages/toy",
             ],
         )
+
+    def test_argument_names_are_free(self):
+        """A format may call its arguments what it likes, `f`, `self` and `request` included."""
+        reply = self.client.request("GET", BASE + "-odd/a/b/c")
+        self.assertEqual(reply.status, 404)
+        reply = self.client.request("POST", BASE + "/odd/a/b/c")
+        self.assertEqual((reply.status, dict(self.calls[-1].arguments)), (200, {"f": "a", "self": "b", "request": "c"}))
 
     def test_trailing_slash_is_another_rule(self):
         """A directory is not a file, and nothing is redirected."""
@@ -506,7 +519,8 @@ class ReplyTests(FrontCase):
         self.assertEqual((reply.status, reply.body), (200, CONTENT))
         for name, value in (
             ("content-length", "1024"), ("etag", '"e1"'), ("accept-ranges", "bytes"),
-            ("x-content-type-options", "nosniff"), ("last-modified", "Wed, 04 Mar 2026 05:06:07 GMT"), ("content-disposition", 'attachment; filename="a.bin"'),
+            ("x-content-type-options", "nosniff"), ("last-modified", "Wed, 04 Mar 2026 05:06:07 GMT"),
+            ("content-disposition", 'attachment; filename="a.bin"'),
             ("content-security-policy", "sandbox; default-src 'none'"),
         ):  # fmt: skip
             self.assertEqual(reply.headers[name], value)

@@ -1,0 +1,104 @@
+"""What every subcommand works on, and what it answers."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+
+from attrs import frozen
+
+from pkgregd.config import Config
+from pkgregd.interfaces import IBlobStore, ICatalog
+
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
+_DURATION_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class UsageError(Exception):
+    """The arguments make no sense together; the text says why."""
+
+
+@frozen
+class Outcome:
+    """
+    What a subcommand answers.
+
+    Attributes:
+        text: for stdout, without the final line end; may be empty.
+        data: the same for `--json`: only what the json module writes.
+        notes: for stderr, a line each.
+        is_refused: whether the exit status is 1.
+    """
+
+    text: str
+    data: object
+    notes: tuple[str, ...] = ()
+    is_refused: bool = False
+
+
+class Instance:
+    """
+    The catalog and the blobs of a configuration, each opened when it is first asked for.
+
+    Args:
+        config: whose.
+        clock: tells the time, aware UTC.
+        make_catalog, make_blobs: open them.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Callable[[], datetime.datetime],
+        make_catalog: Callable[[], ICatalog],
+        make_blobs: Callable[[], IBlobStore],
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self._make_catalog = make_catalog
+        self._make_blobs = make_blobs
+        self._catalog: ICatalog | None = None
+        self._blobs: IBlobStore | None = None
+
+    @property
+    def catalog(self) -> ICatalog:
+        """The catalog. Raises what opening it raises."""
+        if self._catalog is None:
+            self._catalog = self._make_catalog()
+        return self._catalog
+
+    @property
+    def blobs(self) -> IBlobStore:
+        """The blobs. Raises what opening them raises."""
+        if self._blobs is None:
+            self._blobs = self._make_blobs()
+        return self._blobs
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        catalog, blobs, self._catalog, self._blobs = self._catalog, self._blobs, None, None
+        try:
+            if blobs is not None:
+                await blobs.close()
+        finally:
+            if catalog is not None:
+                await catalog.close()
+
+
+def read_duration(text: str) -> datetime.timedelta:
+    """
+    Read a length of time such as `30d`, `12h`, `5m` or `60s`.
+
+    Raises:
+        ValueError: anything else, zero included.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not a length of time: {text[:32]!r}")
+    return datetime.timedelta(**{_DURATION_UNITS[match[2]]: int(match[1])})
+
+
+def show_time(time: datetime.datetime | None) -> str | None:
+    """Return a time as RFC 3339 to the second, in UTC."""
+    return None if time is None else time.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,102 @@
+"""`check`, `migrate`, `sweep`, `fsck`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import attrs
+
+from pkgregd.commands.instance import Instance, Outcome
+from pkgregd.config import Config
+from pkgregd.errors import ConfigError, PkgregdError
+
+
+async def check(instance: Instance, arguments: Namespace) -> Outcome:
+    """Find out whether the daemon would start and be ready; answers a line for each part."""
+    parts: Mapping[str, Callable[[], Awaitable[None]]] = {
+        "endpoints": lambda: check_endpoints(instance.config),
+        "formats": lambda: check_formats(instance.config),
+        "catalog": lambda: instance.catalog.check(),
+        "blobs": lambda: instance.blobs.check(),
+    }
+    reasons: dict[str, str | None] = {}
+    for name, part in parts.items():
+        try:
+            await part()
+        except PkgregdError as error:
+            reasons[name] = str(error)
+        else:
+            reasons[name] = None
+    failed = {name: reason for name, reason in reasons.items() if reason is not None}
+    return Outcome(
+        "\n".join(f"{name}: {reason or 'ok'}" for name, reason in reasons.items()),
+        {"is_ok": not failed, "parts": [{"name": name, "reason": reason} for name, reason in reasons.items()]},
+        is_refused=bool(failed),
+    )
+
+
+async def check_endpoints(config: Config) -> None:
+    """
+    Read every endpoint description, and the certificates that it names.
+
+    Raises:
+        ConfigError.
+    """
+    from twisted.internet import reactor
+    from twisted.internet.endpoints import serverFromString
+
+    for number, description in enumerate(config.http.listen, 1):
+        try:
+            serverFromString(reactor, description)  # type: ignore[no-untyped-call]  # Twisted has no types here
+        except Exception as error:  # an endpoint is a plug-in, and its parser raises what it likes
+            reason = str(error) or type(error).__name__
+            raise ConfigError(f"{config.file}: http.listen[{number}]: {description}: {reason}") from None
+
+
+async def check_formats(config: Config) -> None:
+    """
+    Check that there is a format for every table of the configuration.
+
+    Raises:
+        ConfigError.
+    """
+    from pkgregd.plugin import find_formats
+
+    formats = find_formats()
+    config.require_formats(formats)
+    if not formats:
+        raise ConfigError(
+            "no format is installed: run twist or twistd once with the right to write to its plug-in cache"
+        )
+
+
+async def migrate(instance: Instance, arguments: Namespace) -> Outcome:
+    """Bring the schema of the catalog up to date; answers its revision."""
+    from pkgregd.catalog import migrate as apply_migrations  # brings in the migrations
+
+    revision = apply_migrations(instance.config.catalog.url, instance.config.folder)
+    return Outcome(revision, {"revision": revision})
+
+
+async def sweep(instance: Instance, arguments: Namespace) -> Outcome:
+    """Remove blobs that no package has referred to for a while; answers what was removed."""
+    from pkgregd.registry.sweep import sweep as run_sweep
+
+    report = await run_sweep(
+        instance.catalog, instance.blobs, grace=arguments.grace, now=instance.clock(), dry_run=arguments.dry_run
+    )
+    return _report(report)
+
+
+async def fsck(instance: Instance, arguments: Namespace) -> Outcome:
+    """Compare catalog and blobs; answers what was found."""
+    from pkgregd.registry.sweep import fsck as run_fsck
+
+    return _report(await run_fsck(instance.catalog, instance.blobs, repair=arguments.repair))
+
+
+def _report(report: Any) -> Outcome:
+    data = attrs.asdict(report)
+    return Outcome("\n".join(f"{name}: {value}" for name, value in data.items()), data)

@@ -1,0 +1,291 @@
+"""Tests for pkgregd.auth.authenticator."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+from collections.abc import Mapping
+
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyClass, verifyObject
+
+from pkgregd.auth.authenticator import (
+    MAX_HEADER_LETTERS,
+    TOKEN_HEADERS,
+    ITokenCredentials,
+    PrincipalRealm,
+    TokenAuthenticator,
+    TokenCredentials,
+    find_credentials,
+)
+from pkgregd.auth.tokens import mint
+from pkgregd.errors import InvalidCredentials, Unavailable
+from pkgregd.interfaces import IAuthenticator
+from pkgregd.values import ANONYMOUS, Principal, TokenKind, TokenRecord
+
+NOW = datetime.datetime(2030, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+SECOND = datetime.timedelta(seconds=1)
+
+
+class TokenTable:
+    """The one verb of a catalog that authentication uses, with a record of its calls."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, TokenRecord] = {}
+        self.lookups: list[str] = []
+
+    async def find_token(self, public_id: str) -> TokenRecord | None:
+        """See IIdentityCatalog."""
+        self.lookups.append(public_id)
+        return self.records.get(public_id)
+
+
+def basic(user: str, password: str) -> str:
+    """Return the value of an Authorization header with Basic credentials."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+
+
+class AuthenticatorTests(SynchronousTestCase):
+    """From headers to a Principal."""
+
+    def setUp(self) -> None:
+        """Make a table with one token of each kind."""
+        self.now = NOW
+        self.table = TokenTable()
+        self.authenticator = TokenAuthenticator(self.table, lambda: self.now)
+        self.secrets = {kind: self.add_token(kind) for kind in TokenKind}
+
+    def add_token(self, kind: TokenKind, **changes: object) -> str:
+        """Store a token and return its secret."""
+        minted = mint(kind)
+        principal = Principal(name=f"a {kind.value} token", token_kind=kind, token_id=len(self.table.records))
+        record = TokenRecord(minted.public_id, minted.secret_sha256, kind.value, principal, created_at=NOW)
+        self.table.records[minted.public_id] = evolve(record, **changes)
+        return minted.secret
+
+    def authenticate(self, **headers: str) -> Principal:
+        """Authenticate a request; underscores in the names of headers stand for dashes."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.successResultOf(self.authenticator.authenticate(named))
+
+    def refusal(self, **headers: str) -> str:
+        """Return the text with which a request is refused."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return str(self.failureResultOf(self.authenticator.authenticate(named), InvalidCredentials).value)
+
+    def kind_of(self, **headers: str) -> TokenKind | None:
+        """Return the kind of token that a request is authenticated by."""
+        return self.authenticate(**headers).token_kind
+
+    def test_provides_its_interface(self) -> None:
+        """The interfaces hold."""
+        verifyClass(IAuthenticator, TokenAuthenticator)
+        verifyObject(ITokenCredentials, TokenCredentials("x", frozenset()))
+
+    def test_nothing_shown_is_anonymous(self) -> None:
+        """A request without credentials is anonymous and asks the catalog nothing."""
+        self.assertEqual(self.authenticate(), ANONYMOUS)
+        self.assertEqual(self.table.lookups, [])
+
+    def test_empty_values_show_nothing(self) -> None:
+        """An empty header, and Basic with an empty password, are what unset variables look like: anonymous."""
+        for value in ("", " ", basic("", ""), basic("ci", "")):
+            self.assertEqual(self.authenticate(authorization=value), ANONYMOUS)
+        for name in TOKEN_HEADERS:
+            self.assertEqual(self.authenticate(**{name: ""}), ANONYMOUS)
+        self.assertEqual(
+            self.kind_of(private_token="", job_token=self.secrets[TokenKind.JOB], authorization=basic("x", "")),
+            TokenKind.JOB,
+        )
+
+    def test_authorization_takes_every_kind(self) -> None:
+        """Bearer and Basic in any letter case, with any user name, and the token alone."""
+        for kind, secret in self.secrets.items():
+            for value in (
+                f"Bearer {secret}",
+                f"bearer   {secret}",
+                secret,
+                basic("__token__", secret),
+                basic("", secret),
+                basic("j\u00fcrgen", secret),
+                basic("x", secret).replace("Basic", "BASIC"),
+            ):
+                self.assertEqual(self.kind_of(authorization=value), kind, value)
+
+    def test_token_headers_take_their_kinds_only(self) -> None:
+        """PRIVATE-TOKEN, JOB-TOKEN and Deploy-Token each refuse the tokens of the others."""
+        for name, kinds in TOKEN_HEADERS.items():
+            for kind, secret in self.secrets.items():
+                if kind in kinds:
+                    self.assertEqual(self.kind_of(**{name: secret}), kind)
+                else:
+                    self.refusal(**{name: secret})
+        self.assertEqual(
+            sorted(kind.value for kinds in TOKEN_HEADERS.values() for kind in kinds),
+            sorted(kind.value for kind in TokenKind),
+        )
+
+    def test_the_same_token_twice_is_fine(self) -> None:
+        """Clients that send a token in two headers are served, if it is good in both."""
+        job = self.secrets[TokenKind.JOB]
+        self.assertEqual(self.kind_of(job_token=job, authorization=f"Bearer {job}"), TokenKind.JOB)
+        self.refusal(private_token=job, authorization=f"Bearer {job}")
+        self.refusal(private_token=job, job_token=job)
+
+    def test_two_different_tokens_are_refused(self) -> None:
+        """A request cannot choose by order of headers whom it acts as, good tokens or bad."""
+        job, personal = self.secrets[TokenKind.JOB], self.secrets[TokenKind.PERSONAL]
+        for headers in (
+            {"job_token": job, "private_token": personal},
+            {"private_token": personal, "authorization": f"Bearer {job}"},
+            {"private_token": "nonsense", "authorization": f"Bearer {personal}"},
+        ):
+            self.assertEqual(self.refusal(**headers), "the request shows two different credentials")
+        self.assertEqual(self.table.lookups, [])
+
+    def test_a_bad_credential_is_never_anonymous(self) -> None:
+        """Whatever is malformed is refused, without asking the catalog."""
+        good = self.secrets[TokenKind.PERSONAL]
+        for value in (
+            "Bearer",
+            "Bearer x",
+            f"Bearer {good[:-1]}",
+            f"Bearer {good} {good}",
+            f"Bearer x {good}",
+            f"Token {good}",
+            "Digest username=x",
+            "Basic",
+            "Basic !!!!",
+            "Basic e",
+            "Basic " + base64.b64encode(b"no colon").decode(),
+            "Basic " + base64.b64encode(b"x:\xff\xfe").decode(),
+            f"Basic {good}",
+            basic("x", f"{good}:"),
+            basic("x", " "),
+            basic(good, "x"),
+            "Basic \u00e9",
+            "\u00e9",
+            "x" * (MAX_HEADER_LETTERS + 1),
+            " " * (MAX_HEADER_LETTERS + 1),
+            "Bearer" + " " * MAX_HEADER_LETTERS + good,
+        ):
+            self.refusal(authorization=value)
+        for name in TOKEN_HEADERS:
+            for value in ("x", f"Bearer {good}", f"{good}, {good}", "\u00e9" * 71, " " * 5000):
+                self.refusal(**{name: value})
+        self.assertEqual(self.table.lookups, [])
+
+    def test_an_unknown_token_is_refused(self) -> None:
+        """A well-formed token that nobody stored is refused after one lookup."""
+        minted = mint(TokenKind.PERSONAL)
+        self.refusal(private_token=minted.secret)
+        self.assertEqual(self.table.lookups, [minted.public_id])
+
+    def test_a_known_id_with_another_secret_is_refused(self) -> None:
+        """The public id opens nothing."""
+        stored, other = mint(TokenKind.PERSONAL), self.secrets[TokenKind.PERSONAL]
+        record = evolve(self.table.records[other[9:21]], public_id=stored.public_id)
+        self.table.records[stored.public_id] = record
+        self.refusal(private_token=stored.secret)
+
+    def test_a_stored_digest_is_no_secret(self) -> None:
+        """What a thief of the database has does not authenticate."""
+        record = next(iter(self.table.records.values()))
+        self.refusal(authorization=f"Bearer {record.secret_sha256}")
+        self.refusal(authorization=f"Bearer {record.public_id}")
+
+    def test_expiry_is_exact(self) -> None:
+        """A token works until the second that it expires at, and not in it."""
+        secret = self.add_token(TokenKind.JOB, expires_at=NOW)
+        self.now = NOW - SECOND
+        self.assertEqual(self.kind_of(job_token=secret), TokenKind.JOB)
+        self.now = NOW
+        self.refusal(job_token=secret)
+
+    def test_revocation_works_at_once(self) -> None:
+        """Nothing is remembered between two requests."""
+        secret = self.secrets[TokenKind.DEPLOY]
+        self.assertEqual(self.kind_of(deploy_token=secret), TokenKind.DEPLOY)
+        public_id = secret[9:21]
+        self.table.records[public_id] = evolve(self.table.records[public_id], revoked_at=NOW)
+        self.refusal(deploy_token=secret)
+
+    def test_every_refusal_of_a_token_reads_the_same(self) -> None:
+        """Unknown, expired, revoked, of the wrong kind, mistyped: the bearer learns nothing from the words."""
+        texts = {
+            self.refusal(authorization="Bearer x"),
+            self.refusal(private_token=mint(TokenKind.PERSONAL).secret),
+            self.refusal(private_token=self.add_token(TokenKind.PERSONAL, expires_at=NOW)),
+            self.refusal(private_token=self.add_token(TokenKind.PERSONAL, revoked_at=NOW)),
+            self.refusal(private_token=self.secrets[TokenKind.JOB]),
+        }
+        self.assertEqual(texts, {"the credentials are not valid"})
+
+    def test_the_operator_learns_why(self) -> None:
+        """A token that was good once is logged by its public id with the reason, its secret never."""
+        events: list[Mapping[str, object]] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        secret = self.add_token(TokenKind.PERSONAL, expires_at=NOW)
+        self.refusal(private_token=secret)
+        logged = [event for event in events if event.get("event") == "auth.refused"]
+        self.assertEqual([(event["public_id"], event["reason"]) for event in logged], [(secret[9:21], "expired")])
+        self.assertNotIn(secret, str(logged))
+
+    def test_a_broken_catalog_is_not_a_bad_credential(self) -> None:
+        """When the catalog does not answer the request fails for that reason, and is not called anonymous."""
+
+        class Broken(TokenTable):
+            async def find_token(self, public_id: str) -> TokenRecord | None:
+                raise Unavailable("the catalog does not answer")
+
+        broken = TokenAuthenticator(Broken(), lambda: NOW)
+        headers = {"private-token": self.secrets[TokenKind.PERSONAL]}
+        self.failureResultOf(broken.authenticate(headers), Unavailable)
+
+    def test_a_client_that_leaves_cancels_the_lookup(self) -> None:
+        """Cancelling reaches the catalog."""
+        lookup: Deferred[TokenRecord | None] = Deferred()
+
+        class Slow(TokenTable):
+            async def find_token(self, public_id: str) -> TokenRecord | None:
+                return await lookup
+
+        headers = {"private-token": self.secrets[TokenKind.PERSONAL]}
+        asking = ensureDeferred(TokenAuthenticator(Slow(), lambda: NOW).authenticate(headers))
+        asking.cancel()
+        self.failureResultOf(asking)
+        self.assertTrue(lookup.called)
+
+    @given(
+        st.dictionaries(
+            st.sampled_from([*TOKEN_HEADERS, "authorization"]),
+            st.text(max_size=80)
+            | st.text(max_size=40).map(lambda text: f"Bearer {text}")
+            | st.binary(max_size=60).map(lambda data: "Basic " + base64.b64encode(data).decode("ascii"))
+            | st.text(alphabet="Basicer =:AZ09+/\t", max_size=40),
+        )
+    )
+    @settings(max_examples=300, deadline=None)
+    def test_any_headers_are_nothing_credentials_or_a_refusal(self, headers: dict[str, str]) -> None:
+        """No header makes anything but one token, none, or InvalidCredentials."""
+        try:
+            credentials = find_credentials(headers)
+        except InvalidCredentials:
+            return
+        if credentials is not None:
+            self.assertNotEqual(credentials.text, "")
+            self.assertEqual(repr(credentials), f"TokenCredentials(kinds={credentials.kinds!r})")
+
+
+class RealmTests(SynchronousTestCase):
+    """The realm behind the portal."""
+
+    def test_only_principals(self) -> None:
+        """Any other kind of avatar is refused, as IRealm demands."""
+        self.assertRaises(NotImplementedError, PrincipalRealm().requestAvatar, ANONYMOUS, None, IAuthenticator)

@@ -1,0 +1,379 @@
+"""Tests for pkgregd.config and the sample configuration."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+from attrs import evolve, fields
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd.config import (
+    BlobsConfig,
+    CatalogConfig,
+    Config,
+    FormatConfig,
+    HttpConfig,
+    anchor_endpoint,
+    known_keys,
+    load,
+    parse,
+)
+from pkgregd.errors import ConfigError
+from pkgregd.http.settings import FrontSettings
+from pkgregd.values import FormatLimits, Rate, RateLimitRule
+
+FOLDER = pathlib.Path("/srv/registry")
+SAMPLE = pathlib.Path(__file__).parent.parent / "etc" / "pkgregd.toml"
+SECTIONS = {"http": HttpConfig, "catalog": CatalogConfig, "blobs": BlobsConfig, "formats.generic": FormatConfig}
+
+
+def uncommented_sample() -> str:
+    """Return the sample with the hash of every key and section removed, but not of prose."""
+    return re.sub(r"(?m)^#(?=\[|[a-z_]+ = )", "", SAMPLE.read_text("utf-8"))
+
+
+class ParseTests(SynchronousTestCase):
+    """What parse() takes, and how it refuses."""
+
+    def refusal(self, text: str) -> str:
+        """Return the text of the ConfigError that a configuration gets."""
+        return str(self.assertRaises(ConfigError, parse, text, FOLDER))
+
+    def test_nothing_is_the_defaults(self) -> None:
+        """An empty file configures a daemon for the loopback address."""
+        config = parse("", FOLDER)
+        self.assertEqual(config, Config("pkgregd.toml", FOLDER))
+        self.assertEqual(config.http.listen, ("tcp:8080:interface=127.0.0.1",))
+
+    def test_every_section_is_read(self) -> None:
+        """What is in the file is in the Config."""
+        config = parse(
+            """
+            [http]
+            listen = ["tcp:1", "tcp:2"]
+            external_url = "https://packages.example.com/"
+            workers = 1
+            idle_timeout_seconds = 5
+            [catalog]
+            url = "sqlite:/var/lib/x.sqlite3"
+            [blobs]
+            url = "file:/var/lib/blobs"
+            redirect_downloads = true
+            [formats.npm]
+            enabled = false
+            max_file_bytes = 524288000
+            [[rate_limits]]
+            prefix = "/api/v4/projects/:id/packages/"
+            authenticated = "1000/15s"
+            anonymous = "8/m"
+            """,
+            FOLDER,
+        )
+        self.assertEqual(config.http.listen, ("tcp:1", "tcp:2"))
+        self.assertEqual(config.http.external_url, "https://packages.example.com")
+        self.assertEqual(config.http.idle_timeout_seconds, 5.0)
+        self.assertIsInstance(config.http.idle_timeout_seconds, float)
+        self.assertEqual(config.catalog.url, "sqlite:/var/lib/x.sqlite3")
+        self.assertEqual(config.blobs, BlobsConfig(url="file:/var/lib/blobs", redirect_downloads=True))
+        self.assertEqual(config.formats, {"npm": FormatConfig(enabled=False, max_file_bytes=524_288_000)})
+        self.assertEqual(
+            config.rate_limits, (RateLimitRule("/api/v4/projects/:id/packages/", Rate(1000, 15), Rate(8, 60)),)
+        )
+
+    def test_an_unknown_key_names_the_nearest(self) -> None:
+        """A misspelt key or section is refused, and the text says what was meant."""
+        for text, expected in [
+            ("[http]\nlisten_on = []", "pkgregd.toml: http.listen_on: unknown key; did you mean http.listen?"),
+            ("[htpp]\n", "pkgregd.toml: htpp: unknown key; did you mean http?"),
+            (
+                "[formats.npm]\nmax_size_bytes = 1",
+                "pkgregd.toml: formats.npm.max_size_bytes: unknown key; did you mean formats.npm.max_file_bytes?",
+            ),
+            (
+                "[[rate_limits]]\nanonymus = '1/s'",
+                "pkgregd.toml: rate_limits[1].anonymus: unknown key; did you mean rate_limits[1].anonymous?",
+            ),
+        ]:
+            self.assertEqual(self.refusal(text), expected)
+
+    def test_a_wrong_type_says_what_is_right(self) -> None:
+        """A value of the wrong type is refused, whatever it is, and named by its key."""
+        samples = {
+            "true": "true",
+            "1": "1",
+            '"x"': "text",
+            "[[]]": "an array",
+            "{a = 1}": "a table",
+            "2026-01-01": "a date or time",
+        }
+        for section, made in SECTIONS.items():
+            for name in known_keys(made):
+                refusals = []
+                for value in samples:
+                    try:
+                        parse(f"[{section}]\n{name} = {value}", FOLDER)
+                    except ConfigError as error:
+                        refusals.append(str(error))
+                self.assertGreaterEqual(len(refusals), 4, (section, name))
+                for refusal in refusals:
+                    self.assertTrue(refusal.startswith(f"pkgregd.toml: {section}.{name}"), refusal)
+
+    def test_numbers_are_numbers_in_range(self) -> None:
+        """Text, truth values, infinities and what is out of range are not numbers."""
+        for text, expected in [
+            (
+                '[blobs]\nreserve_bytes = "500 MiB"',
+                f"blobs.reserve_bytes: must be a whole number from 0 to {2**63 - 1}, not this text",
+            ),
+            ("[blobs]\nthreads = true", "blobs.threads: must be a whole number from 1 to 256, not true"),
+            ("[blobs]\nthreads = 1.0", "blobs.threads: must be a whole number from 1 to 256, not 1.0"),
+            ("[blobs]\nthreads = 0", "blobs.threads: must be a whole number from 1 to 256, not 0"),
+            ("[http]\ndrain_seconds = inf", "http.drain_seconds: must be a number from 0.01 to 604800, not inf"),
+            ("[http]\ndrain_seconds = nan", "http.drain_seconds: must be a number from 0.01 to 604800, not nan"),
+            ("[http]\ndrain_seconds = true", "http.drain_seconds: must be a number from 0.01 to 604800, not true"),
+        ]:
+            self.assertEqual(self.refusal(text), f"pkgregd.toml: {expected}")
+        self.refusal(f"[blobs]\nreserve_bytes = {'9' * 40}")
+
+    def test_what_this_version_cannot_do_is_refused(self) -> None:
+        """Several workers, PostgreSQL and S3 are understood, and refused in plain words."""
+        self.assertIn("http.workers: must be 1: this version", self.refusal("[http]\nworkers = 2"))
+        refusal = self.refusal('[catalog]\nurl = "postgresql://user:hunter2@db.example.com:5432/pkgregd"')
+        self.assertIn("catalog.url: postgresql is not supported by this version", refusal)
+        self.assertNotIn("hunter2", refusal)
+        self.assertIn("blobs.url: s3 is not supported by this version", self.refusal('[blobs]\nurl = "s3://b/p"'))
+
+    def test_database_and_blob_urls(self) -> None:
+        """Only a file for the catalog and a folder for the blobs."""
+        for url in ("", "sqlite", "sqlite:", "sqlite::memory:", "sqlite:///x", "mysql://x", "pkgregd.sqlite3"):
+            self.assertIn("catalog.url: must be sqlite:FILE", self.refusal(f'[catalog]\nurl = "{url}"'))
+        for url in ("", "file", "file:", "file://host/x", "blobs"):
+            self.assertIn("blobs.url: must be file:FOLDER", self.refusal(f'[blobs]\nurl = "{url}"'))
+        for url in ("file:blobs", "file:/srv/blobs", "file:///srv/blobs"):
+            self.assertEqual(parse(f'[blobs]\nurl = "{url}"', FOLDER).blobs.url, url)
+
+    def test_external_url(self) -> None:
+        """Scheme, host, port and path; nothing that could change what is appended to it."""
+        for url, kept in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("https://[::1]:8443/", "https://[::1]:8443"),
+            ("https://packages.example.com/a/b-c/", "https://packages.example.com/a/b-c"),
+        ]:
+            self.assertEqual(parse(f'[http]\nexternal_url = "{url}"', FOLDER).http.external_url, kept)
+        for url in (
+            "",
+            "packages.example.com",
+            "ftp://example.com",
+            "https://",
+            "https:///x",
+            "https://user@example.com",
+            "https://user:pass@example.com",
+            "https://example.com?x=1",
+            "https://example.com#x",
+            "https://example.com:0",
+            "https://example.com:65536",
+            "https://example.com:",
+            "https://example.com//x",
+            "https://example.com/../x",
+            "https://example.com/a b",
+            "https://ex\u00e4mple.com",
+            "https://example.com\\n",
+        ):
+            self.assertIn("http.external_url: must be", self.refusal(f'[http]\nexternal_url = "{url}"'), url)
+
+    def test_listen_needs_an_endpoint(self) -> None:
+        """At least one endpoint, each with a kind."""
+        self.assertIn("http.listen: must name at least one", self.refusal("[http]\nlisten = []"))
+        self.assertIn("http.listen[2]: must be a Twisted", self.refusal('[http]\nlisten = ["tcp:1", "8080"]'))
+
+    def test_rates(self) -> None:
+        """A rate has a count and a time, both at least 1."""
+        for text, rate in [("1000/15s", Rate(1000, 15)), ("5/m", Rate(5, 60)), ("7/2h", Rate(7, 7200))]:
+            config = parse(f'[[rate_limits]]\nprefix = "/"\nanonymous = "{text}"', FOLDER)
+            self.assertEqual(config.rate_limits, (RateLimitRule("/", None, rate),))
+        for text in ("", "1000", "0/15s", "1/0s", "1/15", "1/1d", "-1/s", "1 / s", "1/s ", "\u0661/s", "1e3/s"):
+            refusal = self.refusal(f'[[rate_limits]]\nprefix = "/"\nanonymous = "{text}"')
+            self.assertIn("rate_limits[1].anonymous: must be a rate", refusal, text)
+
+    def test_rate_prefixes(self) -> None:
+        """A rule needs a path as prefix, once."""
+        for rule in ('anonymous = "1/s"', 'prefix = "api"', 'prefix = ""', 'prefix = "/a?b"', 'prefix = "/a%2F"'):
+            self.assertIn("rate_limits[1].prefix: must be given", self.refusal(f"[[rate_limits]]\n{rule}"))
+        twice = '[[rate_limits]]\nprefix = "/a"\n' * 2
+        self.assertIn("rate_limits[2].prefix: has a rule already", self.refusal(twice))
+        self.assertIn("rate_limits: must be an array of tables", self.refusal("[rate_limits]\n"))
+
+    def test_format_tables(self) -> None:
+        """Formats are tables under plain names."""
+        self.assertIn("formats: must be tables", self.refusal("formats = 1"))
+        self.assertIn("formats.npm: must be a table", self.refusal("[formats]\nnpm = true"))
+        self.assertIn("is not the name of a format", self.refusal('[formats."../x"]'))
+
+    def test_formats_must_be_installed(self) -> None:
+        """A table for a format that nobody wrote is refused with the nearest that somebody did."""
+        config = parse("[formats.pipy]\n", FOLDER)
+        error = self.assertRaises(ConfigError, config.require_formats, ["generic", "pypi"])
+        self.assertEqual(str(error), "pkgregd.toml: formats.pipy: unknown format; did you mean formats.pypi?")
+        config.require_formats(["pipy"])
+
+    def test_format_limits_override(self) -> None:
+        """What is configured wins over the format's own limits, also when it is false or empty."""
+        own = FormatLimits(5, duplicates_allowed=True, duplicate_exceptions=("a*",))
+        self.assertEqual(FormatConfig().limits(own), own)
+        configured = FormatConfig(max_file_bytes=7, duplicates_allowed=False, duplicate_exceptions=())
+        self.assertEqual(configured.limits(own), FormatLimits(7, False, ()))
+
+    def test_not_toml(self) -> None:
+        """A syntax error names the line."""
+        self.assertIn("pkgregd.toml: is not TOML: ", self.refusal("[http\n"))
+        self.assertIn("line 2", self.refusal("[http]\nlisten =\nworkers = 1"))
+
+    def test_secrets_are_not_shown(self) -> None:
+        """Neither the text of a Config nor that of an error holds a secret."""
+        config = parse('[blobs]\nsecret_access_key = "hunter2"', FOLDER)
+        self.assertEqual(config.blobs.secret_access_key, "hunter2")
+        self.assertNotIn("hunter2", repr(config))
+        self.assertNotIn("hunter2", self.refusal('[blobs]\nsecret_access_key = "hunter2\\u0000"'))
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([f"{section}.{key}" for section, made in SECTIONS.items() for key in known_keys(made)])
+                | st.sampled_from(["http", "rate_limits", "formats", "formats.x", "rate_limits.x"]),
+                st.integers().map(str)
+                | st.floats().map(repr)
+                | st.text(alphabet=":/.0159smh[]@?#x% ").map(lambda text: f'"{text}"')
+                | st.sampled_from(["true", "[]", "{}", "[{}]", '["\\u0000"]', '[{prefix = "/"}]', "2026-01-01"]),
+            ),
+            max_size=3,
+        )
+    )
+    @settings(max_examples=200, deadline=None)
+    def test_any_values_make_a_config_or_a_config_error(self, lines: list[tuple[str, str]]) -> None:
+        """No value under any key makes anything else than a Config or a ConfigError."""
+        try:
+            config = parse("\n".join(f"{key} = {value}" for key, value in lines), FOLDER)
+        except ConfigError as error:
+            self.assertTrue(str(error).startswith("pkgregd.toml: "))
+        else:
+            self.assertEqual(config.folder, FOLDER)
+
+
+class EndpointTests(SynchronousTestCase):
+    """Paths inside endpoint descriptions start from the folder of the file."""
+
+    def test_relative_paths_become_absolute(self) -> None:
+        """Keys, certificates and sockets, behind a PROXY protocol or not; nothing else is touched."""
+        for description, expected in [
+            ("tcp:8080:interface=127.0.0.1", "tcp:8080:interface=127.0.0.1"),
+            ("tcp6:8080:interface=\\:\\:1", "tcp6:8080:interface=\\:\\:1"),
+            (
+                "ssl:1:privateKey=k.pem:certKey=c.pem",
+                "ssl:1:privateKey=/srv/registry/k.pem:certKey=/srv/registry/c.pem",
+            ),
+            ("ssl:1:privateKey=/etc/k.pem", "ssl:1:privateKey=/etc/k.pem"),
+            ("ssl:1:privateKey=a\\:b.pem", "ssl:1:privateKey=/srv/registry/a\\:b.pem"),
+            ("unix:run/x.sock:mode=660", "unix:/srv/registry/run/x.sock:mode=660"),
+            ("unix:mode=660:address=x", "unix:mode=660:address=/srv/registry/x"),
+            ("unix:/run/x", "unix:/run/x"),
+            ("unix:a\\=b", "unix:/srv/registry/a\\=b"),
+            ("haproxy:unix:x", "haproxy:unix:/srv/registry/x"),
+            ("haproxy:tcp:8080", "haproxy:tcp:8080"),
+        ]:
+            self.assertEqual(anchor_endpoint(description, FOLDER), expected)
+
+    @given(st.text(alphabet="ab=:\\/unix", max_size=30))
+    @settings(max_examples=200, deadline=None)
+    def test_without_paths_nothing_changes(self, rest: str) -> None:
+        """A description without a path keeps every letter, whatever is escaped in it."""
+        self.assertEqual(anchor_endpoint("tcp:" + rest.replace("unix", ""), FOLDER), "tcp:" + rest.replace("unix", ""))
+
+
+class LoadTests(SynchronousTestCase):
+    """Reading from disk."""
+
+    def setUp(self) -> None:
+        """Make a folder."""
+        self.folder = pathlib.Path(self.mktemp()).absolute()
+        self.folder.mkdir(parents=True)
+        self.path = self.folder / "pkgregd.toml"
+
+    def refusal(self) -> str:
+        """Return the text of the ConfigError for the file."""
+        return str(self.assertRaises(ConfigError, load, self.path))
+
+    def test_folder_is_that_of_the_file(self) -> None:
+        """Relative paths start from the folder of the file."""
+        self.path.write_text("")
+        self.assertEqual(load(self.path).folder, self.folder)
+
+    def test_errors_name_the_file(self) -> None:
+        """Every refusal starts with the name of the file as it was given."""
+        self.path.write_text("[http]\nx = 1")
+        self.assertTrue(self.refusal().startswith(f"{self.path}: http.x: unknown key"))
+
+    def test_a_file_that_cannot_be_read(self) -> None:
+        """A missing file, a folder and a file in another encoding are refusals too."""
+        self.assertEqual(self.refusal(), f"{self.path}: cannot be read: No such file or directory")
+        self.path.mkdir()
+        self.assertEqual(self.refusal(), f"{self.path}: cannot be read: Is a directory")
+        self.path.rmdir()
+        self.path.write_bytes(b"# caf\xe9\n")
+        self.assertEqual(self.refusal(), f"{self.path}: is not UTF-8 text")
+
+    def test_secret_from_a_file(self) -> None:
+        """A secret may stand in a file of its own, beside the configuration."""
+        self.path.write_text('[blobs]\nsecret_access_key_file = "s3.key"')
+        self.assertIn("blobs.secret_access_key_file: ", self.refusal())
+        (self.folder / "s3.key").write_text("hunter2\n")
+        self.assertEqual(load(self.path).blobs.secret_access_key, "hunter2")
+        for wrong in (b"", b"\n", b"a\nb\n", b"x" * 5000, b"\xff"):
+            (self.folder / "s3.key").write_bytes(wrong)
+            self.assertIn("s3.key", self.refusal())
+
+    def test_secret_only_once(self) -> None:
+        """A secret cannot stand in both places."""
+        self.path.write_text('[blobs]\nsecret_access_key = "a"\nsecret_access_key_file = "b"')
+        self.assertIn("blobs.secret_access_key_file: cannot be given together", self.refusal())
+
+
+class SampleTests(SynchronousTestCase):
+    """`etc/pkgregd.toml` documents every key."""
+
+    def test_the_sample_as_it_is_changes_nothing(self) -> None:
+        """All of it is commented out."""
+        self.assertEqual(evolve(load(SAMPLE), file="pkgregd.toml", folder=FOLDER), parse("", FOLDER))
+
+    def test_uncommented_it_holds_the_defaults(self) -> None:
+        """With every key in force the configuration is the same, but for the tables that have no default."""
+        config = parse(uncommented_sample(), FOLDER)
+        self.assertEqual(evolve(config, formats={}, rate_limits=()), parse("", FOLDER))
+        self.assertEqual(len(config.rate_limits), 3)
+        for rule in config.rate_limits:
+            self.assertEqual((rule.authenticated, rule.anonymous), (Rate(1000, 15), Rate(800, 15)))
+
+    def test_every_key_is_there_once(self) -> None:
+        """No key is missing from the sample, and each stands in its section."""
+        found = {name: [] for name in SECTIONS}
+        section = ""
+        for line in SAMPLE.read_text("utf-8").splitlines():
+            if heading := re.fullmatch(r"#\[([a-z.]+)\]", line):
+                section = heading[1]
+            elif key := re.match(r"#([a-z_]+) = ", line):
+                found.setdefault(section, []).append(key[1])
+            elif line.startswith("#[["):
+                section = "rate_limits"
+        for name, made in SECTIONS.items():
+            self.assertEqual(sorted(found[name]), sorted(known_keys(made)), name)
+        self.assertEqual(set(known_keys(Config)), {"http", "catalog", "blobs", "formats", "rate_limits"})
+        self.assertEqual(set(found["rate_limits"]), {key.name for key in fields(RateLimitRule)})
+
+    def test_the_front_has_the_same_defaults(self) -> None:
+        """Where the front's settings and the configuration share a key they share its default."""
+        front = {key.name: key.default for key in fields(FrontSettings)}
+        shared = {key.name: key.default for key in fields(HttpConfig) if key.name in front}
+        self.assertEqual(len(shared), 11)
+        self.assertEqual(shared, {name: front[name] for name in shared})
