@@ -1,0 +1,48 @@
+# run, test, check and bench need nothing but Python 3.11 with its venv module, make and git.
+# Everything installed goes to $(VENV), everything served to $(VAR).
+
+PYTHON ?= $(or $(shell command -v python3.11),python3)
+VENV ?= .venv
+BIN = $(VENV)/bin
+PORT ?= 8080
+VAR ?= var
+# Names of trial, e.g. `make test TESTS=tests.http`.
+TESTS ?= tests
+
+.PHONY: run test torture check format bench
+
+run: $(VENV)/.installed
+	@BIN='$(BIN)' PORT='$(PORT)' VAR='$(VAR)' exec sh scripts/run.sh
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m tests.support.runner $(TESTS)
+
+# What `make test` does in small: 4 GiB bodies, 300 kills. Takes half an hour.
+torture: $(VENV)/.installed-test
+	PKGREGD_TORTURE_GIB=4 PKGREGD_TORTURE_KILLS=300 $(BIN)/python -m tests.support.runner tests.torture
+
+check: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m tests.support.runner tests.test_imports
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m bench
+
+# Editable in `compat` mode: only a folder on sys.path lets twisted.plugin find twisted/plugins.
+INSTALL = $(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) .
+	touch $@
+
+$(VENV)/.installed-test: setup.cfg pyproject.toml
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) '.[test]'
+	touch $@ $(VENV)/.installed

@@ -1,0 +1,1 @@
+"""pkgregd: a streaming package registry daemon."""

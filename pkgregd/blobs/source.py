@@ -1,0 +1,185 @@
+"""Downloads from a file store."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import partial
+from typing import IO
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IConsumer
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from pkgregd.blobs.operations import FileOperations
+from pkgregd.blobs.push import push
+from pkgregd.blobs.workers import IWorkers
+from pkgregd.errors import BlobMissing
+from pkgregd.interfaces import IBlobSource
+from pkgregd.values import BlobInfo, ByteRange
+
+log = Logger()
+
+SMALL_BYTES = 64 << 10
+"""Up to this a blob is read by the job that opens it, and no file stays open."""
+
+MIN_CHUNK_BYTES = 64 << 10
+MAX_CHUNK_BYTES = 1 << 20
+
+READ_AHEAD_BYTES = 32 << 20
+"""What all downloads of a store hold in memory together, while MIN_CHUNK_BYTES for each allow it."""
+
+
+class Downloads:
+    """Counts running downloads, to give each as big a chunk as memory allows."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def chunk_bytes(self) -> int:
+        """How much to read at once: one chunk is with the consumer while the next one is read."""
+        return max(MIN_CHUNK_BYTES, min(MAX_CHUNK_BYTES, READ_AHEAD_BYTES // (2 * max(1, self.count))))
+
+
+class OpenFile:
+    """
+    A file open for reading that can be closed at any time, also while a thread reads from it.
+
+    Thread safety: any thread, any time.
+    """
+
+    def __init__(self, operations: FileOperations, fd: int) -> None:
+        self._operations = operations
+        self._fd = fd
+        self._lock = threading.Lock()
+        self._reader_count = 0
+        self._is_closed = False
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """
+        Return so many bytes from an offset, fewer only at the end of the file.
+
+        Raises:
+            BlobMissing: they cannot be read.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise BlobMissing("the blob was closed while it was read")
+            self._reader_count += 1
+        try:
+            data = self._operations.pread(self._fd, size_bytes, offset)
+            while len(data) < size_bytes:
+                more = self._operations.pread(self._fd, size_bytes - len(data), offset + len(data))
+                if not more:
+                    break
+                data += more
+            return data
+        except OSError as error:
+            log.failure("a blob cannot be read", event="blobs.read_failed")
+            raise BlobMissing(f"the blob cannot be read: {error.strerror}") from error
+        finally:
+            with self._lock:
+                self._reader_count -= 1
+                self._close_if_unused()
+
+    def close(self) -> None:
+        """Close now, or when the last running read is done."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._is_closed and not self._reader_count and self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            self._operations.close(fd)
+
+
+def open_source(
+    operations: FileOperations, path: str, blob: BlobInfo, byte_range: ByteRange | None
+) -> OpenFile | bytes:
+    """
+    Open a blob; of a small one (or a small piece) return the bytes. Blocks.
+
+    Raises:
+        BlobMissing: not there, of another length than it had, or unreadable.
+    """
+    try:
+        fd = operations.open(path, os.O_RDONLY, 0)
+    except FileNotFoundError:
+        raise BlobMissing(f"the blob {blob.sha256} is not in the store") from None
+    except OSError as error:
+        log.failure("a blob cannot be opened", event="blobs.open_failed")
+        raise BlobMissing(f"the blob {blob.sha256} cannot be opened: {error.strerror}") from error
+    file = OpenFile(operations, fd)
+    try:
+        found_bytes = os.fstat(fd).st_size
+        if found_bytes != blob.size_bytes:
+            raise BlobMissing(f"the blob {blob.sha256} has {found_bytes} bytes instead of {blob.size_bytes}")
+        span = byte_range or ByteRange(0, blob.size_bytes)
+        if span.size_bytes > SMALL_BYTES:
+            return file
+        data = file.read(span.start, span.size_bytes) if span.size_bytes else b""
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return data
+
+
+@implementer(IBlobSource)
+class FileBlobSource:
+    """
+    See IBlobSource.
+
+    Args:
+        info: the whole blob.
+        span: what push_to() delivers.
+        content: the open file, or the bytes of the span.
+        path: for open_seekable().
+        downloads: the other ones of the store.
+    """
+
+    def __init__(
+        self,
+        info: BlobInfo,
+        span: ByteRange,
+        content: OpenFile | bytes,
+        path: str,
+        workers: IWorkers,
+        downloads: Downloads,
+    ) -> None:
+        self.info = info
+        self.size_bytes = span.size_bytes
+        self._span = span
+        self._content = content
+        self._path = path
+        self._workers = workers
+        self._downloads = downloads
+
+    async def push_to(self, consumer: IConsumer) -> int:
+        """See IBlobSource. Raises ClientGone when the consumer stops us."""
+        self._downloads.count += 1
+        try:
+            return await push(consumer, self._read, self._span, self._downloads.chunk_bytes)
+        finally:
+            self._downloads.count -= 1
+
+    def open_seekable(self) -> IO[bytes]:
+        """See IBlobSource."""
+        try:
+            return open(self._path, "rb")
+        except OSError as error:
+            raise BlobMissing(f"the blob {self.info.sha256} cannot be opened: {error.strerror}") from error
+
+    async def close(self) -> None:
+        """See IBlobSource."""
+        if isinstance(self._content, OpenFile):
+            self._content.close()
+
+    def _read(self, offset: int, size_bytes: int) -> Deferred[bytes]:
+        if isinstance(self._content, OpenFile):
+            return self._workers.run(partial(self._content.read, offset, size_bytes))
+        first = offset - self._span.start
+        return succeed(self._content[first : first + size_bytes])

@@ -1,0 +1,122 @@
+"""Which blobs there are, and which are needed: statements, then verbs."""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+from sqlalchemy import bindparam, delete, func, literal_column, null, select, update
+
+from pkgregd.catalog.rules import to_microseconds
+from pkgregd.catalog.statement import Row, Statement, Transaction, insert
+from pkgregd.catalog.tables import blobs, package_files
+from pkgregd.values import BlobInfo, Digest
+
+# =================================================================== statements
+
+_is_used = select(literal_column("1")).where(package_files.c.sha256 == blobs.c.sha256).exists()
+
+FIND_BLOB = Statement(
+    select(blobs.c.digests_json, blobs.c.released_at).where(blobs.c.sha256 == bindparam("sha256")).with_for_update()
+)
+
+ADD_BLOB = Statement(
+    insert(blobs)
+    .values(
+        sha256=bindparam("sha256"),
+        size_bytes=bindparam("size_bytes"),
+        locator=bindparam("locator"),
+        digests_json=bindparam("digests_json"),
+        created_at=bindparam("now"),
+    )
+    .on_conflict_do_nothing()
+)
+
+KEEP_BLOB = Statement(
+    update(blobs)
+    .where(blobs.c.sha256 == bindparam("the_sha256"))
+    .values(digests_json=bindparam("new_digests_json"), released_at=null())
+)
+
+RELEASE_BLOB = Statement(
+    update(blobs).where(blobs.c.sha256 == bindparam("the_sha256"), ~_is_used).values(released_at=bindparam("now"))
+)
+
+USES_OF_BLOB = Statement(
+    select(literal_column("1"))
+    .select_from(package_files)
+    .where(package_files.c.sha256 == bindparam("sha256"))
+    .limit(literal_column("1"))
+)
+
+FORGET_BLOB = Statement(delete(blobs).where(blobs.c.sha256 == bindparam("the_sha256"), ~_is_used))
+
+_blob_columns = select(blobs.c.sha256, blobs.c.size_bytes, blobs.c.locator, blobs.c.digests_json)
+
+UNUSED_BLOBS = Statement(
+    _blob_columns.where(func.coalesce(blobs.c.released_at, blobs.c.created_at) < bindparam("before"), ~_is_used)
+    .order_by(blobs.c.sha256)
+    .limit(bindparam("row_limit"))
+)
+
+LIST_BLOBS = Statement(
+    _blob_columns.where(blobs.c.sha256 > bindparam("after")).order_by(blobs.c.sha256).limit(bindparam("row_limit"))
+)
+
+# ======================================================================== verbs
+
+
+async def adopt_blob(tx: Transaction, blob: BlobInfo) -> None:
+    """
+    Make sure that a blob has a row, with every digest known of it.
+
+    The first locator stays: other rows' readers may be on their way to it.
+    """
+    row = await tx.fetch_one(FIND_BLOB, sha256=blob.sha256.hex)
+    if row is None:
+        await tx.execute(
+            ADD_BLOB,
+            sha256=blob.sha256.hex,
+            size_bytes=blob.size_bytes,
+            locator=blob.locator,
+            digests_json=json.dumps(dict(blob.digests)),
+            now=tx.now,
+        )
+        return
+    digests_json, released_at = row
+    known = json.loads(digests_json)
+    merged = {**blob.digests, **known}
+    if merged != known or released_at is not None:
+        await tx.execute(KEEP_BLOB, the_sha256=blob.sha256.hex, new_digests_json=json.dumps(merged))
+
+
+async def release_blob(tx: Transaction, sha256: str) -> None:
+    """Note the time if no file refers to the blob any more."""
+    await tx.execute(RELEASE_BLOB, the_sha256=sha256, now=tx.now)
+
+
+async def is_blob_unused(tx: Transaction, sha256: Digest) -> bool:
+    """See IBlobCatalog."""
+    return await tx.fetch_one(USES_OF_BLOB, sha256=sha256.hex) is None
+
+
+async def forget_blob(tx: Transaction, sha256: Digest) -> bool:
+    """See IBlobCatalog."""
+    await tx.execute(FORGET_BLOB, the_sha256=sha256.hex)
+    return await is_blob_unused(tx, sha256)
+
+
+async def find_unused_blobs(tx: Transaction, before: datetime.datetime, limit: int) -> tuple[BlobInfo, ...]:
+    """See IBlobCatalog."""
+    rows = await tx.fetch_all(UNUSED_BLOBS, before=to_microseconds(before), row_limit=limit)
+    return tuple(_blob_info(row) for row in rows)
+
+
+async def list_blobs(tx: Transaction, after: str, limit: int) -> tuple[BlobInfo, ...]:
+    """See IBlobCatalog."""
+    return tuple(_blob_info(row) for row in await tx.fetch_all(LIST_BLOBS, after=after, row_limit=limit))
+
+
+def _blob_info(row: Row) -> BlobInfo:
+    sha256, size_bytes, locator, digests_json = row
+    return BlobInfo(Digest("sha256", sha256), size_bytes, locator, json.loads(digests_json))

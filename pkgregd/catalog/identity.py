@@ -1,0 +1,441 @@
+"""Users, groups, projects, members and tokens: statements, then verbs."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, literal_column, null, select, update
+
+from pkgregd.catalog.rules import (
+    MAX_ID,
+    can_be_path,
+    check_group_path,
+    check_project_path,
+    check_token_owner,
+    check_user_name,
+    from_microseconds,
+    is_number,
+    key_of,
+    split_path,
+    to_microseconds,
+)
+from pkgregd.catalog.statement import Row, Statement, Transaction, insert
+from pkgregd.catalog.tables import group_ancestors, groups, members, packages, paths, projects, tokens, users
+from pkgregd.errors import AlreadyExists, GroupNotFound, NotFound
+from pkgregd.values import Level, NewToken, Principal, Role, Scope, TokenKind, TokenRecord, Visibility
+
+# =================================================================== statements
+
+ADD_USER = Statement(
+    insert(users)
+    .values(
+        name=bindparam("name"),
+        name_key=bindparam("name_key"),
+        is_admin=bindparam("is_admin"),
+        created_at=bindparam("now"),
+    )
+    .on_conflict_do_nothing()
+    .returning(users.c.id)
+)
+
+FIND_USER = Statement(select(users.c.id).where(users.c.name_key == bindparam("name_key")))
+
+TAKE_PATH = Statement(insert(paths).values(path_key=bindparam("path_key")).on_conflict_do_nothing())
+
+ADD_GROUP = Statement(
+    insert(groups)
+    .values(
+        path=bindparam("path"),
+        path_key=bindparam("path_key"),
+        visibility=bindparam("visibility"),
+        created_at=bindparam("now"),
+    )
+    .returning(groups.c.id)
+)
+
+FIND_GROUP = Statement(select(groups.c.id, groups.c.path).where(groups.c.path_key == bindparam("path_key")))
+
+FIND_GROUP_BY_ID = Statement(select(groups.c.id).where(groups.c.id == bindparam("id")))
+
+ADD_ANCESTORS = Statement(
+    insert(group_ancestors).from_select(
+        ["group_id", "ancestor_id", "depth"],
+        select(
+            bindparam("group_id", type_=groups.c.id.type), group_ancestors.c.ancestor_id, group_ancestors.c.depth + 1
+        )
+        .where(group_ancestors.c.group_id == bindparam("parent_id"))
+        .union_all(
+            select(
+                bindparam("group_id", type_=groups.c.id.type), bindparam("group_id", type_=groups.c.id.type), literal(0)
+            )
+        ),
+    )
+)
+
+ADD_PROJECT = Statement(
+    insert(projects)
+    .values(
+        group_id=bindparam("group_id"),
+        path=bindparam("path"),
+        path_key=bindparam("path_key"),
+        visibility=bindparam("visibility"),
+        created_at=bindparam("now"),
+    )
+    .returning(projects.c.id)
+)
+
+FIND_PROJECT = Statement(select(projects.c.id).where(projects.c.path_key == bindparam("path_key")))
+
+FIND_PROJECT_BY_ID = Statement(select(projects.c.id).where(projects.c.id == bindparam("id")))
+
+_member = insert(members).values(
+    user_id=bindparam("user_id"),
+    group_id=bindparam("group_id"),
+    project_id=bindparam("project_id"),
+    role=bindparam("role"),
+)
+
+SET_GROUP_MEMBER = Statement(
+    _member.on_conflict_do_update(index_elements=["group_id", "user_id"], set_={"role": _member.excluded.role})
+)
+
+SET_PROJECT_MEMBER = Statement(
+    _member.on_conflict_do_update(index_elements=["project_id", "user_id"], set_={"role": _member.excluded.role})
+)
+
+ADD_TOKEN = Statement(
+    insert(tokens)
+    .values(
+        public_id=bindparam("public_id"),
+        secret_sha256=bindparam("secret_sha256"),
+        kind=bindparam("kind"),
+        name=bindparam("name"),
+        scopes_json=bindparam("scopes_json"),
+        role=bindparam("role"),
+        user_id=bindparam("user_id"),
+        project_id=bindparam("project_id"),
+        group_id=bindparam("group_id"),
+        created_at=bindparam("now"),
+        expires_at=bindparam("expires_at"),
+    )
+    .on_conflict_do_nothing()
+    .returning(tokens.c.id)
+)
+
+_token_columns = select(
+    tokens.c.id,
+    tokens.c.public_id,
+    tokens.c.secret_sha256,
+    tokens.c.kind,
+    tokens.c.name,
+    tokens.c.scopes_json,
+    tokens.c.role,
+    tokens.c.project_id,
+    tokens.c.group_id,
+    tokens.c.created_at,
+    tokens.c.expires_at,
+    tokens.c.revoked_at,
+    users.c.id,
+    users.c.name,
+    users.c.is_admin,
+).select_from(tokens.outerjoin(users, users.c.id == tokens.c.user_id))
+
+FIND_TOKEN = Statement(_token_columns.where(tokens.c.public_id == bindparam("public_id")))
+
+LIST_TOKENS = Statement(_token_columns.order_by(tokens.c.id))
+
+REVOKE_TOKEN = Statement(
+    update(tokens)
+    .where(tokens.c.public_id == bindparam("the_public_id"))
+    .values(revoked_at=func.coalesce(tokens.c.revoked_at, bindparam("now")))
+)
+
+_in_group = members.alias("in_group")
+_in_project = members.alias("in_project")
+_above = group_ancestors.alias("above")
+
+
+def _project_scopes(*where: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
+    """One row per project and group above it, nearest first, with the user's role in each."""
+    return (
+        select(
+            projects.c.id,
+            projects.c.path,
+            projects.c.visibility,
+            _above.c.ancestor_id,
+            _in_group.c.role,
+            _in_project.c.role,
+        )
+        .select_from(
+            projects.join(_above, _above.c.group_id == projects.c.group_id)
+            .outerjoin(
+                _in_group,
+                and_(_in_group.c.group_id == _above.c.ancestor_id, _in_group.c.user_id == bindparam("user_id")),
+            )
+            .outerjoin(
+                _in_project,
+                and_(_in_project.c.project_id == projects.c.id, _in_project.c.user_id == bindparam("user_id")),
+            )
+        )
+        .where(*where)
+        .order_by(projects.c.id, _above.c.depth)
+    )
+
+
+def _group_scope(where: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
+    """The same rows for one group; it has no role beside those of the groups."""
+    return (
+        select(groups.c.id, groups.c.path, groups.c.visibility, _above.c.ancestor_id, _in_group.c.role, null())
+        .select_from(
+            groups.join(_above, _above.c.group_id == groups.c.id).outerjoin(
+                _in_group,
+                and_(_in_group.c.group_id == _above.c.ancestor_id, _in_group.c.user_id == bindparam("user_id")),
+            )
+        )
+        .where(where)
+        .order_by(_above.c.depth)
+    )
+
+
+SCOPE_BY_ID = {
+    Level.PROJECT: Statement(_project_scopes(projects.c.id == bindparam("ident"))),
+    Level.GROUP: Statement(_group_scope(groups.c.id == bindparam("ident"))),
+}
+
+SCOPE_BY_PATH = {
+    Level.PROJECT: Statement(_project_scopes(projects.c.path_key == bindparam("ident"))),
+    Level.GROUP: Statement(_group_scope(groups.c.path_key == bindparam("ident"))),
+}
+
+_is_below = projects.c.group_id.in_(
+    select(group_ancestors.c.group_id).where(group_ancestors.c.ancestor_id == bindparam("group_id"))
+)
+_has_format = (
+    select(literal_column("1"))
+    .select_from(packages)
+    .where(packages.c.project_id == projects.c.id, packages.c.format == bindparam("format"))
+)
+
+PROJECTS_WITH_NAME = Statement(
+    _project_scopes(_is_below, _has_format.where(packages.c.canonical_name == bindparam("canonical_name")).exists())
+)
+
+PROJECTS_WITH_FORMAT = Statement(_project_scopes(_is_below, _has_format.exists()))
+
+
+# ======================================================================== verbs
+
+
+async def add_user(tx: Transaction, name: str, is_admin: bool) -> int:
+    """See IIdentityCatalog."""
+    check_user_name(name)
+    row = await tx.fetch_one(ADD_USER, name=name, name_key=key_of(name), is_admin=is_admin, now=tx.now)
+    if row is None:
+        raise AlreadyExists(f"a user named {name} exists already")
+    return int(row[0])
+
+
+async def add_group(tx: Transaction, path: str, visibility: Visibility) -> int:
+    """See IIdentityCatalog."""
+    check_group_path(path)
+    parent_id, path = await _below_parent(tx, path)
+    await _take(tx, path)
+    row = await tx.fetch_one(ADD_GROUP, path=path, path_key=key_of(path), visibility=visibility.value, now=tx.now)
+    assert row is not None
+    await tx.execute(ADD_ANCESTORS, group_id=row[0], parent_id=parent_id)
+    return int(row[0])
+
+
+async def add_project(tx: Transaction, path: str, visibility: Visibility) -> int:
+    """See IIdentityCatalog."""
+    check_project_path(path)
+    group_id, path = await _below_parent(tx, path)
+    await _take(tx, path)
+    row = await tx.fetch_one(
+        ADD_PROJECT,
+        group_id=group_id,
+        path=path,
+        path_key=key_of(path),
+        visibility=visibility.value,
+        now=tx.now,
+    )
+    assert row is not None
+    return int(row[0])
+
+
+async def _below_parent(tx: Transaction, path: str) -> tuple[int | None, str]:
+    """Find the group above a path; returns its id (None at the top) and the path spelt as the group spells its own."""
+    parent_path, name = split_path(path)
+    if not parent_path:
+        return None, path
+    parent = await tx.fetch_one(FIND_GROUP, path_key=key_of(parent_path))
+    if parent is None:
+        raise GroupNotFound
+    return parent[0], f"{parent[1]}/{name}"
+
+
+async def _take(tx: Transaction, path: str) -> None:
+    if not await tx.execute(TAKE_PATH, path_key=key_of(path)):
+        raise AlreadyExists(f"a group or project at {path} exists already")
+
+
+async def set_member(tx: Transaction, user: str, path: str, role: Role) -> None:
+    """See IIdentityCatalog."""
+    user_id = await _user_id(tx, user)
+    group = await tx.fetch_one(FIND_GROUP, path_key=key_of(path))
+    if group is not None:
+        await tx.execute(SET_GROUP_MEMBER, user_id=user_id, group_id=group[0], project_id=None, role=role.value)
+        return
+    project = await tx.fetch_one(FIND_PROJECT, path_key=key_of(path))
+    if project is None:
+        raise NotFound(f"there is no group or project at {path}")
+    await tx.execute(SET_PROJECT_MEMBER, user_id=user_id, group_id=None, project_id=project[0], role=role.value)
+
+
+async def _user_id(tx: Transaction, name: str) -> int:
+    row = await tx.fetch_one(FIND_USER, name_key=key_of(name))
+    if row is None:
+        raise NotFound(f"there is no user named {name}")
+    return int(row[0])
+
+
+async def _owner_id(tx: Transaction, what: str, ident: str, by_id: Statement, by_path: Statement) -> int:
+    if is_number(ident):
+        row = await tx.fetch_one(by_id, id=int(ident)) if len(ident) < 19 else None
+    else:
+        row = await tx.fetch_one(by_path, path_key=key_of(ident))
+    if row is None:
+        raise NotFound(f"there is no {what} {ident}")
+    return int(row[0])
+
+
+async def add_token(tx: Transaction, token: NewToken) -> int:
+    """See IIdentityCatalog."""
+    check_token_owner(token)
+    user_id = project_id = group_id = None
+    if token.user is not None:
+        user_id = await _user_id(tx, token.user)
+    if token.project is not None:
+        project_id = await _owner_id(tx, "project", token.project, FIND_PROJECT_BY_ID, FIND_PROJECT)
+    if token.group is not None:
+        group_id = await _owner_id(tx, "group", token.group, FIND_GROUP_BY_ID, FIND_GROUP)
+    row = await tx.fetch_one(
+        ADD_TOKEN,
+        public_id=token.public_id,
+        secret_sha256=token.secret_sha256,
+        kind=token.kind.value,
+        name=token.name,
+        scopes_json=json.dumps(sorted(token.scopes)),
+        role=None if token.role is None else token.role.value,
+        user_id=user_id,
+        project_id=project_id,
+        group_id=group_id,
+        now=tx.now,
+        expires_at=None if token.expires_at is None else to_microseconds(token.expires_at),
+    )
+    if row is None:
+        raise AlreadyExists("a token of that id exists already")
+    return int(row[0])
+
+
+async def find_token(tx: Transaction, public_id: str) -> TokenRecord | None:
+    """See IIdentityCatalog."""
+    row = await tx.fetch_one(FIND_TOKEN, public_id=public_id)
+    return None if row is None else _token_record(row)
+
+
+async def list_tokens(tx: Transaction) -> tuple[TokenRecord, ...]:
+    """See IIdentityCatalog."""
+    return tuple(_token_record(row) for row in await tx.fetch_all(LIST_TOKENS))
+
+
+def _token_record(row: Row) -> TokenRecord:
+    (token_id, public_id, secret_sha256, kind, name, scopes_json, role, project_id, group_id, *rest) = row
+    created_at, expires_at, revoked_at, user_id, user_name, is_admin = rest
+    return TokenRecord(
+        public_id=public_id,
+        secret_sha256=secret_sha256,
+        name=name,
+        principal=Principal(
+            name=f"token:{name}" if user_name is None else user_name,
+            token_kind=TokenKind(kind),
+            token_id=token_id,
+            user_id=user_id,
+            is_admin=bool(is_admin),
+            scopes=frozenset(json.loads(scopes_json)),
+            project_id=project_id,
+            group_id=group_id,
+            role=None if role is None else Role(role),
+        ),
+        created_at=from_microseconds(created_at),
+        expires_at=None if expires_at is None else from_microseconds(expires_at),
+        revoked_at=None if revoked_at is None else from_microseconds(revoked_at),
+    )
+
+
+async def revoke_token(tx: Transaction, public_id: str) -> bool:
+    """See IIdentityCatalog."""
+    return bool(await tx.execute(REVOKE_TOKEN, the_public_id=public_id, now=tx.now))
+
+
+INSTANCE = Scope(Level.INSTANCE, 0, "", Visibility.PUBLIC)
+
+
+async def find_scope(tx: Transaction, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
+    """See IIdentityCatalog."""
+    if isinstance(ident, int):
+        exists = 0 < ident <= MAX_ID
+        statements = SCOPE_BY_ID
+    else:
+        exists = can_be_path(ident)
+        statements = SCOPE_BY_PATH
+        ident = key_of(ident)
+    if level is Level.INSTANCE:
+        return INSTANCE
+    if not exists:
+        return None
+    scopes = _scopes(level, await tx.fetch_all(statements[level], ident=ident, user_id=user_id))
+    return scopes[0] if scopes else None
+
+
+async def projects_with(
+    tx: Transaction, group_id: int, format: str, canonical_name: str | None, user_id: int | None
+) -> tuple[Scope, ...]:
+    """See IPackageCatalog."""
+    if canonical_name is None:
+        rows = await tx.fetch_all(PROJECTS_WITH_FORMAT, group_id=group_id, format=format, user_id=user_id)
+    else:
+        rows = await tx.fetch_all(
+            PROJECTS_WITH_NAME,
+            group_id=group_id,
+            format=format,
+            canonical_name=canonical_name,
+            user_id=user_id,
+        )
+    return tuple(_scopes(Level.PROJECT, rows))
+
+
+def _scopes(level: Level, rows: list[Row]) -> list[Scope]:
+    """Fold rows of one group each into scopes; rows of a scope follow each other, nearest group first."""
+    scopes: list[Scope] = []
+    start = 0
+    for end in range(1, len(rows) + 1):
+        if end < len(rows) and rows[end][0] == rows[start][0]:
+            continue
+        of_one = rows[start:end]
+        start = end
+        ident, path, visibility, _, _, project_role = of_one[0]
+        roles = [row[4] for row in of_one if row[4] is not None]
+        if project_role is not None:
+            roles.append(project_role)
+        scopes.append(
+            Scope(
+                level=level,
+                id=ident,
+                path=path,
+                visibility=Visibility(visibility),
+                group_ids=tuple(row[3] for row in of_one),
+                role=Role(max(roles)) if roles else None,
+            )
+        )
+    return scopes

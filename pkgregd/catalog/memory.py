@@ -1,0 +1,492 @@
+"""
+The catalog in dictionaries: for tests of everything above the catalog.
+
+It keeps the same promises as the one over a database (both pass
+`CatalogContract`), except that nothing survives the process.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from attrs import define, evolve, field
+from zope.interface import implementer
+
+from pkgregd.catalog.rules import (
+    can_be_path,
+    check_group_path,
+    check_project_path,
+    check_token_owner,
+    check_user_name,
+    demand,
+    from_microseconds,
+    index_state,
+    is_number,
+    key_of,
+    split_path,
+    to_microseconds,
+)
+from pkgregd.errors import (
+    AlreadyExists,
+    FileExists,
+    FileWasDeleted,
+    GroupNotFound,
+    NotFound,
+    ProjectNotFound,
+    Unavailable,
+)
+from pkgregd.interfaces import ICatalog
+from pkgregd.values import (
+    BlobInfo,
+    Coordinates,
+    Digest,
+    IndexState,
+    Level,
+    NewToken,
+    OnDuplicate,
+    PackageFile,
+    PackageName,
+    PackageStatus,
+    Precondition,
+    Principal,
+    Publication,
+    Published,
+    Role,
+    Scope,
+    TokenRecord,
+    Visibility,
+)
+
+
+@define
+class _User:
+    id: int
+    name: str
+    is_admin: bool
+
+
+@define
+class _Place:
+    """A group or a project."""
+
+    level: Level
+    id: int
+    path: str
+    visibility: Visibility
+    group_ids: tuple[int, ...]
+    roles: dict[int, Role] = field(factory=dict)
+
+
+@define
+class _StoredBlob:
+    info: BlobInfo
+    unused_since: int
+
+
+@implementer(ICatalog)
+class MemoryCatalog:
+    """
+    ICatalog in memory.
+
+    Args:
+        seconds: the clock, since 1970.
+
+    Attributes:
+        audit: (action, principal name, file) of every change to a file, oldest first.
+    """
+
+    def __init__(self, seconds: Callable[[], float] = time.time) -> None:
+        self._seconds = seconds
+        self._last_ids: dict[str, int] = {}
+        self._users: dict[str, _User] = {}
+        self._places: dict[str, _Place] = {}
+        self._tokens: dict[str, TokenRecord] = {}
+        self._files: dict[int, PackageFile] = {}
+        self._blobs: dict[str, _StoredBlob] = {}
+        self._tombstones: dict[tuple[int, str, str, str, str], str] = {}
+        self._revisions: dict[tuple[int, str, str], tuple[int, int]] = {}
+        self._closed = False
+        self.audit: list[tuple[str, str, PackageFile]] = []
+
+    def _now(self) -> int:
+        return int(self._seconds() * 1_000_000)
+
+    def _next_id(self, what: str) -> int:
+        self._last_ids[what] = self._last_ids.get(what, 0) + 1
+        return self._last_ids[what]
+
+    # ---------------------------------------------------------------- identity
+
+    async def add_user(self, name: str, *, is_admin: bool = False) -> int:
+        """See IIdentityCatalog."""
+        check_user_name(name)
+        if key_of(name) in self._users:
+            raise AlreadyExists(f"a user named {name} exists already")
+        user = _User(self._next_id("user"), name, is_admin)
+        self._users[key_of(name)] = user
+        return user.id
+
+    async def add_group(self, path: str, visibility: Visibility) -> int:
+        """See IIdentityCatalog."""
+        check_group_path(path)
+        return self._add_place(Level.GROUP, path, visibility)
+
+    async def add_project(self, path: str, visibility: Visibility) -> int:
+        """See IIdentityCatalog."""
+        check_project_path(path)
+        return self._add_place(Level.PROJECT, path, visibility)
+
+    def _add_place(self, level: Level, path: str, visibility: Visibility) -> int:
+        parent_path, name = split_path(path)
+        group_ids: tuple[int, ...] = ()
+        if parent_path:
+            parent = self._places.get(key_of(parent_path))
+            if parent is None or parent.level is not Level.GROUP:
+                raise GroupNotFound
+            group_ids = parent.group_ids
+            path = f"{parent.path}/{name}"
+        if key_of(path) in self._places:
+            raise AlreadyExists(f"a group or project at {path} exists already")
+        place_id = self._next_id(level.value)
+        if level is Level.GROUP:
+            group_ids = (place_id, *group_ids)
+        self._places[key_of(path)] = _Place(level, place_id, path, visibility, group_ids)
+        return place_id
+
+    def _user(self, name: str) -> _User:
+        user = self._users.get(key_of(name))
+        if user is None:
+            raise NotFound(f"there is no user named {name}")
+        return user
+
+    def _place_by_id(self, level: Level, place_id: int) -> _Place | None:
+        return next((place for place in self._at(level) if place.id == place_id), None)
+
+    def _at(self, level: Level) -> Iterator[_Place]:
+        return (place for place in self._places.values() if place.level is level)
+
+    async def set_member(self, user: str, path: str, role: Role) -> None:
+        """See IIdentityCatalog."""
+        user_id = self._user(user).id
+        place = self._places.get(key_of(path))
+        if place is None:
+            raise NotFound(f"there is no group or project at {path}")
+        place.roles[user_id] = role
+
+    def _owner_id(self, level: Level, ident: str | None) -> int | None:
+        if ident is None:
+            return None
+        if is_number(ident):
+            place = self._place_by_id(level, int(ident))
+        else:
+            place = self._places.get(key_of(ident))
+        if place is None or place.level is not level:
+            raise NotFound(f"there is no {level.value} {ident}")
+        return place.id
+
+    async def add_token(self, token: NewToken) -> int:
+        """See IIdentityCatalog."""
+        check_token_owner(token)
+        user = None if token.user is None else self._user(token.user)
+        project_id = self._owner_id(Level.PROJECT, token.project)
+        group_id = self._owner_id(Level.GROUP, token.group)
+        if token.public_id in self._tokens:
+            raise AlreadyExists("a token of that id exists already")
+        token_id = self._next_id("token")
+        self._tokens[token.public_id] = TokenRecord(
+            public_id=token.public_id,
+            secret_sha256=token.secret_sha256,
+            name=token.name,
+            principal=Principal(
+                name=f"token:{token.name}" if user is None else user.name,
+                token_kind=token.kind,
+                token_id=token_id,
+                user_id=None if user is None else user.id,
+                is_admin=user is not None and user.is_admin,
+                scopes=token.scopes,
+                project_id=project_id,
+                group_id=group_id,
+                role=token.role,
+            ),
+            created_at=from_microseconds(self._now()),
+            expires_at=token.expires_at,
+        )
+        return token_id
+
+    async def find_token(self, public_id: str) -> TokenRecord | None:
+        """See IIdentityCatalog."""
+        return self._tokens.get(public_id)
+
+    async def list_tokens(self) -> tuple[TokenRecord, ...]:
+        """See IIdentityCatalog."""
+        return tuple(self._tokens.values())
+
+    async def revoke_token(self, public_id: str) -> bool:
+        """See IIdentityCatalog."""
+        record = self._tokens.get(public_id)
+        if record is None:
+            return False
+        if record.revoked_at is None:
+            self._tokens[public_id] = evolve(record, revoked_at=from_microseconds(self._now()))
+        return True
+
+    async def find_scope(self, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
+        """See IIdentityCatalog."""
+        if level is Level.INSTANCE:
+            return Scope(Level.INSTANCE, 0, "", Visibility.PUBLIC)
+        if isinstance(ident, int):
+            place = self._place_by_id(level, ident)
+        else:
+            place = self._places.get(key_of(ident)) if can_be_path(ident) else None
+        return None if place is None or place.level is not level else self._scope(place, user_id)
+
+    def _scope(self, place: _Place, user_id: int | None) -> Scope:
+        above = [group for group in self._at(Level.GROUP) if group.id in place.group_ids]
+        roles = [met.roles[user_id] for met in (place, *above) if user_id is not None and user_id in met.roles]
+        return Scope(
+            level=place.level,
+            id=place.id,
+            path=place.path,
+            visibility=place.visibility,
+            group_ids=place.group_ids,
+            role=max(roles, default=None),
+        )
+
+    # ---------------------------------------------------------------- packages
+
+    async def publish(self, publication: Publication, principal: Principal) -> Published:
+        """See IPackageCatalog."""
+        wanted, blob = publication.coordinates, publication.blob
+        if self._place_by_id(Level.PROJECT, wanted.project_id) is None:
+            raise ProjectNotFound
+        package = self._package(wanted)
+        existing = next((file for file in package if file.file_name == wanted.file_name), None)
+        demand(publication.precondition, existing.blob.sha256.hex if existing else None, wanted.file_name)
+        same = existing is not None and existing.blob.sha256 == blob.sha256
+        if existing is not None and not same and publication.on_duplicate is OnDuplicate.REFUSE:
+            raise FileExists(wanted.file_name)
+        if not same and publication.respects_tombstones:
+            buried = self._tombstones.get(_tombstone_key(wanted))
+            if buried is not None and buried != blob.sha256.hex:
+                raise FileWasDeleted(wanted.file_name)
+
+        status = publication.status or (package[0].status if package else PackageStatus.DEFAULT)
+        if existing is not None and same and existing.status is status:
+            return Published(existing, created=False)
+        shown_before = self._shown_name(wanted.project_id, wanted.format, wanted.canonical_name)
+        if existing is not None and same:
+            file = existing
+        else:
+            file = self._new_file(publication, package, existing, self._adopt(blob))
+            self._files[file.id] = file
+            if existing is not None:
+                self._release(existing.blob.sha256.hex)
+        for each in self._package(wanted):
+            self._files[each.id] = evolve(each, status=status, package_metadata_json=file.package_metadata_json)
+        self._bump(file, shown_before)
+        file = self._files[file.id]
+        self.audit.append(("set_status" if same else "replace" if existing else "publish", principal.name, file))
+        return Published(file, created=not same)
+
+    def _package(self, wanted: Coordinates) -> list[PackageFile]:
+        return [
+            file
+            for file in self._files.values()
+            if (file.project_id, file.format, file.canonical_name, file.canonical_version)
+            == (wanted.project_id, wanted.format, wanted.canonical_name, wanted.canonical_version)
+        ]
+
+    def _new_file(
+        self, publication: Publication, package: list[PackageFile], existing: PackageFile | None, blob: BlobInfo
+    ) -> PackageFile:
+        wanted = publication.coordinates
+        package_json = publication.package_metadata_json
+        if package and package_json == "{}":
+            package_json = package[0].package_metadata_json
+        return PackageFile(
+            package_id=package[0].package_id if package else self._next_id("package"),
+            id=existing.id if existing else self._next_id("file"),
+            project_id=wanted.project_id,
+            format=wanted.format,
+            name=package[0].name if package else wanted.name,
+            canonical_name=wanted.canonical_name,
+            version=package[0].version if package else wanted.version,
+            canonical_version=wanted.canonical_version,
+            file_name=wanted.file_name,
+            status=PackageStatus.DEFAULT,
+            blob=blob,
+            package_metadata_json=package_json,
+            file_metadata_json=publication.file_metadata_json,
+            created_at=from_microseconds(self._now()),
+        )
+
+    def _shown_name(self, project_id: int, format: str, canonical_name: str) -> str | None:
+        listed = [
+            (file.package_id, file.name)
+            for file in self._files.values()
+            if (file.project_id, file.format, file.canonical_name) == (project_id, format, canonical_name)
+            and file.status is PackageStatus.DEFAULT
+        ]
+        return max(listed)[1] if listed else None
+
+    def _bump(self, file: PackageFile, shown_before: str | None) -> None:
+        names = [file.canonical_name]
+        if self._shown_name(file.project_id, file.format, file.canonical_name) != shown_before:
+            names.append("")
+        for name in names:
+            key = (file.project_id, file.format, name)
+            revision, _ = self._revisions.get(key, (0, 0))
+            self._revisions[key] = (revision + 1, self._now())
+
+    async def delete_file(self, file_id: int, principal: Principal, precondition: Precondition) -> bool:
+        """See IPackageCatalog."""
+        file = self._files.get(file_id)
+        if file is None:
+            return False
+        demand(precondition, file.blob.sha256.hex, file.file_name)
+        shown_before = self._shown_name(file.project_id, file.format, file.canonical_name)
+        del self._files[file_id]
+        self._tombstones[_tombstone_key(file)] = file.blob.sha256.hex
+        self._release(file.blob.sha256.hex)
+        self._bump(file, shown_before)
+        self.audit.append(("delete", principal.name, file))
+        return True
+
+    def _found(self, project_ids: Sequence[int], format: str) -> list[PackageFile]:
+        """Files of some projects, by creation then id, with their blobs as they are known now."""
+        found = [file for file in self._files.values() if file.project_id in project_ids and file.format == format]
+        found.sort(key=lambda file: (file.created_at, file.id))
+        return [evolve(file, blob=self._blobs[file.blob.sha256.hex].info) for file in found]
+
+    async def find_file(
+        self,
+        project_ids: Sequence[int],
+        format: str,
+        canonical_name: str,
+        canonical_version: str | None,
+        file_name: str,
+        sha256: Digest | None = None,
+    ) -> PackageFile | None:
+        """See IPackageCatalog."""
+        if not canonical_name and sha256 is None:
+            raise ValueError("find_file needs a name or a sha256")
+        found = [
+            file
+            for file in self._found(project_ids, format)
+            if file.file_name == file_name
+            and canonical_name in ("", file.canonical_name)
+            and canonical_version in (None, file.canonical_version)
+            and sha256 in (None, file.blob.sha256)
+        ]
+        return found[-1] if found else None
+
+    async def list_files(
+        self,
+        project_ids: Sequence[int],
+        format: str,
+        canonical_name: str,
+        canonical_version: str | None = None,
+        *,
+        listed_only: bool = True,
+    ) -> tuple[PackageFile, ...]:
+        """See IPackageCatalog."""
+        return tuple(
+            file
+            for file in self._found(project_ids, format)
+            if file.canonical_name == canonical_name
+            and canonical_version in (None, file.canonical_version)
+            and not (listed_only and file.status is PackageStatus.HIDDEN)
+        )
+
+    async def list_names(self, project_ids: Sequence[int], format: str) -> tuple[PackageName, ...]:
+        """See IPackageCatalog."""
+        newest: dict[str, tuple[int, int, str]] = {}
+        for file in self._found(project_ids, format):
+            if file.status is PackageStatus.DEFAULT:
+                shown = (file.project_id, file.package_id, file.name)
+                newest[file.canonical_name] = max(shown, newest.get(file.canonical_name, shown))
+        return tuple(PackageName(canonical_name, name) for canonical_name, (_, _, name) in sorted(newest.items()))
+
+    async def projects_with(
+        self, group_id: int, format: str, canonical_name: str | None, user_id: int | None
+    ) -> tuple[Scope, ...]:
+        """See IPackageCatalog."""
+        return tuple(
+            self._scope(project, user_id)
+            for project in self._at(Level.PROJECT)
+            if group_id in project.group_ids
+            and any(
+                file.project_id == project.id
+                and file.format == format
+                and canonical_name in (None, file.canonical_name)
+                for file in self._files.values()
+            )
+        )
+
+    async def index_state(self, project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
+        """See IPackageCatalog."""
+        return index_state(
+            (project_id, *self._revisions[project_id, format, canonical_name or ""])
+            for project_id in set(project_ids)
+            if (project_id, format, canonical_name or "") in self._revisions
+        )
+
+    # ------------------------------------------------------------------- blobs
+
+    def _adopt(self, blob: BlobInfo) -> BlobInfo:
+        stored = self._blobs.get(blob.sha256.hex)
+        # By way of JSON: a later change of the caller's dictionary must not reach us.
+        digests = json.loads(json.dumps(dict(blob.digests)))
+        if stored is None:
+            stored = _StoredBlob(evolve(blob, digests=digests), self._now())
+            self._blobs[blob.sha256.hex] = stored
+        else:
+            stored.info = evolve(stored.info, digests={**digests, **stored.info.digests})
+        return stored.info
+
+    def _is_used(self, sha256: str) -> bool:
+        return any(file.blob.sha256.hex == sha256 for file in self._files.values())
+
+    def _release(self, sha256: str) -> None:
+        if not self._is_used(sha256):
+            self._blobs[sha256].unused_since = self._now()
+
+    async def is_blob_unused(self, sha256: Digest) -> bool:
+        """See IBlobCatalog."""
+        return not self._is_used(sha256.hex)
+
+    async def forget_blob(self, sha256: Digest) -> bool:
+        """See IBlobCatalog."""
+        if self._is_used(sha256.hex):
+            return False
+        self._blobs.pop(sha256.hex, None)
+        return True
+
+    async def find_unused_blobs(self, before: datetime.datetime, limit: int) -> tuple[BlobInfo, ...]:
+        """See IBlobCatalog."""
+        unused = [
+            stored.info
+            for sha256, stored in sorted(self._blobs.items())
+            if stored.unused_since < to_microseconds(before) and not self._is_used(sha256)
+        ]
+        return tuple(unused[:limit])
+
+    async def list_blobs(self, after: str, limit: int) -> tuple[BlobInfo, ...]:
+        """See IBlobCatalog."""
+        return tuple(stored.info for sha256, stored in sorted(self._blobs.items()) if sha256 > after)[:limit]
+
+    async def check(self) -> None:
+        """See ICatalog."""
+        if self._closed:
+            raise Unavailable("the catalog is closed")
+
+    async def close(self) -> None:
+        """See ICatalog."""
+        self._closed = True
+
+
+def _tombstone_key(named: Coordinates | PackageFile) -> tuple[int, str, str, str, str]:
+    return (named.project_id, named.format, named.canonical_name, named.canonical_version, named.file_name)

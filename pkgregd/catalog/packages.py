@@ -1,0 +1,558 @@
+"""Packages and their files, index revisions, tombstones and the audit trail: statements, then verbs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+from sqlalchemy import Select, bindparam, delete, func, literal_column, select, update
+
+from pkgregd.catalog.blobs import adopt_blob, release_blob
+from pkgregd.catalog.rules import MAX_ID, demand, from_microseconds
+from pkgregd.catalog.rules import index_state as summed_up
+from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
+from pkgregd.catalog.tables import (
+    audit_entries,
+    blobs,
+    index_revisions,
+    package_files,
+    packages,
+    projects,
+    tombstones,
+)
+from pkgregd.errors import FileExists, FileWasDeleted, ProjectNotFound
+from pkgregd.values import (
+    BlobInfo,
+    Coordinates,
+    Digest,
+    IndexState,
+    OnDuplicate,
+    PackageFile,
+    PackageName,
+    PackageStatus,
+    Precondition,
+    Principal,
+    Publication,
+    Published,
+)
+
+# =================================================================== statements
+
+PROJECT_EXISTS = Statement(
+    select(projects.c.id).where(projects.c.id == bindparam("project_id")).with_for_update(key_share=True, read=True)
+)
+
+FIND_PACKAGE = Statement(
+    select(packages.c.id, packages.c.status)
+    .where(
+        packages.c.project_id == bindparam("project_id"),
+        packages.c.format == bindparam("format"),
+        packages.c.canonical_name == bindparam("canonical_name"),
+        packages.c.canonical_version == bindparam("canonical_version"),
+    )
+    .with_for_update()
+)
+
+ADD_PACKAGE = Statement(
+    insert(packages)
+    .values(
+        project_id=bindparam("project_id"),
+        format=bindparam("format"),
+        name=bindparam("name"),
+        canonical_name=bindparam("canonical_name"),
+        version=bindparam("version"),
+        canonical_version=bindparam("canonical_version"),
+        status=bindparam("status"),
+        metadata_json=bindparam("metadata_json"),
+        created_at=bindparam("now"),
+    )
+    .on_conflict_do_nothing()
+)
+
+SET_STATUS = Statement(
+    update(packages).where(packages.c.id == bindparam("package_id")).values(status=bindparam("new_status"))
+)
+
+SET_PACKAGE_METADATA = Statement(
+    update(packages)
+    .where(packages.c.id == bindparam("package_id"))
+    .values(metadata_json=bindparam("new_metadata_json"))
+)
+
+DELETE_EMPTY_PACKAGE = Statement(
+    delete(packages).where(
+        packages.c.id == bindparam("package_id"),
+        ~select(literal_column("1")).where(package_files.c.package_id == packages.c.id).exists(),
+    )
+)
+
+FILE_IN_PACKAGE = Statement(
+    select(package_files.c.id, package_files.c.sha256)
+    .where(package_files.c.package_id == bindparam("package_id"), package_files.c.file_name == bindparam("file_name"))
+    .with_for_update()
+)
+
+ADD_FILE = Statement(
+    insert(package_files)
+    .values(
+        package_id=bindparam("package_id"),
+        file_name=bindparam("file_name"),
+        sha256=bindparam("sha256"),
+        metadata_json=bindparam("metadata_json"),
+        created_at=bindparam("now"),
+    )
+    .returning(package_files.c.id)
+)
+
+REPLACE_FILE = Statement(
+    update(package_files)
+    .where(package_files.c.id == bindparam("file_id"))
+    .values(sha256=bindparam("new_sha256"), metadata_json=bindparam("new_metadata_json"), created_at=bindparam("now"))
+)
+
+DELETE_FILE = Statement(delete(package_files).where(package_files.c.id == bindparam("file_id")))
+
+_file_columns = (
+    select(
+        package_files.c.id,
+        packages.c.id,
+        packages.c.project_id,
+        packages.c.format,
+        packages.c.name,
+        packages.c.canonical_name,
+        packages.c.version,
+        packages.c.canonical_version,
+        package_files.c.file_name,
+        packages.c.status,
+        packages.c.metadata_json,
+        package_files.c.metadata_json,
+        package_files.c.created_at,
+        blobs.c.sha256,
+        blobs.c.size_bytes,
+        blobs.c.locator,
+        blobs.c.digests_json,
+    )
+    .select_from(packages)
+    .join(package_files, package_files.c.package_id == packages.c.id)
+    .join(blobs, blobs.c.sha256 == package_files.c.sha256)
+)
+
+FILE_BY_ID = Statement(_file_columns.where(package_files.c.id == bindparam("file_id")))
+
+_in_projects = packages.c.project_id.op("IN")(each_id(bindparam("project_ids")))
+
+
+def _files_of(*, by_name: bool, by_version: bool) -> Select[*tuple[object, ...]]:
+    query = _file_columns.where(_in_projects, packages.c.format == bindparam("format"))
+    if by_name:
+        query = query.where(packages.c.canonical_name == bindparam("canonical_name"))
+    if by_version:
+        query = query.where(packages.c.canonical_version == bindparam("canonical_version"))
+    return query
+
+
+def _file_named(*, by_name: bool, by_version: bool, by_sha256: bool) -> Statement:
+    query = _files_of(by_name=by_name, by_version=by_version)
+    query = query.where(package_files.c.file_name == bindparam("file_name"))
+    if by_sha256:
+        query = query.where(package_files.c.sha256 == bindparam("sha256"))
+    return Statement(
+        query.order_by(package_files.c.created_at.desc(), package_files.c.id.desc()).limit(literal_column("1"))
+    )
+
+
+FIND_FILE: Mapping[tuple[bool, bool, bool], Statement] = {
+    (by_name, by_version, by_sha256): _file_named(by_name=by_name, by_version=by_version, by_sha256=by_sha256)
+    for by_name, by_version, by_sha256 in product((False, True), repeat=3)
+    if by_name or by_sha256
+}
+
+
+def _files_listed(*, by_version: bool, listed_only: bool) -> Statement:
+    query = _files_of(by_name=True, by_version=by_version)
+    if listed_only:
+        query = query.where(packages.c.status == literal_column("'default'"))
+    return Statement(query.order_by(package_files.c.created_at, package_files.c.id))
+
+
+LIST_FILES: Mapping[tuple[bool, bool], Statement] = {
+    (by_version, listed_only): _files_listed(by_version=by_version, listed_only=listed_only)
+    for by_version, listed_only in product((False, True), repeat=2)
+}
+
+# The status is spelt out, or SQLite could not see that the partial index fits.
+LIST_NAMES = Statement(
+    select(packages.c.canonical_name, packages.c.project_id, func.max(packages.c.id), packages.c.name)
+    .where(
+        _in_projects,
+        packages.c.format == bindparam("format"),
+        packages.c.status == literal_column("'default'"),
+    )
+    .group_by(packages.c.project_id, packages.c.canonical_name, packages.c.name)
+)
+
+LISTED_NAME = Statement(
+    select(packages.c.name)
+    .where(
+        packages.c.project_id == bindparam("project_id"),
+        packages.c.format == bindparam("format"),
+        packages.c.canonical_name == bindparam("canonical_name"),
+        packages.c.status == literal_column("'default'"),
+    )
+    .order_by(packages.c.id.desc())
+    .limit(literal_column("1"))
+)
+
+_first_revision = insert(index_revisions).values(
+    project_id=bindparam("project_id"),
+    format=bindparam("format"),
+    canonical_name=bindparam("canonical_name"),
+    revision=literal_column("1"),
+    changed_at=bindparam("now"),
+)
+
+BUMP_REVISION = Statement(
+    _first_revision.on_conflict_do_update(
+        index_elements=["project_id", "format", "canonical_name"],
+        set_={
+            "revision": index_revisions.c.revision + literal_column("1"),
+            "changed_at": _first_revision.excluded.changed_at,
+        },
+    )
+)
+
+LIST_REVISIONS = Statement(
+    select(index_revisions.c.project_id, index_revisions.c.revision, index_revisions.c.changed_at).where(
+        index_revisions.c.project_id.op("IN")(each_id(bindparam("project_ids"))),
+        index_revisions.c.format == bindparam("format"),
+        index_revisions.c.canonical_name == bindparam("canonical_name"),
+    )
+)
+
+FIND_TOMBSTONE = Statement(
+    select(tombstones.c.sha256).where(
+        tombstones.c.project_id == bindparam("project_id"),
+        tombstones.c.format == bindparam("format"),
+        tombstones.c.canonical_name == bindparam("canonical_name"),
+        tombstones.c.canonical_version == bindparam("canonical_version"),
+        tombstones.c.file_name == bindparam("file_name"),
+    )
+)
+
+_tombstone = insert(tombstones).values(
+    project_id=bindparam("project_id"),
+    format=bindparam("format"),
+    canonical_name=bindparam("canonical_name"),
+    canonical_version=bindparam("canonical_version"),
+    file_name=bindparam("file_name"),
+    sha256=bindparam("sha256"),
+    deleted_at=bindparam("now"),
+)
+
+LEAVE_TOMBSTONE = Statement(
+    _tombstone.on_conflict_do_update(
+        index_elements=["project_id", "format", "canonical_name", "canonical_version", "file_name"],
+        set_={"sha256": _tombstone.excluded.sha256, "deleted_at": _tombstone.excluded.deleted_at},
+    )
+)
+
+ADD_AUDIT_ENTRY = Statement(
+    insert(audit_entries).values(
+        happened_at=bindparam("now"),
+        action=bindparam("action"),
+        principal_name=bindparam("principal_name"),
+        user_id=bindparam("user_id"),
+        token_id=bindparam("token_id"),
+        project_id=bindparam("project_id"),
+        detail_json=bindparam("detail_json"),
+    )
+)
+
+# ====================================================================== writing
+
+
+async def publish(tx: Transaction, publication: Publication, principal: Principal) -> Published:
+    """See IPackageCatalog."""
+    wanted = publication.coordinates
+    blob = publication.blob
+    if await tx.fetch_one(PROJECT_EXISTS, project_id=wanted.project_id) is None:
+        raise ProjectNotFound
+    package = await _find_package(tx, wanted)
+    existing = None
+    if package is not None:
+        existing = await tx.fetch_one(FILE_IN_PACKAGE, package_id=package[0], file_name=wanted.file_name)
+    present_sha256 = None if existing is None else existing[1]
+    demand(publication.precondition, present_sha256, wanted.file_name)
+
+    has_bytes = present_sha256 == blob.sha256.hex
+    sets_status = package is not None and publication.status not in (None, PackageStatus(package[1]))
+    if has_bytes and not sets_status:
+        assert existing is not None
+        return Published(await _load(tx, existing[0]), created=False)
+    if not has_bytes:
+        if existing is not None and publication.on_duplicate is OnDuplicate.REFUSE:
+            raise FileExists(wanted.file_name)
+        if publication.respects_tombstones:
+            await _check_tombstone(tx, wanted, blob.sha256)
+
+    shown_before = await _listed_name(tx, wanted.project_id, wanted.format, wanted.canonical_name)
+    package_id = await _write_package(tx, publication, package, sets_status=sets_status, has_bytes=has_bytes)
+    if has_bytes:
+        assert existing is not None
+        action, file_id = "set_status", existing[0]
+    else:
+        await adopt_blob(tx, blob)
+        action, file_id = await _write_file(tx, publication, package_id, existing)
+    await _bump(tx, wanted.project_id, wanted.format, wanted.canonical_name, shown_before)
+    file = await _load(tx, file_id)
+    await _audit(tx, action, principal, file, replaced_sha256=present_sha256 if action == "replace" else None)
+    return Published(file, created=not has_bytes)
+
+
+async def _find_package(tx: Transaction, wanted: Coordinates) -> Row | None:
+    return await tx.fetch_one(
+        FIND_PACKAGE,
+        project_id=wanted.project_id,
+        format=wanted.format,
+        canonical_name=wanted.canonical_name,
+        canonical_version=wanted.canonical_version,
+    )
+
+
+async def _check_tombstone(tx: Transaction, wanted: Coordinates, sha256: Digest) -> None:
+    tombstone = await tx.fetch_one(
+        FIND_TOMBSTONE,
+        project_id=wanted.project_id,
+        format=wanted.format,
+        canonical_name=wanted.canonical_name,
+        canonical_version=wanted.canonical_version,
+        file_name=wanted.file_name,
+    )
+    if tombstone is not None and tombstone[0] != sha256.hex:
+        raise FileWasDeleted(wanted.file_name)
+
+
+async def _write_package(
+    tx: Transaction, publication: Publication, package: Row | None, *, sets_status: bool, has_bytes: bool
+) -> int:
+    """Add the package, or bring its status and metadata up to date; returns its id."""
+    wanted = publication.coordinates
+    status = publication.status or PackageStatus.DEFAULT
+    if package is None:
+        await tx.execute(
+            ADD_PACKAGE,
+            project_id=wanted.project_id,
+            format=wanted.format,
+            name=wanted.name,
+            canonical_name=wanted.canonical_name,
+            version=wanted.version,
+            canonical_version=wanted.canonical_version,
+            status=status.value,
+            metadata_json=publication.package_metadata_json,
+            now=tx.now,
+        )
+        package = await _find_package(tx, wanted)
+        assert package is not None
+        return int(package[0])
+    package_id = int(package[0])
+    if sets_status:
+        await tx.execute(SET_STATUS, package_id=package_id, new_status=status.value)
+    if not has_bytes and publication.package_metadata_json != "{}":
+        await tx.execute(
+            SET_PACKAGE_METADATA, package_id=package_id, new_metadata_json=publication.package_metadata_json
+        )
+    return package_id
+
+
+async def _write_file(
+    tx: Transaction, publication: Publication, package_id: int, existing: Row | None
+) -> tuple[str, int]:
+    """Add the file or replace its bytes; returns what was done and its id."""
+    sha256 = publication.blob.sha256.hex
+    if existing is not None:
+        file_id, old_sha256 = existing
+        await tx.execute(
+            REPLACE_FILE,
+            file_id=file_id,
+            new_sha256=sha256,
+            new_metadata_json=publication.file_metadata_json,
+            now=tx.now,
+        )
+        await release_blob(tx, old_sha256)
+        return "replace", int(file_id)
+    row = await tx.fetch_one(
+        ADD_FILE,
+        package_id=package_id,
+        file_name=publication.coordinates.file_name,
+        sha256=sha256,
+        metadata_json=publication.file_metadata_json,
+        now=tx.now,
+    )
+    assert row is not None
+    return "publish", int(row[0])
+
+
+async def delete_file(tx: Transaction, file_id: int, principal: Principal, precondition: Precondition) -> bool:
+    """See IPackageCatalog."""
+    row = await tx.fetch_one(FILE_BY_ID, file_id=file_id) if 0 < file_id <= MAX_ID else None
+    if row is None:
+        return False
+    file = _package_file(row)
+    sha256 = file.blob.sha256.hex
+    demand(precondition, sha256, file.file_name)
+    shown_before = await _listed_name(tx, file.project_id, file.format, file.canonical_name)
+    await tx.execute(
+        LEAVE_TOMBSTONE,
+        project_id=file.project_id,
+        format=file.format,
+        canonical_name=file.canonical_name,
+        canonical_version=file.canonical_version,
+        file_name=file.file_name,
+        sha256=sha256,
+        now=tx.now,
+    )
+    await tx.execute(DELETE_FILE, file_id=file_id)
+    await tx.execute(DELETE_EMPTY_PACKAGE, package_id=file.package_id)
+    await release_blob(tx, sha256)
+    await _bump(tx, file.project_id, file.format, file.canonical_name, shown_before)
+    await _audit(tx, "delete", principal, file)
+    return True
+
+
+async def _listed_name(tx: Transaction, project_id: int, format: str, canonical_name: str) -> str | None:
+    """The name as the list of names shows it now, None when it does not."""
+    row = await tx.fetch_one(LISTED_NAME, project_id=project_id, format=format, canonical_name=canonical_name)
+    return None if row is None else row[0]
+
+
+async def _bump(tx: Transaction, project_id: int, format: str, canonical_name: str, shown_before: str | None) -> None:
+    """Count a change of a name's index; and of the list of names, if that shows something else now."""
+    await tx.execute(BUMP_REVISION, project_id=project_id, format=format, canonical_name=canonical_name, now=tx.now)
+    if await _listed_name(tx, project_id, format, canonical_name) != shown_before:
+        await tx.execute(BUMP_REVISION, project_id=project_id, format=format, canonical_name="", now=tx.now)
+
+
+async def _audit(
+    tx: Transaction, action: str, principal: Principal, file: PackageFile, *, replaced_sha256: str | None = None
+) -> None:
+    detail = {
+        "format": file.format,
+        "name": file.name,
+        "version": file.version,
+        "file_name": file.file_name,
+        "sha256": file.blob.sha256.hex,
+        "status": file.status.value,
+    }
+    if replaced_sha256 is not None:
+        detail["replaced_sha256"] = replaced_sha256
+    await tx.execute(
+        ADD_AUDIT_ENTRY,
+        now=tx.now,
+        action=action,
+        principal_name=principal.name,
+        user_id=principal.user_id,
+        token_id=principal.token_id,
+        project_id=file.project_id,
+        detail_json=json.dumps(detail),
+    )
+
+
+async def _load(tx: Transaction, file_id: int) -> PackageFile:
+    row = await tx.fetch_one(FILE_BY_ID, file_id=file_id)
+    assert row is not None
+    return _package_file(row)
+
+
+# ====================================================================== reading
+
+
+async def find_file(
+    tx: Transaction,
+    project_ids: Sequence[int],
+    format: str,
+    canonical_name: str,
+    canonical_version: str | None,
+    file_name: str,
+    sha256: Digest | None,
+) -> PackageFile | None:
+    """See IPackageCatalog."""
+    parameters: dict[str, object] = {
+        "project_ids": json.dumps(list(project_ids)),
+        "format": format,
+        "file_name": file_name,
+    }
+    if canonical_name:
+        parameters["canonical_name"] = canonical_name
+    elif sha256 is None:
+        raise ValueError("find_file needs a name or a sha256")
+    if canonical_version is not None:
+        parameters["canonical_version"] = canonical_version
+    if sha256 is not None:
+        parameters["sha256"] = sha256.hex
+    statement = FIND_FILE[bool(canonical_name), canonical_version is not None, sha256 is not None]
+    row = await tx.fetch_one(statement, **parameters)
+    return None if row is None else _package_file(row)
+
+
+async def list_files(
+    tx: Transaction,
+    project_ids: Sequence[int],
+    format: str,
+    canonical_name: str,
+    canonical_version: str | None,
+    listed_only: bool,
+) -> tuple[PackageFile, ...]:
+    """See IPackageCatalog."""
+    parameters = {"project_ids": json.dumps(list(project_ids)), "format": format, "canonical_name": canonical_name}
+    if canonical_version is not None:
+        parameters["canonical_version"] = canonical_version
+    rows = await tx.fetch_all(LIST_FILES[canonical_version is not None, listed_only], **parameters)
+    return tuple(_package_file(row) for row in rows)
+
+
+async def list_names(tx: Transaction, project_ids: Sequence[int], format: str) -> tuple[PackageName, ...]:
+    """
+    See IPackageCatalog.
+
+    A name is spelt as its newest package in the newest project spells it: so each
+    project's share depends on that project alone, as its revision does.
+    """
+    rows = await tx.fetch_all(LIST_NAMES, project_ids=json.dumps(list(project_ids)), format=format)
+    # Sorted by canonical name, project and package: the last one of each name wins.
+    newest = {canonical_name: name for canonical_name, _, _, name in sorted(rows)}
+    return tuple(PackageName(canonical_name, name) for canonical_name, name in newest.items())
+
+
+async def index_state(
+    tx: Transaction, project_ids: Sequence[int], format: str, canonical_name: str | None
+) -> IndexState:
+    """See IPackageCatalog."""
+    rows = await tx.fetch_all(
+        LIST_REVISIONS,
+        project_ids=json.dumps(list(project_ids)),
+        format=format,
+        canonical_name=canonical_name or "",
+    )
+    return summed_up((project_id, revision, changed_at) for project_id, revision, changed_at in rows)
+
+
+def _package_file(row: Row) -> PackageFile:
+    (file_id, package_id, project_id, format, name, canonical_name, version, canonical_version, *rest) = row
+    file_name, status, package_json, file_json, created_at, sha256, size_bytes, locator, digests_json = rest
+    return PackageFile(
+        id=file_id,
+        package_id=package_id,
+        project_id=project_id,
+        format=format,
+        name=name,
+        canonical_name=canonical_name,
+        version=version,
+        canonical_version=canonical_version,
+        file_name=file_name,
+        status=PackageStatus(status),
+        blob=BlobInfo(Digest("sha256", sha256), size_bytes, locator, json.loads(digests_json)),
+        package_metadata_json=package_json,
+        file_metadata_json=file_json,
+        created_at=from_microseconds(created_at),
+    )

@@ -1,0 +1,177 @@
+"""
+What every catalog agrees on, whatever it stores its rows in: the grammar of
+paths, who may own a token, and how index revisions become a token.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import re
+from collections.abc import Iterable
+
+from pkgregd.errors import InvalidName, InvalidRequest, PreconditionFailed
+from pkgregd.values import IndexState, NewToken, Precondition, TokenKind
+
+MAX_SEGMENT_CHARACTERS = 255
+MAX_PATH_CHARACTERS = 1024
+MAX_GROUP_DEPTH = 20
+"""Every level of nesting costs a row of `group_ancestors` in all groups below, and in every role look-up."""
+
+MAX_ID = 2**63 - 1
+"""Greatest row number that the databases can hold; what is beyond it cannot exist."""
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
+_DIGITS = re.compile(r"[0-9]+", re.ASCII)
+_FORBIDDEN_ENDINGS = (".git", ".atom", ".")
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+
+
+# ------------------------------------------------------------------------ times
+
+
+def to_microseconds(moment: datetime.datetime) -> int:
+    """Turn an aware time into microseconds since 1970, as the tables keep it."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(microseconds: int) -> datetime.datetime:
+    """Undo to_microseconds(), in UTC."""
+    return _EPOCH + datetime.timedelta(microseconds=microseconds)
+
+
+# ------------------------------------------------------------------------ names
+
+
+def key_of(name: str) -> str:
+    """Bring a path or user name to the form in which it is unique: without case."""
+    return name.lower()
+
+
+def is_number(text: str) -> bool:
+    """Whether an operator's text means a row number and not a path."""
+    return _DIGITS.fullmatch(text) is not None
+
+
+def check_user_name(name: str) -> None:
+    """Raise InvalidName unless it is the name of a user."""
+    _check_segment(name, name)
+
+
+def check_group_path(path: str) -> None:
+    """
+    Raise InvalidName unless it is the path of a group.
+
+    A top-level name of digits alone is refused: it would read as an id.
+    """
+    segments = _check_path(path)
+    if len(segments) > MAX_GROUP_DEPTH:
+        raise InvalidName(f"groups nest at most {MAX_GROUP_DEPTH} deep")
+    if is_number(path):
+        raise InvalidName(f"the group name {path!r} would read as an id: it needs something beside digits")
+
+
+def check_project_path(path: str) -> None:
+    """Raise InvalidName unless it is the path of a project, which lives in a group."""
+    if len(_check_path(path)) < 2:
+        raise InvalidName(f"the project path {path!r} names no group: write GROUP/NAME")
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """Split a checked path into its parent's (empty at the top) and its last segment."""
+    parent, _, name = path.rpartition("/")
+    return parent, name
+
+
+def can_be_path(path: str) -> bool:
+    """Whether a group or project could have this path at all."""
+    try:
+        _check_path(path)
+    except InvalidName:
+        return False
+    return True
+
+
+def _check_path(path: str) -> list[str]:
+    if len(path) > MAX_PATH_CHARACTERS:
+        raise InvalidName(f"a path has at most {MAX_PATH_CHARACTERS} characters")
+    segments = path.split("/")
+    for segment in segments:
+        _check_segment(segment, path)
+    return segments
+
+
+def _check_segment(segment: str, whole: str) -> None:
+    if len(segment) > MAX_SEGMENT_CHARACTERS:
+        raise InvalidName(f"a name has at most {MAX_SEGMENT_CHARACTERS} characters")
+    if not _SEGMENT.fullmatch(segment):
+        raise InvalidName(
+            f"{whole[:MAX_SEGMENT_CHARACTERS]!r} is not a valid name: letters, digits, '_', '-' and '.' are allowed, "
+            "and the first character is a letter, a digit or '_'"
+        )
+    if key_of(segment).endswith(_FORBIDDEN_ENDINGS):
+        raise InvalidName(f"{whole!r} is not a valid name: it may not end in '.git', '.atom' or '.'")
+
+
+# ----------------------------------------------------------------------- tokens
+
+_OWNERS = {
+    TokenKind.PERSONAL: ({"user"},),
+    TokenKind.PROJECT: ({"project"},),
+    TokenKind.GROUP: ({"group"},),
+    TokenKind.DEPLOY: ({"project"}, {"group"}),
+    TokenKind.JOB: ({"project"},),
+}
+
+
+def check_token_owner(token: NewToken) -> None:
+    """
+    Raise InvalidRequest unless the token belongs to exactly what its kind demands.
+
+    A token without its bound would be good everywhere.
+    """
+    owners = {name for name in ("user", "project", "group") if getattr(token, name) is not None}
+    allowed = _OWNERS[token.kind]
+    if owners not in allowed:
+        wanted = " or ".join(f"a {name}" for owner in allowed for name in owner)
+        raise InvalidRequest(f"a {token.kind.value} token belongs to {wanted}, and to nothing else")
+    if token.role is not None and token.kind not in (TokenKind.PROJECT, TokenKind.GROUP):
+        raise InvalidRequest(f"a {token.kind.value} token carries no role")
+
+
+# --------------------------------------------------------------------- packages
+
+
+def demand(precondition: Precondition, sha256: str | None, file_name: str) -> None:
+    """
+    Pass, or raise PreconditionFailed.
+
+    Args:
+        sha256: of the present file, as hex; None when there is none.
+    """
+    wanted = precondition.sha256_any_of
+    if precondition.absent and sha256 is not None:
+        raise PreconditionFailed(f"the file {file_name} exists already")
+    if wanted and sha256 is None:
+        raise PreconditionFailed(f"the file {file_name} does not exist")
+    if wanted and "*" not in wanted and sha256 not in wanted:
+        raise PreconditionFailed(f"the file {file_name} has changed")
+
+
+def index_state(revisions: Iterable[tuple[int, int, int]]) -> IndexState:
+    """
+    Sum up the revisions of an index.
+
+    The times are part of the token: a database restored from a backup counts
+    the same revisions again, for other rows.
+
+    Args:
+        revisions: (project_id, revision, changed_at in microseconds) of each project that ever had something to show.
+    """
+    ordered = sorted(revisions)
+    text = ";".join(f"{project_id}:{revision}:{changed_at}" for project_id, revision, changed_at in ordered)
+    return IndexState(
+        token=hashlib.sha256(text.encode("ascii")).hexdigest()[:32],
+        changed_at=from_microseconds(max(changed_at for _, _, changed_at in ordered)) if ordered else None,
+    )

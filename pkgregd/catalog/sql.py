@@ -1,0 +1,183 @@
+"""The catalog over a database: each method of ICatalog is one verb in one transaction."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import column, select, table
+from zope.interface import implementer
+
+from pkgregd.catalog import blobs, identity, packages
+from pkgregd.catalog.schema import check_revision
+from pkgregd.catalog.statement import Statement, Transaction
+from pkgregd.interfaces import ICatalog
+from pkgregd.values import (
+    BlobInfo,
+    Digest,
+    IndexState,
+    Level,
+    NewToken,
+    PackageFile,
+    PackageName,
+    Precondition,
+    Principal,
+    Publication,
+    Published,
+    Role,
+    Scope,
+    TokenRecord,
+    Visibility,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+REVISION = Statement(select(column("version_num")).select_from(table("alembic_version")))
+
+
+async def read_revision(tx: Transaction) -> str | None:
+    """Return the revision of the schema."""
+    row = await tx.fetch_one(REVISION)
+    return None if row is None else str(row[0])
+
+
+class Database(Protocol):
+    """What runs verbs; see SqliteDatabase."""
+
+    async def read(
+        self, verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a verb on a snapshot; it cannot write."""
+
+    async def write(
+        self, verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a verb that may write; all of it or nothing."""
+
+    async def close(self) -> None:
+        """Finish every verb, then let go."""
+
+
+@implementer(ICatalog)
+class SqlCatalog:
+    """
+    ICatalog over a database.
+
+    Args:
+        database: runs the verbs, and is closed with the catalog.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_user(self, name: str, *, is_admin: bool = False) -> int:
+        """See IIdentityCatalog."""
+        return await self._database.write(identity.add_user, name, is_admin)
+
+    async def add_group(self, path: str, visibility: Visibility) -> int:
+        """See IIdentityCatalog."""
+        return await self._database.write(identity.add_group, path, visibility)
+
+    async def add_project(self, path: str, visibility: Visibility) -> int:
+        """See IIdentityCatalog."""
+        return await self._database.write(identity.add_project, path, visibility)
+
+    async def set_member(self, user: str, path: str, role: Role) -> None:
+        """See IIdentityCatalog."""
+        await self._database.write(identity.set_member, user, path, role)
+
+    async def add_token(self, token: NewToken) -> int:
+        """See IIdentityCatalog."""
+        return await self._database.write(identity.add_token, token)
+
+    async def find_token(self, public_id: str) -> TokenRecord | None:
+        """See IIdentityCatalog."""
+        return await self._database.read(identity.find_token, public_id)
+
+    async def list_tokens(self) -> tuple[TokenRecord, ...]:
+        """See IIdentityCatalog."""
+        return await self._database.read(identity.list_tokens)
+
+    async def revoke_token(self, public_id: str) -> bool:
+        """See IIdentityCatalog."""
+        return await self._database.write(identity.revoke_token, public_id)
+
+    async def find_scope(self, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
+        """See IIdentityCatalog."""
+        return await self._database.read(identity.find_scope, level, ident, user_id)
+
+    async def publish(self, publication: Publication, principal: Principal) -> Published:
+        """See IPackageCatalog."""
+        return await self._database.write(packages.publish, publication, principal)
+
+    async def find_file(
+        self,
+        project_ids: Sequence[int],
+        format: str,
+        canonical_name: str,
+        canonical_version: str | None,
+        file_name: str,
+        sha256: Digest | None = None,
+    ) -> PackageFile | None:
+        """See IPackageCatalog."""
+        return await self._database.read(
+            packages.find_file, project_ids, format, canonical_name, canonical_version, file_name, sha256
+        )
+
+    async def list_files(
+        self,
+        project_ids: Sequence[int],
+        format: str,
+        canonical_name: str,
+        canonical_version: str | None = None,
+        *,
+        listed_only: bool = True,
+    ) -> tuple[PackageFile, ...]:
+        """See IPackageCatalog."""
+        return await self._database.read(
+            packages.list_files, project_ids, format, canonical_name, canonical_version, listed_only
+        )
+
+    async def list_names(self, project_ids: Sequence[int], format: str) -> tuple[PackageName, ...]:
+        """See IPackageCatalog."""
+        return await self._database.read(packages.list_names, project_ids, format)
+
+    async def projects_with(
+        self, group_id: int, format: str, canonical_name: str | None, user_id: int | None
+    ) -> tuple[Scope, ...]:
+        """See IPackageCatalog."""
+        return await self._database.read(identity.projects_with, group_id, format, canonical_name, user_id)
+
+    async def index_state(self, project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
+        """See IPackageCatalog."""
+        return await self._database.read(packages.index_state, project_ids, format, canonical_name)
+
+    async def delete_file(self, file_id: int, principal: Principal, precondition: Precondition) -> bool:
+        """See IPackageCatalog."""
+        return await self._database.write(packages.delete_file, file_id, principal, precondition)
+
+    async def is_blob_unused(self, sha256: Digest) -> bool:
+        """See IBlobCatalog."""
+        return await self._database.read(blobs.is_blob_unused, sha256)
+
+    async def forget_blob(self, sha256: Digest) -> bool:
+        """See IBlobCatalog."""
+        return await self._database.write(blobs.forget_blob, sha256)
+
+    async def find_unused_blobs(self, before: datetime.datetime, limit: int) -> tuple[BlobInfo, ...]:
+        """See IBlobCatalog."""
+        return await self._database.read(blobs.find_unused_blobs, before, limit)
+
+    async def list_blobs(self, after: str, limit: int) -> tuple[BlobInfo, ...]:
+        """See IBlobCatalog."""
+        return await self._database.read(blobs.list_blobs, after, limit)
+
+    async def check(self) -> None:
+        """See ICatalog."""
+        check_revision(await self._database.read(read_revision))
+
+    async def close(self) -> None:
+        """See ICatalog."""
+        await self._database.close()

@@ -1,0 +1,412 @@
+"""
+Run verbs on SQLite: one thread that writes, a few that read.
+
+A verb's coroutine runs to its end inside its thread, in one hop from the
+reactor and back. Only this module and `schema` know the sqlite3 module.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from attrs import define, frozen
+from attrs import field as attribute
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from pkgregd.catalog.statement import SQLITE, Row, SqlText, Statement, Transaction, compile_all
+from pkgregd.errors import PkgregdError, StorageFull, Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = Logger()
+
+MIB = 1024 * 1024
+
+
+class ICatalogReactor(IReactorTime, IReactorFromThreads):
+    """What a database asks of a reactor."""
+
+
+@frozen
+class SqliteSettings:
+    """
+    Bounds of the driver.
+
+    Attributes:
+        reader_threads: how many reads run at once.
+        max_waiting: verbs in the queue of the writer, or of the readers; one more is refused.
+        max_wait_seconds: how long a verb may stand in a queue before it is refused.
+        busy_seconds: how long a write waits for another process's.
+        slow_seconds: a verb that takes longer in its thread is logged.
+        cache_bytes: page cache of each connection.
+        journal_limit_bytes: the write-ahead log is cut back to this after a checkpoint.
+    """
+
+    reader_threads: int = 3
+    max_waiting: int = 1000
+    max_wait_seconds: float = 10.0
+    busy_seconds: float = 5.0
+    slow_seconds: float = 0.5
+    cache_bytes: int = 8 * MIB
+    journal_limit_bytes: int = 64 * MIB
+
+
+DEFAULT_SETTINGS = SqliteSettings()
+
+
+def connect(path: pathlib.Path, settings: SqliteSettings = DEFAULT_SETTINGS) -> sqlite3.Connection:
+    """
+    Open an existing database for one thread. Transactions are begun by hand.
+
+    Raises:
+        sqlite3.Error
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        isolation_level=None,
+        timeout=settings.busy_seconds,
+        cached_statements=256,
+    )
+    try:
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            f"cache_size = -{settings.cache_bytes // 1024}",
+            f"journal_size_limit = {settings.journal_limit_bytes}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def translated(error: sqlite3.Error) -> PkgregdError | None:
+    """
+    Say an error of SQLite's in our words.
+
+    Returns:
+        None for what only a bug can cause: bad SQL, a broken constraint.
+    """
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return None
+    primary = code & 0xFF
+    if primary == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return StorageFull()
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
+        return Unavailable("the database is busy; try again")
+    if primary in _BROKEN:
+        return Unavailable("the database cannot be used at the moment")
+    return None
+
+
+_BROKEN = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Not the statement's fault. The connection is opened anew for the next verb."""
+
+
+@frozen
+class SqliteTransaction:
+    """A transaction of one thread's connection. Its coroutines never suspend."""
+
+    now: int
+    connection: sqlite3.Connection
+    texts: Mapping[Statement, SqlText]
+
+    def _execute(self, statement: Statement, parameters: dict[str, object]) -> sqlite3.Cursor:
+        sql = self.texts[statement]
+        if sql.constants:
+            parameters.update(sql.constants)
+        return self.connection.execute(sql.text, parameters)
+
+    async def fetch_all(self, statement: Statement, **parameters: object) -> list[Row]:
+        """See Transaction."""
+        return self._execute(statement, parameters).fetchall()
+
+    async def fetch_one(self, statement: Statement, **parameters: object) -> Row | None:
+        """See Transaction."""
+        # All rows, not one: a statement left in the middle would keep the transaction from committing.
+        rows = self._execute(statement, parameters).fetchall()
+        return rows[0] if rows else None
+
+    async def execute(self, statement: Statement, **parameters: object) -> int:
+        """See Transaction."""
+        return self._execute(statement, parameters).rowcount
+
+
+def run_to_end(coroutine: Coroutine[Any, Any, T]) -> T:
+    """
+    Run a coroutine that never suspends.
+
+    Raises:
+        RuntimeError: it did suspend.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a verb awaited something other than its transaction")
+
+
+@define(eq=False)
+class _Job(Generic[T]):
+    """
+    One verb on its way through a thread.
+
+    Attributes:
+        deferred: fires on the reactor thread.
+        claim: taken by whoever decides first: the thread that begins, or the reactor that gives up.
+    """
+
+    name: str
+    run: Callable[[Transaction], Coroutine[Any, Any, T]]
+    deferred: Deferred[T]
+    claim: threading.Lock = attribute(factory=threading.Lock)
+    expiry: IDelayedCall | None = None
+
+
+class _Worker:
+    """
+    One thread with its connection.
+
+    Reactor: everything but the constructor and join() runs in the thread.
+    """
+
+    def __init__(self, database: SqliteDatabase, lane: _Lane, name: str) -> None:
+        self._database = database
+        self._lane = lane
+        self._connection: sqlite3.Connection | None = None
+        self.ended: Deferred[None] = Deferred()
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the thread; it has nothing left to do once `ended` fired."""
+        self._thread.join()
+
+    def _loop(self) -> None:
+        while (job := self._lane.jobs.get()) is not None:
+            if job.claim.acquire(blocking=False):
+                self._work(job)
+            del job
+        self._disconnect()
+        self._database.reactor.callFromThread(self.ended.callback, None)
+
+    def _work(self, job: _Job[Any]) -> None:
+        began = time.monotonic()
+        result: object
+        try:
+            result = self._transact(job)
+        except PkgregdError as error:
+            result = Failure(error)
+        except sqlite3.Error as error:
+            result = self._sqlite_failure(job, error)
+        except BaseException:
+            # Whatever a verb raises belongs to the one who asked for it; the thread goes on.
+            result = Failure()
+        took_seconds = time.monotonic() - began
+        if took_seconds > self._database.settings.slow_seconds:
+            log.warn("{verb} took {seconds:.3f} s", verb=job.name, seconds=took_seconds, event="catalog.slow_verb")
+        self._database.reactor.callFromThread(self._lane.deliver, job, result)
+
+    def _transact(self, job: _Job[T]) -> T:
+        if self._connection is None:
+            self._connection = self._database.connect(self._lane.writes)
+        connection = self._connection
+        connection.execute(self._lane.begin)
+        try:
+            result = run_to_end(job.run(self._database.transaction(connection)))
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        return result
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._disconnect()
+
+    def _sqlite_failure(self, job: _Job[Any], error: sqlite3.Error) -> Failure:
+        known = translated(error)
+        if known is None:
+            return Failure(error)
+        log.error(
+            "{verb} failed: {reason} ({code})",
+            verb=job.name,
+            reason=str(error),
+            code=error.sqlite_errorname,
+            event="catalog.failed_verb",
+        )
+        if error.sqlite_errorcode & 0xFF in _BROKEN:
+            self._disconnect()
+        return Failure(known)
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except sqlite3.Error as error:
+                log.error("closing failed: {reason}", reason=str(error), event="catalog.close_failed")
+
+
+class _Lane:
+    """
+    A queue of verbs and the threads that serve it.
+
+    Reactor: every method on the reactor thread.
+    """
+
+    def __init__(self, database: SqliteDatabase, *, writes: bool, threads: int) -> None:
+        self.writes = writes
+        self.begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+        self.jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._reactor = database.reactor
+        self._settings = database.settings
+        kind = "writer" if writes else "reader"
+        self.workers = [_Worker(database, self, f"catalog-{kind}-{number}") for number in range(threads)]
+
+    async def submit(self, name: str, run: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
+        if self.jobs.qsize() >= self._settings.max_waiting:
+            raise Unavailable("too many requests wait for the database")
+        deferred: Deferred[T] = Deferred(lambda _: self._give_up(job) if not self.writes else None)
+        job = _Job(name, run, deferred)
+        job.expiry = self._reactor.callLater(self._settings.max_wait_seconds, self._expire, job)
+        self.jobs.put(job)
+        return await deferred
+
+    def _give_up(self, job: _Job[Any]) -> bool:
+        """Keep a job from beginning; False if it did already."""
+        return job.claim.acquire(blocking=False)
+
+    def _expire(self, job: _Job[Any]) -> None:
+        job.expiry = None
+        if self._give_up(job) and not job.deferred.called:
+            log.warn("{verb} waited too long", verb=job.name, event="catalog.queue_timeout")
+            job.deferred.errback(Unavailable("the database is busy; try again"))
+
+    def deliver(self, job: _Job[Any], result: object) -> None:
+        if job.expiry is not None:
+            job.expiry.cancel()
+            job.expiry = None
+        if not job.deferred.called:
+            job.deferred.callback(result)
+        elif isinstance(result, Failure):
+            log.failure("{verb}, awaited by nobody, failed", result, verb=job.name, event="catalog.abandoned")
+
+    def stop(self) -> list[Deferred[None]]:
+        """Let the threads finish what is queued, and end."""
+        for _ in self.workers:
+            self.jobs.put(None)
+        return [worker.ended for worker in self.workers]
+
+
+class SqliteDatabase:
+    """
+    A SQLite database that runs verbs in named transactions.
+
+    Args:
+        reactor: IReactorTime and IReactorFromThreads.
+        path: of an existing, migrated database.
+        connect: opens a connection for the thread that calls it.
+
+    Reactor: every method on the reactor thread.
+    Cancellation: a cancelled read that still waits in the queue is skipped; a write is carried out anyway.
+    """
+
+    def __init__(
+        self,
+        reactor: ICatalogReactor,
+        path: pathlib.Path,
+        settings: SqliteSettings = DEFAULT_SETTINGS,
+        connect: Callable[[pathlib.Path, SqliteSettings], sqlite3.Connection] = connect,
+    ) -> None:
+        self.reactor = reactor
+        self.settings = settings
+        self._path = path
+        self._connect = connect
+        self._texts = compile_all(SQLITE)
+        self._closing: Deferred[Sequence[None]] | None = None
+        self._writer = _Lane(self, writes=True, threads=1)
+        self._readers = _Lane(self, writes=False, threads=settings.reader_threads)
+
+    async def read(
+        self,
+        verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """
+        Run a verb on a snapshot; it cannot write.
+
+        Raises:
+            Unavailable: busy, closing, or waited too long. StorageFull; and what the verb raises.
+        """
+        return await self._run(self._readers, verb, *args, **kwargs)
+
+    async def write(
+        self,
+        verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run a verb that sees the newest state and may change it; all of it or nothing. Raises what read() raises."""
+        return await self._run(self._writer, verb, *args, **kwargs)
+
+    async def _run(
+        self,
+        lane: _Lane,
+        verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        if self._closing is not None:
+            raise Unavailable("the catalog is closed")
+        return await lane.submit(verb.__name__, lambda tx: verb(tx, *args, **kwargs))
+
+    def connect(self, writes: bool) -> sqlite3.Connection:
+        """Open the connection of a worker thread; called there."""
+        connection = self._connect(self._path, self.settings)
+        if not writes:
+            connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def transaction(self, connection: sqlite3.Connection) -> SqliteTransaction:
+        """Wrap a connection on which a transaction has begun; called in its thread."""
+        return SqliteTransaction(int(self.reactor.seconds() * 1_000_000), connection, self._texts)
+
+    async def close(self) -> None:
+        """Finish every verb, queued ones included, and end the threads. Safe to call again."""
+        if self._closing is None:
+            self._closing = gatherResults([*self._writer.stop(), *self._readers.stop()])
+        done: Deferred[None] = Deferred()
+        self._closing.addBoth(lambda result: (done.callback(None), result)[1])
+        await done
+        for worker in (*self._writer.workers, *self._readers.workers):
+            worker.join()

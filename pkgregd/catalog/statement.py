@@ -1,0 +1,120 @@
+"""
+Statements, compiled once per dialect; and what a verb may do with them.
+
+A verb is an `async def` whose first argument is a Transaction. It awaits
+nothing else, so a driver whose transactions never suspend can run it to its
+end inside a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from attrs import frozen
+from sqlalchemy import BigInteger
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.functions import FunctionElement
+
+__all__ = ["Row", "SqlText", "Statement", "Transaction", "Verb", "compile_all", "each_id", "insert"]
+# `insert` is PostgreSQL's: its ON CONFLICT compiles to the same words for SQLite, the other way round it does not.
+
+Row: TypeAlias = tuple[Any, ...]
+P = ParamSpec("P")
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+_all: list[Statement] = []
+
+
+class Statement:
+    """
+    One SQL statement with named parameters. Made at import only.
+
+    Attributes:
+        clause: what SQLAlchemy compiles.
+    """
+
+    def __init__(self, clause: ClauseElement) -> None:
+        self.clause = clause
+        _all.append(self)
+
+
+@frozen
+class SqlText:
+    """
+    A statement in the words of one dialect.
+
+    Attributes:
+        text: the SQL.
+        constants: parameters that the statement itself supplies.
+    """
+
+    text: str
+    constants: Mapping[str, object]
+
+
+SQLITE: Dialect = sqlite.dialect(paramstyle="named")
+POSTGRESQL: Dialect = postgresql.dialect(paramstyle="pyformat")
+
+
+def compile_all(dialect: Dialect) -> Mapping[Statement, SqlText]:
+    """Compile every statement of the modules imported so far."""
+    texts = {}
+    for statement in _all:
+        compiled = statement.clause.compile(dialect=dialect)
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        texts[statement] = SqlText(str(compiled), constants)
+    return texts
+
+
+class Transaction(Protocol):
+    """
+    A running transaction, as verbs see it.
+
+    Attributes:
+        now: when it began, in microseconds since 1970.
+    """
+
+    now: int
+
+    async def fetch_all(self, statement: Statement, **parameters: object) -> list[Row]:
+        """Execute and return every row."""
+
+    async def fetch_one(self, statement: Statement, **parameters: object) -> Row | None:
+        """Execute and return the first row, or None."""
+
+    async def execute(self, statement: Statement, **parameters: object) -> int:
+        """Execute and return how many rows were touched."""
+
+
+Verb: TypeAlias = Callable[Concatenate[Transaction, P], Awaitable[T]]
+
+
+class each_id(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it stands for
+    """
+    The row numbers in a JSON array: `column.op("IN")(each_id(bindparam("ids")))`.
+
+    One parameter for any number of ids, so the text is fixed and no limit on variables counts.
+    """
+
+    type = BigInteger()
+    inherit_cache = True
+    name = "each_id"
+
+
+@compiles(each_id, "sqlite")
+def _each_id_sqlite(element: each_id, compiler: SQLCompiler, **options: Any) -> str:
+    array = compiler.process(element.clauses, **options)
+    return f"(SELECT value FROM json_each({array}))"  # noqa: S608 - the text of a parameter's name
+
+
+@compiles(each_id, "postgresql")
+def _each_id_postgresql(element: each_id, compiler: SQLCompiler, **options: Any) -> str:
+    array = compiler.process(element.clauses, **options)
+    return f"(SELECT CAST(json_array_elements_text(CAST({array} AS json)) AS bigint))"

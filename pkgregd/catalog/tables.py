@@ -1,0 +1,245 @@
+"""
+The tables, as DESIGN section 6 names them.
+
+Times are microseconds since 1970 in UTC, so that both databases compare and
+index them as integers. Row numbers are never handed out twice: whoever holds
+the number of a deleted file must not reach another one by it.
+
+The migrations make these tables; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows only in a column whose type is the word INTEGER."""
+
+# --------------------------------------------------------------------- identity
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False),
+    Column("is_admin", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("name_key"),
+    sqlite_autoincrement=True,
+)
+
+# Groups and projects share one space of paths; this table is what makes two of them collide.
+paths = Table("paths", metadata, Column("path_key", Text, primary_key=True))
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("path_key", Text, ForeignKey("paths.path_key"), nullable=False),
+    Column("visibility", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("path_key"),
+    CheckConstraint("visibility IN ('private', 'internal', 'public')", name="visibility"),
+    sqlite_autoincrement=True,
+)
+
+# The closure of nesting: each group with itself (depth 0) and with all above it.
+group_ancestors = Table(
+    "group_ancestors",
+    metadata,
+    Column("group_id", ROW_NUMBER, ForeignKey("groups.id"), nullable=False),
+    Column("ancestor_id", ROW_NUMBER, ForeignKey("groups.id"), nullable=False),
+    Column("depth", Integer, nullable=False),
+    PrimaryKeyConstraint("group_id", "ancestor_id"),
+    Index(None, "ancestor_id", "group_id"),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("group_id", ROW_NUMBER, ForeignKey("groups.id"), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("path_key", Text, ForeignKey("paths.path_key"), nullable=False),
+    Column("visibility", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("path_key"),
+    CheckConstraint("visibility IN ('private', 'internal', 'public')", name="visibility"),
+    Index(None, "group_id"),
+    sqlite_autoincrement=True,
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("user_id", ROW_NUMBER, ForeignKey("users.id"), nullable=False),
+    Column("group_id", ROW_NUMBER, ForeignKey("groups.id")),
+    Column("project_id", ROW_NUMBER, ForeignKey("projects.id")),
+    Column("role", SmallInteger, nullable=False),
+    UniqueConstraint("group_id", "user_id"),
+    UniqueConstraint("project_id", "user_id"),
+    CheckConstraint("(group_id IS NULL) <> (project_id IS NULL)", name="group_or_project"),
+    CheckConstraint("role IN (10, 20, 30, 40, 50)", name="role"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("public_id", Text, nullable=False),
+    Column("secret_sha256", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scopes_json", Text, nullable=False),
+    Column("role", SmallInteger),
+    Column("user_id", ROW_NUMBER, ForeignKey("users.id")),
+    Column("project_id", ROW_NUMBER, ForeignKey("projects.id")),
+    Column("group_id", ROW_NUMBER, ForeignKey("groups.id")),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    UniqueConstraint("public_id"),
+    # A token that lost its owner would be good everywhere, so the database refuses one.
+    CheckConstraint(
+        "CASE kind"
+        " WHEN 'personal' THEN user_id IS NOT NULL AND project_id IS NULL AND group_id IS NULL"
+        " WHEN 'group' THEN user_id IS NULL AND project_id IS NULL AND group_id IS NOT NULL"
+        " WHEN 'deploy' THEN user_id IS NULL AND (project_id IS NULL) <> (group_id IS NULL)"
+        " WHEN 'project' THEN user_id IS NULL AND project_id IS NOT NULL AND group_id IS NULL"
+        " WHEN 'job' THEN user_id IS NULL AND project_id IS NOT NULL AND group_id IS NULL"
+        " ELSE false END",
+        name="owner",
+    ),
+    sqlite_autoincrement=True,
+)
+
+# --------------------------------------------------------------------- packages
+
+packages = Table(
+    "packages",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("project_id", ROW_NUMBER, ForeignKey("projects.id"), nullable=False),
+    Column("format", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("canonical_name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("canonical_version", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("metadata_json", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "format", "canonical_name", "canonical_version"),
+    CheckConstraint("status IN ('default', 'hidden')", name="status"),
+    CheckConstraint("canonical_name <> ''", name="canonical_name"),
+    sqlite_autoincrement=True,
+)
+
+# Covers the list of names, and finds the newest listed package of a name in one step.
+Index(
+    "ix_packages_listed",
+    packages.c.project_id,
+    packages.c.format,
+    packages.c.canonical_name,
+    packages.c.id,
+    packages.c.name,
+    sqlite_where=text("status = 'default'"),
+    postgresql_where=text("status = 'default'"),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("locator", Text, nullable=False),
+    Column("digests_json", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    # When the last file let go of it; NULL while one holds it.
+    Column("released_at", BigInteger),
+    CheckConstraint("length(sha256) = 64", name="sha256"),
+    CheckConstraint("size_bytes >= 0", name="size_bytes"),
+)
+
+package_files = Table(
+    "package_files",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("package_id", ROW_NUMBER, ForeignKey("packages.id"), nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("sha256", Text, ForeignKey("blobs.sha256"), nullable=False),
+    Column("metadata_json", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("package_id", "file_name"),
+    Index(None, "sha256"),
+    sqlite_autoincrement=True,
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("project_id", ROW_NUMBER, ForeignKey("projects.id"), nullable=False),
+    Column("format", Text, nullable=False),
+    Column("canonical_name", Text, nullable=False),
+    Column("canonical_version", Text, nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("deleted_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project_id", "format", "canonical_name", "canonical_version", "file_name"),
+)
+
+# One row per name, and one with an empty name for the list of names. Rows outlive what they count:
+# a revision that came back after a deletion would make old validators true again.
+index_revisions = Table(
+    "index_revisions",
+    metadata,
+    Column("project_id", ROW_NUMBER, ForeignKey("projects.id"), nullable=False),
+    Column("format", Text, nullable=False),
+    Column("canonical_name", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project_id", "format", "canonical_name"),
+)
+
+# No foreign keys: the trail outlives what it tells of.
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("happened_at", BigInteger, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("principal_name", Text, nullable=False),
+    Column("user_id", ROW_NUMBER),
+    Column("token_id", ROW_NUMBER),
+    Column("project_id", ROW_NUMBER),
+    Column("detail_json", Text, nullable=False),
+    Index(None, "project_id", "happened_at"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,205 @@
+"""
+From bytes to a published file, and nothing in between left behind.
+
+A draft owns the sinks it opened. Whoever leaves it, by success, refusal or a client
+that is gone, lets go of all of them; blobs that were made durable and not published
+are removed, unless another upload of the same bytes needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import IO, Any, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from pkgregd.clockwork import shielded, with_deadline
+from pkgregd.errors import InvalidArchive, PkgregdError, Unavailable
+from pkgregd.interfaces import IBlobSink, IBlobStore, ICatalog, IDraft, IEventSink
+from pkgregd.values import BlobInfo, Digest, Event, Principal, Publication, Published
+
+T = TypeVar("T")
+log = Logger()
+
+INSPECTION_THREADS = 4
+INSPECTION_SECONDS = 30.0
+MAX_WAITING_INSPECTIONS = 64
+"""With more archives than this waiting for a thread, uploads are asked to come back."""
+
+
+class Inspections:
+    """
+    Reads archives on a few threads of its own.
+
+    A reader past its deadline keeps its thread until it ends: it can only be waited for, so
+    their number is bounded, and with all threads busy further uploads are refused.
+
+    Args:
+        reactor: provides IReactorTime and IReactorFromThreads.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(0, INSPECTION_THREADS, name="inspections")
+        self._running = 0
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """
+        Run a blocking reader.
+
+        Raises:
+            InvalidArchive: the reader took too long, or broke on its input.
+            Unavailable: too many are waiting.
+        """
+        if self._running >= MAX_WAITING_INSPECTIONS:
+            raise Unavailable("too many archives are being read")
+        if not self._pool.started:
+            self._pool.start()
+        self._running += 1
+        result: Deferred[T] = deferToThreadPool(self._reactor, self._pool, self._guarded, job)
+        return await with_deadline(
+            self._reactor, INSPECTION_SECONDS, result, partial(InvalidArchive, "the archive takes too long to read")
+        )
+
+    def _guarded(self, job: Callable[[], T]) -> T:
+        """Run on a thread; hostile input makes libraries raise anything."""
+        try:
+            return job()
+        except PkgregdError:
+            raise
+        except Exception as error:
+            log.debug("an archive broke its reader: {kind}", kind=type(error).__name__, event="inspection.broken")
+            raise InvalidArchive("the archive cannot be read") from None
+        finally:
+            self._reactor.callFromThread(self._done)
+
+    def _done(self) -> None:
+        self._running -= 1
+
+    async def close(self) -> None:
+        """Stop the threads that are idle; one that still reads ends with the process."""
+        if self._pool.started and not self._running:
+            self._pool.stop()
+
+
+@implementer(IDraft)
+class Draft:
+    """
+    See IDraft.
+
+    Args:
+        principal: who publishes.
+    """
+
+    def __init__(
+        self,
+        catalog: ICatalog,
+        blobs: IBlobStore,
+        events: IEventSink,
+        inspections: Inspections,
+        principal: Principal,
+    ) -> None:
+        self._catalog = catalog
+        self._blobs = blobs
+        self._events = events
+        self._inspections = inspections
+        self._principal = principal
+        self._sinks: list[_WatchedSink] = []
+        self._turn = DeferredLock()  # cleaning up waits for a publish that outlived its caller
+        self._published: set[Digest] = set()
+
+    async def open_sink(self, algorithms: Iterable[str] = ()) -> IBlobSink:
+        """See IDraft."""
+        sink = _WatchedSink(await self._blobs.open_sink(algorithms))
+        self._sinks.append(sink)
+        return sink
+
+    async def inspect(self, blob: BlobInfo, reader: Callable[[IO[bytes]], T]) -> T:
+        """See IDraft."""
+        source = await self._blobs.open_blob(blob)
+
+        def read() -> T:
+            with source.open_seekable() as file:
+                return reader(file)
+
+        try:
+            return await self._inspections.run(read)
+        finally:
+            await source.close()
+
+    async def publish(self, publication: Publication) -> Published:
+        """See IDraft."""
+        if publication.blob not in [sink.committed for sink in self._sinks]:
+            raise RuntimeError("only a blob of this draft can be published")
+        return await shielded(self._publish(publication))
+
+    async def _publish(self, publication: Publication) -> Published:
+        async with self._turn:
+            published = await self._catalog.publish(publication, self._principal)
+            self._published.add(publication.blob.sha256)
+        if published.created:
+            where = publication.coordinates
+            text = f"{where.name} {where.version} {where.file_name}"
+            self._events.emit(Event("push_package", where.format, where.project_id, self._principal, text))
+        return published
+
+    async def __aenter__(self) -> IDraft:
+        """See IDraft."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """See IDraft."""
+        await shielded(self._let_go())
+
+    async def _let_go(self) -> None:
+        async with self._turn:
+            for sink in self._sinks:
+                await sink.abort()
+            for sink in self._sinks:
+                blob = sink.committed
+                if blob is not None and blob.sha256 not in self._published:
+                    await self._remove(blob)
+
+    async def _remove(self, blob: BlobInfo) -> None:
+        try:
+            await self._blobs.remove(blob, partial(self._catalog.forget_blob, blob.sha256))
+        except PkgregdError:
+            # the sweep finds it again
+            log.failure("an unpublished blob stays until the next sweep", event="draft.blob_stays")
+
+
+@implementer(IBlobSink)
+class _WatchedSink:
+    """
+    A sink whose draft knows what was committed.
+
+    Attributes:
+        committed: the blob, once commit() has succeeded.
+    """
+
+    def __init__(self, sink: IBlobSink) -> None:
+        self._sink = sink
+        self.committed: BlobInfo | None = None
+        self.registerProducer = sink.registerProducer
+        self.unregisterProducer = sink.unregisterProducer
+        self.write = sink.write
+        self.compute = sink.compute
+        self.abort = sink.abort
+
+    @property
+    def size_bytes(self) -> int:
+        """See IBlobSink."""
+        return self._sink.size_bytes
+
+    async def commit(self, expected: Sequence[Digest] = ()) -> BlobInfo:
+        """See IBlobSink."""
+        self.committed = await self._sink.commit(expected)
+        return self.committed

@@ -1,0 +1,174 @@
+"""What a format may do with storage at a project, or at a group over its projects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from zope.interface import implementer
+
+from pkgregd.errors import FileNotFound
+from pkgregd.interfaces import (
+    IAccessPolicy,
+    IBlobSource,
+    IBlobStore,
+    ICatalog,
+    IDraft,
+    IEventSink,
+    IPackageFormat,
+    IRemote,
+    IRemotes,
+)
+from pkgregd.registry.publishing import Draft, Inspections
+from pkgregd.values import (
+    ByteRange,
+    Digest,
+    Event,
+    FormatLimits,
+    IndexState,
+    Level,
+    PackageFile,
+    PackageName,
+    Permission,
+    Precondition,
+    Principal,
+    Scope,
+)
+
+
+@implementer(IRemotes)
+class Remotes:
+    """
+    See IRemotes.
+
+    Args:
+        reactor: for deadlines and threads.
+        limits_by_format: by format name.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        catalog: ICatalog,
+        blobs: IBlobStore,
+        policy: IAccessPolicy,
+        events: IEventSink,
+        limits_by_format: Mapping[str, FormatLimits],
+    ) -> None:
+        self.catalog = catalog
+        self.blobs = blobs
+        self.policy = policy
+        self.events = events
+        self.inspections = Inspections(reactor)
+        self._limits_by_format = limits_by_format
+
+    def remote(self, format: IPackageFormat, scope: Scope, principal: Principal) -> IRemote:
+        """See IRemotes."""
+        kind = ProjectRemote if scope.level is Level.PROJECT else GroupRemote
+        return kind(self, format.name, self._limits_by_format[format.name], scope, principal)
+
+    async def close(self) -> None:
+        """Stop the threads that read archives."""
+        await self.inspections.close()
+
+
+@implementer(IRemote)
+class ProjectRemote:
+    """
+    See IRemote.
+
+    Args:
+        remotes: the stores and the policy.
+        format: the format's name.
+        limits: of the format.
+        scope: already authorised for the route's permission.
+        principal: who is asking.
+    """
+
+    def __init__(self, remotes: Remotes, format: str, limits: FormatLimits, scope: Scope, principal: Principal) -> None:
+        self.scope = scope
+        self.limits = limits
+        self._format = format
+        self._principal = principal
+        self._catalog = remotes.catalog
+        self._blobs = remotes.blobs
+        self._policy = remotes.policy
+        self._events = remotes.events
+        self._inspections = remotes.inspections
+
+    async def _project_ids(self, canonical_name: str | None) -> Sequence[int]:
+        """Which projects are read for a name (None: for any name)."""
+        return (self.scope.id,)
+
+    async def list_names(self) -> tuple[PackageName, ...]:
+        """See IRemote."""
+        return await self._catalog.list_names(await self._project_ids(None), self._format)
+
+    async def list_files(
+        self, canonical_name: str, canonical_version: str | None = None, *, listed_only: bool = True
+    ) -> tuple[PackageFile, ...]:
+        """See IRemote."""
+        project_ids = await self._project_ids(canonical_name)
+        return await self._catalog.list_files(
+            project_ids, self._format, canonical_name, canonical_version, listed_only=listed_only
+        )
+
+    async def find_file(
+        self, canonical_name: str, canonical_version: str | None, file_name: str, sha256: Digest | None = None
+    ) -> PackageFile:
+        """See IRemote."""
+        project_ids = await self._project_ids(canonical_name or None)
+        found = await self._catalog.find_file(
+            project_ids, self._format, canonical_name, canonical_version, file_name, sha256
+        )
+        if found is None:
+            raise FileNotFound
+        return found
+
+    async def index_state(self, canonical_name: str | None = None) -> IndexState:
+        """See IRemote."""
+        return await self._catalog.index_state(await self._project_ids(canonical_name), self._format, canonical_name)
+
+    async def open_file(self, file: PackageFile, byte_range: ByteRange | None = None) -> IBlobSource:
+        """See IRemote."""
+        source = await self._blobs.open_blob(file.blob, byte_range)
+        if byte_range is None or byte_range.start == 0:
+            text = f"{file.name} {file.version} {file.file_name}"
+            self._events.emit(Event("pull_package", self._format, file.project_id, self._principal, text))
+        return source
+
+    def duplicate_rule(self, name: str, version: str) -> bool:
+        """See IRemote."""
+        is_exception = any(
+            fnmatchcase(name, pattern) or fnmatchcase(version, pattern) for pattern in self.limits.duplicate_exceptions
+        )
+        return self.limits.duplicates_allowed is not is_exception
+
+    def start_publish(self) -> IDraft:
+        """See IRemote."""
+        return Draft(self._catalog, self._blobs, self._events, self._inspections, self._principal)
+
+    async def delete_file(self, file: PackageFile, precondition: Precondition) -> None:
+        """See IRemote."""
+        if not await self._catalog.delete_file(file.id, self._principal, precondition):
+            raise FileNotFound
+        text = f"{file.name} {file.version} {file.file_name}"
+        self._events.emit(Event("delete_package", self._format, file.project_id, self._principal, text))
+
+
+@implementer(IRemote)
+class GroupRemote(ProjectRemote):
+    """A group's remote: reads from the projects below it that the principal may read."""
+
+    async def _project_ids(self, canonical_name: str | None) -> Sequence[int]:
+        scopes = await self._catalog.projects_with(self.scope.id, self._format, canonical_name, self._principal.user_id)
+        return [scope.id for scope in scopes if self._policy.permits(self._principal, Permission.READ_PACKAGE, scope)]
+
+    def start_publish(self) -> IDraft:
+        """See IRemote."""
+        raise RuntimeError("a group's remote does not publish")
+
+    async def delete_file(self, file: PackageFile, precondition: Precondition) -> None:
+        """See IRemote."""
+        raise RuntimeError("a group's remote does not delete")

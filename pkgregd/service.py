@@ -1,0 +1,283 @@
+"""
+The service tree: everything a daemon is made of, started and stopped in order.
+
+    start   catalog, blobs, remotes, front -> bind every endpoint -> clear what dead processes left -> ready
+    stop    close the ports -> let requests finish -> periodic work -> archive readers -> blobs -> catalog
+"""
+
+from __future__ import annotations
+
+import datetime
+import resource
+import signal
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from attrs import frozen
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from pkgregd.auth.authenticator import TokenAuthenticator
+from pkgregd.blobs import open_blob_store
+from pkgregd.catalog import open_catalog
+from pkgregd.clockwork import PeriodicTask, start, with_deadline
+from pkgregd.config import Config, FormatConfig
+from pkgregd.errors import ConfigError, PkgregdError, Unavailable
+from pkgregd.http.factory import FrontFactory
+from pkgregd.http.front import make_factory
+from pkgregd.http.settings import FrontSettings
+from pkgregd.interfaces import IBlobStore, ICatalog, IPackageFormat
+from pkgregd.plugin import find_formats
+from pkgregd.registry.access import AccessPolicy
+from pkgregd.registry.events import LogEvents
+from pkgregd.registry.limits import PrefixLimits
+from pkgregd.registry.remotes import Remotes
+from pkgregd.registry.sweep import sweep
+from pkgregd.values import FormatLimits
+
+log = Logger()
+
+RECOVERY_SECONDS = 3600.0
+SWEEP_SECONDS = 3600.0
+SWEEP_GRACE = datetime.timedelta(hours=24)
+CHECK_SECONDS = 2.0
+"""How long a part may take to say whether it is ready."""
+
+LEAST_OPEN_FILES = 4096
+
+
+@frozen
+class Parts:
+    """What a daemon works with; tests put others in."""
+
+    catalog: ICatalog
+    blobs: IBlobStore
+    formats: Sequence[IPackageFormat]
+    limits_by_format: Mapping[str, FormatLimits]
+
+
+def make_parts(reactor: Any, config: Config) -> Parts:
+    """
+    Open what the configuration names.
+
+    Raises:
+        ConfigError, SchemaError, Unavailable: fit to be printed.
+    """
+    known = find_formats()
+    config.require_formats(known)
+    enabled = {name: made for name, made in known.items() if config.formats.get(name, FormatConfig()).enabled}
+    if not enabled:
+        raise ConfigError("no format is enabled")
+    limits = {
+        name: config.formats.get(name, FormatConfig()).limits(made.default_limits) for name, made in enabled.items()
+    }
+    catalog = open_catalog(reactor, config.catalog.url, config.folder)
+    blobs = open_blob_store(
+        reactor,
+        config.blobs.url,
+        config.folder,
+        reserve_bytes=config.blobs.reserve_bytes,
+        threads=config.blobs.threads,
+    )
+    return Parts(catalog, blobs, list(enabled.values()), limits)
+
+
+def front_settings(config: Config) -> FrontSettings:
+    """Take the front's settings from the configuration."""
+    http = config.http
+    return FrontSettings(
+        handshake_timeout_seconds=http.handshake_timeout_seconds,
+        header_timeout_seconds=http.header_timeout_seconds,
+        idle_timeout_seconds=http.idle_timeout_seconds,
+        body_min_bytes_per_second=http.body_min_bytes_per_second,
+        body_grace_seconds=http.body_grace_seconds,
+        max_body_seconds=http.max_body_seconds,
+        write_stall_seconds=http.write_stall_seconds,
+        drain_max_bytes=http.drain_max_bytes,
+        drain_seconds=http.drain_seconds,
+        max_connections=http.max_connections,
+        max_connections_per_address=http.max_connections_per_address,
+    )
+
+
+def make_service(reactor: Any, config: Config, parts: Callable[[Any, Config], Parts] = make_parts) -> Daemon:
+    """Make the daemon; nothing is opened before it starts."""
+    return Daemon(reactor, config, parts)
+
+
+class Daemon(Service):
+    """
+    One daemon.
+
+    Starting opens and binds everything at once (after twistd's fork, before it sheds privileges) and
+    raises SystemExit with one line if that fails.
+
+    Args:
+        parts: opens catalog, blobs and formats.
+    """
+
+    def __init__(self, reactor: Any, config: Config, parts: Callable[[Any, Config], Parts]) -> None:
+        self._reactor = reactor
+        self._config = config
+        self._make_parts = parts
+        self._parts: Parts | None = None
+        self._remotes: Remotes | None = None
+        self._factory: FrontFactory | None = None
+        self._ports: list[IListeningPort] = []
+        self._tasks: list[PeriodicTask] = []
+        self._recovered = False
+        self._is_stopping = False
+
+    # ------------------------------------------------------------------ start
+
+    def privilegedStartService(self) -> None:
+        """Open and bind."""
+        raise_open_files()
+        try:
+            self._open()
+        except PkgregdError as error:
+            raise SystemExit(f"pkgregd: {error}") from None
+
+    def _open(self) -> None:
+        self._parts = parts = self._make_parts(self._reactor, self._config)
+        policy = AccessPolicy()
+        self._remotes = Remotes(self._reactor, parts.catalog, parts.blobs, policy, LogEvents(), parts.limits_by_format)
+        self._factory = make_factory(
+            self._reactor,
+            formats=parts.formats,
+            limits_by_format=parts.limits_by_format,
+            authenticator=TokenAuthenticator(parts.catalog, utc_now),
+            policy=policy,
+            identity=parts.catalog,
+            remotes=self._remotes,
+            request_limits=PrefixLimits(self._config.rate_limits, time.monotonic),
+            readiness=self.readiness,
+            external_url=self._config.http.external_url,
+            settings=front_settings(self._config),
+        )
+        for description in self._config.http.listen:
+            self._bind(description, self._factory)
+        self._tasks = [
+            PeriodicTask(self._reactor, RECOVERY_SECONDS, self._recover, "clearing staging files"),
+            PeriodicTask(self._reactor, SWEEP_SECONDS, self._sweep, "sweeping blobs"),
+        ]
+
+    def _bind(self, description: str, factory: FrontFactory) -> None:
+        """Listen now; a plain endpoint service would only log that it cannot."""
+        failures: list[Failure] = []
+        try:
+            listening = serverFromString(self._reactor, description).listen(factory)
+        except Exception as error:  # an endpoint is a plug-in, and its parser raises what it likes
+            raise ConfigError(f"http.listen: {description}: {error}") from None
+        listening.addCallbacks(self._ports.append, failures.append)
+        if failures:
+            raise Unavailable(f"cannot listen on {description}: {failures[0].getErrorMessage()}")
+
+    def startService(self) -> None:
+        """Begin the work that needs the reactor."""
+        super().startService()
+        for task in self._tasks:
+            task.startService()
+        self._reactor.callWhenRunning(lambda: start(self._first_recovery(), "clearing staging files"))
+
+    async def _first_recovery(self) -> None:
+        try:
+            removed = await self._recover()
+        finally:
+            self._recovered = True
+        log.info("ready; {removed} files of dead processes removed", removed=removed, event="daemon.ready")
+
+    async def _recover(self) -> int:
+        assert self._parts is not None
+        return await self._parts.blobs.recover(self._parts.catalog.forget_blob)
+
+    async def _sweep(self) -> None:
+        assert self._parts is not None
+        report = await sweep(self._parts.catalog, self._parts.blobs, grace=SWEEP_GRACE, now=utc_now())
+        log.info(
+            "sweep removed {removed} blobs, {removed_bytes} bytes",
+            removed=report.removed,
+            removed_bytes=report.removed_bytes,
+            event="sweep.done",
+        )
+
+    # ------------------------------------------------------------------ health
+
+    async def readiness(self) -> Sequence[str]:
+        """Return why the daemon cannot serve at the moment; empty when it can."""
+        assert self._parts is not None
+        reasons = []
+        if self._is_stopping:
+            reasons.append("the daemon is stopping")
+        if not self._recovered:
+            reasons.append("staging files of dead processes are being removed")
+        checks: Mapping[str, Callable[[], Coroutine[Deferred[Any], Any, None]]] = {
+            "catalog": self._parts.catalog.check,
+            "blobs": self._parts.blobs.check,
+        }
+        for name, check in checks.items():
+            slow = partial(Unavailable, f"no answer within {CHECK_SECONDS:g} seconds")
+            try:
+                await with_deadline(self._reactor, CHECK_SECONDS, ensureDeferred(check()), slow)
+            except PkgregdError as error:
+                reasons.append(f"{name}: {error}")
+        return reasons
+
+    # ------------------------------------------------------------------ stop
+
+    def stopService(self) -> Deferred[None]:
+        """Stop in order; fires when everything is closed. A second SIGTERM ends the process at once."""
+        super().stopService()
+        return ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        self._is_stopping = True
+        if signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN, None):
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        log.info("stopping: running requests may finish", event="daemon.stopping")
+        await self._step("closing ports", self._close_ports)
+        if self._factory is not None:
+            await self._step("draining", partial(self._factory.drain, self._config.http.shutdown_grace_seconds))
+        for task in self._tasks:
+            await self._step("stopping periodic work", partial(_awaitable, task.stopService))
+        if self._remotes is not None:
+            await self._step("closing archive readers", self._remotes.close)
+        if self._parts is not None:
+            await self._step("closing blobs", self._parts.blobs.close)
+            await self._step("closing the catalog", self._parts.catalog.close)
+
+    async def _close_ports(self) -> None:
+        ports, self._ports = self._ports, []
+        for port in ports:
+            await _awaitable(port.stopListening)
+
+    async def _step(self, what: str, step: Callable[[], Awaitable[object]]) -> None:
+        """Do one step of stopping; a failed one is logged and the others still come."""
+        try:
+            await step()
+        except Exception:
+            log.failure("{what} failed", what=what, event="daemon.stop_failed")
+
+
+async def _awaitable(function: Callable[[], object]) -> object:
+    return await maybeDeferred(function)
+
+
+def utc_now() -> datetime.datetime:
+    """Return the present time, aware."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def raise_open_files() -> None:
+    """Allow as many open files as the system lets us; warn if that is few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < LEAST_OPEN_FILES:
+        log.warn("only {hard} files may be open at once (RLIMIT_NOFILE)", hard=hard, event="daemon.few_files")

@@ -1,0 +1,63 @@
+"""Test cases around a daemon that their class shares: trial knows no setUpClass."""
+
+from __future__ import annotations
+
+import atexit
+from typing import ClassVar
+
+from attrs import define
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.daemon import Daemon
+
+
+@define
+class _Shared:
+    """The one daemon that runs between tests, and whose it is."""
+
+    owner: type | None = None
+    daemon: Daemon | None = None
+
+    def release(self) -> None:
+        daemon, self.owner, self.daemon = self.daemon, None, None
+        if daemon is not None:
+            daemon.close()
+
+
+_shared = _Shared()
+atexit.register(_shared.release)
+
+
+class DaemonTestCase(SynchronousTestCase):
+    """
+    Tests around one daemon, started for the first of the class and stopped for the first of another.
+
+    Attributes:
+        settings, http, external_scheme: see Daemon.
+    """
+
+    settings: ClassVar[str] = ""
+    http: ClassVar[str] = ""
+    external_scheme: ClassVar[str] = "http"
+    daemon: Daemon
+
+    def make_daemon(self) -> Daemon:
+        """Make the daemon, not started yet."""
+        return Daemon(self.settings, http=self.http, external_scheme=self.external_scheme)
+
+    def setUp(self) -> None:
+        """Have the daemon of this class run."""
+        super().setUp()
+        if _shared.owner is not type(self):
+            _shared.release()
+            daemon = self.make_daemon()
+            _shared.owner, _shared.daemon = type(self), daemon
+            daemon.start()
+        assert _shared.daemon is not None
+        self.daemon = _shared.daemon
+
+    def test_zz_ends_well(self) -> None:
+        """After all that this class did, SIGTERM ends the daemon with 0, and its log holds no traceback."""
+        text = self.daemon.log_text()
+        _shared.release()
+        self.assertNotIn("Traceback", text)

@@ -1,0 +1,327 @@
+"""
+The real daemon in a process of its own, for tests that use it as a client does.
+
+Everything here blocks: it is used from test cases that run without the reactor.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import frozen
+
+from tests.support.tls import Certificates, make_certificates
+
+ROOT = pathlib.Path(__file__).parents[2]
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+COMMAND_SECONDS = 60.0
+
+INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "COVERAGE_PROCESS_START")
+"""All that a program started by a test sees of our environment: no proxies, indexes or certificates."""
+
+
+def script(name: str) -> str:
+    """Return the path of a command installed beside our interpreter."""
+    return str(pathlib.Path(sys.executable).parent / name)
+
+
+def clean_environment(home: pathlib.Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Make the environment of a program: INHERITED, a HOME of its own, and what is given."""
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return {**kept, "HOME": str(home), "PYTHONUNBUFFERED": "1", **(extra or {})}
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    """
+    Wait for a condition, asking some hundred times a second.
+
+    Raises:
+        TimeoutError: it did not come true in time.
+    """
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not happen within {seconds:g} s")
+        pause.wait(0.005)
+
+
+def free_ports(count: int) -> list[int]:
+    """Pick unused ports below those that the kernel hands to clients, so that they stay ours over a restart."""
+    found: list[socket.socket] = []
+    try:
+        while len(found) < count:
+            candidate = socket.socket()
+            try:
+                candidate.bind(("127.0.0.1", random.randrange(18_000, 32_000)))
+            except OSError:
+                candidate.close()
+            else:
+                found.append(candidate)
+        return [bound.getsockname()[1] for bound in found]
+    finally:
+        for bound in found:
+            bound.close()
+
+
+@frozen
+class World:
+    """
+    Who and what there is in the catalog of every daemon.
+
+    Attributes:
+        private_id, public_id: numbers of the projects `acme/private` and `acme/public`.
+        group: their group's path, itself public.
+        writer: personal token of a developer of both.
+        reader: personal token of a reporter of both.
+        stranger: personal token of a user without any membership.
+        deploy: deploy token of the private project, for reading and writing.
+        job: job token of the private project.
+    """
+
+    private_id: str
+    public_id: str
+    writer: str
+    reader: str
+    stranger: str
+    deploy: str
+    job: str
+    group: str = "acme"
+
+
+@frozen
+class _Template:
+    folder: pathlib.Path
+    world: World
+    certificates: Certificates
+
+
+@functools.cache
+def _template() -> _Template:
+    """Make a migrated catalog with its World, once in a run; daemons start from copies."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="template-", dir=os.getcwd()))
+    config = folder / "pkgregd.toml"
+    config.write_text("")
+
+    def run(*arguments: str) -> str:
+        return command_line(config, *arguments)
+
+    run("migrate")
+    run("group", "add", "acme", "--visibility", "public")
+    private = run("project", "add", "acme/private", "--visibility", "private")
+    public = run("project", "add", "acme/public", "--visibility", "public")
+    for user in ("wendy", "rob", "sam"):
+        run("user", "add", user)
+    run("member", "add", "wendy", "acme", "--role", "developer")
+    run("member", "add", "rob", "acme", "--role", "reporter")
+
+    def personal(user: str) -> str:
+        return run("token", "add", "--kind", "personal", "--user", user, "--scope", "api")
+
+    deploy_scopes = ("--scope", "read_package_registry", "--scope", "write_package_registry")
+    deploy = run("token", "add", "--kind", "deploy", "--project", "acme/private", "--name", "deployer", *deploy_scopes)
+    world = World(
+        private_id=private,
+        public_id=public,
+        writer=personal("wendy"),
+        reader=personal("rob"),
+        stranger=personal("sam"),
+        deploy=deploy,
+        job=run("token", "add", "--kind", "job", "--project", "acme/private", "--expires", "12h"),
+    )
+    return _Template(folder, world, make_certificates(folder))
+
+
+def command_line(config: pathlib.Path, *arguments: str) -> str:
+    """
+    Run `pkgregd` over a configuration.
+
+    Returns:
+        Its standard output without the final line break.
+
+    Raises:
+        AssertionError: it failed; the text holds its standard error.
+    """
+    done = subprocess.run(
+        [script("pkgregd"), "--config", str(config), *arguments],
+        env=clean_environment(config.parent),
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise AssertionError(f"pkgregd {' '.join(arguments)} exits {done.returncode}: {done.stderr}")
+    return done.stdout.rstrip("\n")
+
+
+class Daemon:
+    """
+    One daemon and its folder. `start()` it, and `close()` it in the end.
+
+    Args:
+        settings: TOML put behind the sections that are always there.
+        http: further lines of its `[http]` section.
+        external_scheme: whether external_url is that of the http or the https port.
+        program: what runs it; gets `--config FILE` behind it.
+    """
+
+    def __init__(
+        self,
+        settings: str = "",
+        *,
+        http: str = "",
+        external_scheme: str = "http",
+        program: Sequence[str] | None = None,
+    ) -> None:
+        template = _template()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="daemon-", dir=os.getcwd()))
+        for file in template.folder.glob("*.sqlite3*"):
+            shutil.copy(file, self.folder)
+        self.world = template.world
+        self.certificates = template.certificates
+        self.ca_file = str(template.certificates.authority)
+        self.port, self.tls_port = free_ports(2)
+        self.http_url = f"http://127.0.0.1:{self.port}"
+        self.https_url = f"https://localhost:{self.tls_port}"
+        self.url = self.https_url if external_scheme == "https" else self.http_url
+        self.config = self.folder / "pkgregd.toml"
+        tls = f"privateKey={template.certificates.key}:certKey={template.certificates.chain}"
+        self.config.write_text(
+            "[http]\n"
+            f'listen = ["tcp:{self.port}:interface=127.0.0.1", "ssl:{self.tls_port}:interface=127.0.0.1:{tls}"]\n'
+            f'external_url = "{self.url}"\n{http}\n'
+            '[catalog]\nurl = "sqlite:pkgregd.sqlite3"\n'
+            f'[blobs]\nurl = "file:blobs"\n{settings}\n'
+        )
+        self._program = list(program or [script("twistd"), "--nodaemon", "--pidfile=", "pkgregd"])
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_file = self.folder / "daemon.log"
+
+    # --- its life
+
+    def start(self) -> None:
+        """Start it and wait until it is ready; AssertionError with its log if it does not get there."""
+        with self._log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._program, "--config", str(self.config)],
+                cwd=self.folder,
+                env=clean_environment(self.folder, {"PYTHONPATH": str(ROOT)}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            wait_until(self._is_ready, "readiness", START_SECONDS)
+        except TimeoutError as error:
+            self.kill9()
+            raise AssertionError(f"{error}\n{self.log_text()[-8000:]}") from None
+
+    def _is_ready(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the daemon exits {self.process.returncode}\n{self.log_text()[-8000:]}")
+        try:
+            return self.get("/-/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        """Ask it to end with SIGTERM; it has to exit with 0 in time."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill9()
+            raise AssertionError(f"SIGTERM does not end it\n{self.log_text()[-8000:]}") from None
+        self._process = None
+        if status:
+            raise AssertionError(f"after SIGTERM it exits {status}\n{self.log_text()[-8000:]}")
+
+    def kill9(self) -> None:
+        """End it as a power cut would, as far as a process can tell."""
+        self.process.kill()
+        self.process.wait()
+        self._process = None
+
+    def close(self) -> None:
+        """Stop it if it runs, and remove its folder."""
+        try:
+            if self._process is not None:
+                self.stop()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- looking at it
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running process."""
+        if self._process is None:
+            raise AssertionError("the daemon does not run")
+        return self._process
+
+    def log_text(self) -> str:
+        """Return all that it has written so far."""
+        return self._log_file.read_text("utf-8", "replace")
+
+    def peak_bytes(self) -> int:
+        """Return the greatest resident size since the start or since reset_peak()."""
+        return self._memory("VmHWM")
+
+    def resident_bytes(self) -> int:
+        """Return the resident size now."""
+        return self._memory("VmRSS")
+
+    def _memory(self, key: str) -> int:
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(rf"^{key}:\s+(\d+) kB$", status, re.MULTILINE)
+        if found is None:
+            raise AssertionError(f"no {key} in /proc")
+        return int(found[1]) * 1024
+
+    def reset_peak(self) -> None:
+        """Let peak_bytes() start from now."""
+        pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    # --- talking to it
+
+    def packages_path(self, format: str, project: str) -> str:
+        """Return the URL path of a format at a project, by number or encoded path."""
+        return f"/api/v4/projects/{project}/packages/{format}"
+
+    def packages_url(self, format: str, project: str) -> str:
+        """Return the same with scheme, host and port."""
+        return self.url + self.packages_path(format, project)
+
+    def get(
+        self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET"
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """Send a request without a body over plain HTTP; returns status, headers and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, headers=dict(headers or {}))
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        except http.client.HTTPException as error:
+            raise ConnectionError(repr(error)) from error
+        finally:
+            connection.close()
+
+    def cli(self, *arguments: str) -> str:
+        """Run `pkgregd` on its configuration; see command_line()."""
+        return command_line(self.config, *arguments)

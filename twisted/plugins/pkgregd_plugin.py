@@ -1,0 +1,5 @@
+"""Lets twistd find `pkgregd`."""
+
+from twisted.application.service import ServiceMaker
+
+pkgregd = ServiceMaker("pkgregd", "pkgregd.tap", "A streaming package registry.", "pkgregd")
