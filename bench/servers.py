@@ -76,7 +76,7 @@ class Nginx:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder / "error.log").read_text()
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5).close()  # noqa: S310 - loopback
+            urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5).close()
         except urllib.error.HTTPError:
             return True
         except OSError:

@@ -184,7 +184,17 @@ class Daemon(Service):
         super().startService()
         for task in self._tasks:
             task.startService()
-        self._reactor.callWhenRunning(lambda: start(self._first_recovery(), "clearing staging files"))
+        self._reactor.callWhenRunning(self._running)
+
+    def _running(self) -> None:
+        # twistd would end by the signal again; a stop in good order is exit status 0
+        signal.signal(signal.SIGTERM, self._terminate)
+        start(self._first_recovery(), "clearing staging files")
+
+    def _terminate(self, number: int, frame: object) -> None:
+        """Stop in order on the first SIGTERM; the next one ends the process at once."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._reactor.callFromThread(self._reactor.stop)
 
     async def _first_recovery(self) -> None:
         try:
@@ -232,14 +242,12 @@ class Daemon(Service):
     # ------------------------------------------------------------------ stop
 
     def stopService(self) -> Deferred[None]:
-        """Stop in order; fires when everything is closed. A second SIGTERM ends the process at once."""
+        """Stop in order; fires when everything is closed."""
         super().stopService()
         return ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
         self._is_stopping = True
-        if signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN, None):
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         log.info("stopping: running requests may finish", event="daemon.stopping")
         await self._step("closing ports", self._close_ports)
         if self._factory is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import pathlib
 import shutil
 import subprocess
@@ -11,7 +13,7 @@ import zipfile
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.daemon import clean_environment
+from tests.support.daemon import clean_environment, script
 
 ROOT = pathlib.Path(__file__).parents[1]
 NOT_SOURCE = shutil.ignore_patterns(
@@ -19,55 +21,46 @@ NOT_SOURCE = shutil.ignore_patterns(
 )
 
 
+@functools.cache
+def built_wheel() -> pathlib.Path:
+    """Build sdist and wheel in a copy of the sources, once in a run."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="build-", dir=os.getcwd()))
+    shutil.copytree(ROOT, folder / "source", ignore=NOT_SOURCE)
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(folder / "source")],
+        env=clean_environment(folder),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout
+    (wheel,) = (folder / "dist").glob("*.whl")
+    return wheel
+
+
 class WheelTests(SynchronousTestCase):
     """The wheel's content."""
 
-    def build(self) -> tuple[zipfile.ZipFile, str]:
-        """Build sdist and wheel in a copy of the sources; returns the wheel and what the build said."""
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="build-", dir=self.mktemp_folder()))
-        shutil.copytree(ROOT, folder / "source", ignore=NOT_SOURCE)
-        done = subprocess.run(
-            [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(folder / "source")],
-            env=clean_environment(folder),
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        self.assertEqual(done.returncode, 0, done.stdout)
-        (wheel,) = (folder / "dist").glob("*.whl")
-        archive = zipfile.ZipFile(wheel)
-        self.addCleanup(archive.close)
-        return archive, done.stdout
-
-    def mktemp_folder(self) -> str:
-        """Make a folder that trial cleans away."""
-        folder = pathlib.Path(self.mktemp())
-        folder.mkdir(parents=True)
-        return str(folder.absolute())
-
     def test_everything_and_nothing_else_is_in_it(self) -> None:
         """Every module, manual page and migration is there, the plugins are, and nothing that would shadow Twisted."""
-        archive, _ = self.build()
-        names = {name for name in archive.namelist() if ".dist-info/" not in name}
-        wanted = {
-            str(file.relative_to(ROOT))
-            for pattern in ("pkgregd/**/*.py", "pkgregd/**/*.md", "pkgregd/**/*.mako", "twisted/plugins/*.py")
-            for file in ROOT.glob(pattern)
-        }
+        with zipfile.ZipFile(built_wheel()) as archive:
+            names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        patterns = ("pkgregd/**/*.py", "pkgregd/**/*.md", "pkgregd/**/*.mako", "twisted/plugins/*.py")
+        wanted = {str(file.relative_to(ROOT)) for pattern in patterns for file in ROOT.glob(pattern)}
         self.assertEqual(wanted - names, set())
-        self.assertEqual({name for name in names - wanted if name != "pkgregd/py.typed"}, set())
+        self.assertEqual(names - wanted, {"pkgregd/py.typed"})
         self.assertEqual({name for name in names if name.startswith("twisted/") and "__init__" in name}, set())
-        self.assertTrue({"twisted/plugins/pkgregd_plugin.py", "twisted/plugins/pkgregd_formats.py"} <= names)
+        self.assertLessEqual({"twisted/plugins/pkgregd_plugin.py", "twisted/plugins/pkgregd_formats.py"}, names)
 
     def test_command_and_licence(self) -> None:
         """The operator's command is an entry point, and the licence travels along."""
-        archive, _ = self.build()
-        by_name = {name.rpartition("/")[2]: name for name in archive.namelist() if ".dist-info/" in name}
-        self.assertIn("pkgregd = pkgregd.cli:main", archive.read(by_name["entry_points.txt"]).decode())
-        self.assertIn("LICENSE", by_name)
+        with zipfile.ZipFile(built_wheel()) as archive:
+            by_name = {name.rpartition("/")[2]: name for name in archive.namelist() if ".dist-info/" in name}
+            self.assertIn("pkgregd = pkgregd.cli:main", archive.read(by_name["entry_points.txt"]).decode())
+            self.assertIn("LICENSE", by_name)
 
 
 class EditableTests(SynchronousTestCase):
@@ -76,7 +69,7 @@ class EditableTests(SynchronousTestCase):
     def test_plugins_are_found_from_anywhere(self) -> None:
         """`twistd` knows pkgregd in a folder that has nothing to do with it."""
         done = subprocess.run(
-            [str(pathlib.Path(sys.executable).parent / "twistd"), "--help"],
+            [script("twistd"), "--help"],
             cwd="/",
             env=clean_environment(pathlib.Path("/nonexistent")),
             capture_output=True,

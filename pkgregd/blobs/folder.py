@@ -20,6 +20,7 @@ File names are made of digests, counters and random numbers, never of a client's
 from __future__ import annotations
 
 import datetime
+import errno
 import fcntl
 import itertools
 import os
@@ -324,8 +325,10 @@ class BlobFolder:
             self.operations.unlink(os.path.join(path, _LOCK_NAME))
             try:
                 self.operations.rmdir(path)
-            except OSError:
-                log.failure("a staging folder stays", event="blobs.staging_stays", path=path)
+            except OSError as error:
+                # not empty: its maker, who was slow to lock it, has just made a lock file of its own
+                if error.errno != errno.ENOTEMPTY:
+                    raise
 
     def close(self) -> None:
         """Leave nothing behind but what a later recover() has to decide about. No job may run any more."""

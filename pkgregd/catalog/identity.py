@@ -210,7 +210,7 @@ SCOPE_BY_PATH = {
 _is_below = projects.c.group_id.in_(
     select(group_ancestors.c.group_id).where(group_ancestors.c.ancestor_id == bindparam("group_id"))
 )
-_has_format = (
+_has_format: Select[*tuple[object, ...]] = (
     select(literal_column("1"))
     .select_from(packages)
     .where(packages.c.project_id == projects.c.id, packages.c.format == bindparam("format"))

@@ -179,10 +179,7 @@ class MemoryCatalog:
     def _owner_id(self, level: Level, ident: str | None) -> int | None:
         if ident is None:
             return None
-        if is_number(ident):
-            place = self._place_by_id(level, int(ident))
-        else:
-            place = self._places.get(key_of(ident))
+        place = self._place_by_id(level, int(ident)) if is_number(ident) else self._places.get(key_of(ident))
         if place is None or place.level is not level:
             raise NotFound(f"there is no {level.value} {ident}")
         return place.id
@@ -275,7 +272,7 @@ class MemoryCatalog:
 
         status = publication.status or (package[0].status if package else PackageStatus.DEFAULT)
         if existing is not None and same and existing.status is status:
-            return Published(existing, created=False)
+            return Published(self._with_blob(existing), created=False)
         shown_before = self._shown_name(wanted.project_id, wanted.format, wanted.canonical_name)
         if existing is not None and same:
             file = existing
@@ -287,9 +284,13 @@ class MemoryCatalog:
         for each in self._package(wanted):
             self._files[each.id] = evolve(each, status=status, package_metadata_json=file.package_metadata_json)
         self._bump(file, shown_before)
-        file = self._files[file.id]
+        file = self._with_blob(self._files[file.id])
         self.audit.append(("set_status" if same else "replace" if existing else "publish", principal.name, file))
         return Published(file, created=not same)
+
+    def _with_blob(self, file: PackageFile) -> PackageFile:
+        """Show a file with all that is known of its blob by now."""
+        return evolve(file, blob=self._blobs[file.blob.sha256.hex].info)
 
     def _package(self, wanted: Coordinates) -> list[PackageFile]:
         return [
@@ -356,10 +357,10 @@ class MemoryCatalog:
         return True
 
     def _found(self, project_ids: Sequence[int], format: str) -> list[PackageFile]:
-        """Files of some projects, by creation then id, with their blobs as they are known now."""
+        """Files of some projects, by creation then id."""
         found = [file for file in self._files.values() if file.project_id in project_ids and file.format == format]
         found.sort(key=lambda file: (file.created_at, file.id))
-        return [evolve(file, blob=self._blobs[file.blob.sha256.hex].info) for file in found]
+        return [self._with_blob(file) for file in found]
 
     async def find_file(
         self,

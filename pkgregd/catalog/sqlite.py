@@ -12,15 +12,14 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from attrs import define, frozen
 from attrs import field as attribute
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from pkgregd.catalog.statement import SQLITE, Row, SqlText, Statement, Transaction, compile_all
 from pkgregd.errors import PkgregdError, StorageFull, Unavailable
@@ -217,20 +216,19 @@ class _Worker:
 
     def _work(self, job: _Job[Any]) -> None:
         began = time.monotonic()
-        result: object
+        result: Any = None
+        error: BaseException | None = None
         try:
             result = self._transact(job)
-        except PkgregdError as error:
-            result = Failure(error)
-        except sqlite3.Error as error:
-            result = self._sqlite_failure(job, error)
-        except BaseException:
+        except sqlite3.Error as sqlite_error:
+            error = self._in_our_words(job, sqlite_error)
+        except BaseException as any_error:
             # Whatever a verb raises belongs to the one who asked for it; the thread goes on.
-            result = Failure()
+            error = any_error
         took_seconds = time.monotonic() - began
         if took_seconds > self._database.settings.slow_seconds:
             log.warn("{verb} took {seconds:.3f} s", verb=job.name, seconds=took_seconds, event="catalog.slow_verb")
-        self._database.reactor.callFromThread(self._lane.deliver, job, result)
+        self._database.reactor.callFromThread(self._lane.deliver, job, result, error)
 
     def _transact(self, job: _Job[T]) -> T:
         if self._connection is None:
@@ -252,10 +250,10 @@ class _Worker:
         except sqlite3.Error:
             self._disconnect()
 
-    def _sqlite_failure(self, job: _Job[Any], error: sqlite3.Error) -> Failure:
+    def _in_our_words(self, job: _Job[Any], error: sqlite3.Error) -> Exception:
         known = translated(error)
         if known is None:
-            return Failure(error)
+            return error
         log.error(
             "{verb} failed: {reason} ({code})",
             verb=job.name,
@@ -265,7 +263,7 @@ class _Worker:
         )
         if error.sqlite_errorcode & 0xFF in _BROKEN:
             self._disconnect()
-        return Failure(known)
+        return known
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -295,36 +293,53 @@ class _Lane:
     async def submit(self, name: str, run: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
         if self.jobs.qsize() >= self._settings.max_waiting:
             raise Unavailable("too many requests wait for the database")
-        deferred: Deferred[T] = Deferred(lambda _: self._give_up(job) if not self.writes else None)
-        job = _Job(name, run, deferred)
+
+        def on_cancel(_: Deferred[T]) -> None:
+            if not self.writes:
+                self._give_up(job)
+
+        job = _Job(name, run, Deferred(on_cancel))
         job.expiry = self._reactor.callLater(self._settings.max_wait_seconds, self._expire, job)
         self.jobs.put(job)
-        return await deferred
+        return await job.deferred
 
     def _give_up(self, job: _Job[Any]) -> bool:
         """Keep a job from beginning; False if it did already."""
-        return job.claim.acquire(blocking=False)
+        if not job.claim.acquire(blocking=False):
+            return False
+        self._stop_clock(job)
+        return True
+
+    def _stop_clock(self, job: _Job[Any]) -> None:
+        expiry, job.expiry = job.expiry, None
+        if expiry is not None and expiry.active():
+            expiry.cancel()
 
     def _expire(self, job: _Job[Any]) -> None:
-        job.expiry = None
         if self._give_up(job) and not job.deferred.called:
             log.warn("{verb} waited too long", verb=job.name, event="catalog.queue_timeout")
             job.deferred.errback(Unavailable("the database is busy; try again"))
 
-    def deliver(self, job: _Job[Any], result: object) -> None:
-        if job.expiry is not None:
-            job.expiry.cancel()
-            job.expiry = None
-        if not job.deferred.called:
-            job.deferred.callback(result)
-        elif isinstance(result, Failure):
-            log.failure("{verb}, awaited by nobody, failed", result, verb=job.name, event="catalog.abandoned")
+    def deliver(self, job: _Job[Any], result: Any, error: BaseException | None) -> None:
+        """Hand over what a thread has found."""
+        self._stop_clock(job)
+        if error is None:
+            if not job.deferred.called:
+                job.deferred.callback(result)
+        elif not job.deferred.called:
+            job.deferred.errback(error)
+        else:
+            log.error(
+                "{verb}, awaited by nobody, failed: {reason}",
+                verb=job.name,
+                reason=repr(error),
+                event="catalog.abandoned",
+            )
 
-    def stop(self) -> list[Deferred[None]]:
+    def stop(self) -> None:
         """Let the threads finish what is queued, and end."""
         for _ in self.workers:
             self.jobs.put(None)
-        return [worker.ended for worker in self.workers]
 
 
 class SqliteDatabase:
@@ -352,7 +367,7 @@ class SqliteDatabase:
         self._path = path
         self._connect = connect
         self._texts = compile_all(SQLITE)
-        self._closing: Deferred[Sequence[None]] | None = None
+        self._closing = False
         self._writer = _Lane(self, writes=True, threads=1)
         self._readers = _Lane(self, writes=False, threads=settings.reader_threads)
 
@@ -386,7 +401,7 @@ class SqliteDatabase:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        if self._closing is not None:
+        if self._closing:
             raise Unavailable("the catalog is closed")
         return await lane.submit(verb.__name__, lambda tx: verb(tx, *args, **kwargs))
 
@@ -403,10 +418,12 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Finish every verb, queued ones included, and end the threads. Safe to call again."""
-        if self._closing is None:
-            self._closing = gatherResults([*self._writer.stop(), *self._readers.stop()])
-        done: Deferred[None] = Deferred()
-        self._closing.addBoth(lambda result: (done.callback(None), result)[1])
-        await done
-        for worker in (*self._writer.workers, *self._readers.workers):
-            worker.join()
+        lanes = (self._writer, self._readers)
+        if not self._closing:
+            self._closing = True
+            for lane in lanes:
+                lane.stop()
+        for lane in lanes:
+            for worker in lane.workers:
+                await worker.ended
+                worker.join()

@@ -8,26 +8,23 @@ end inside a thread.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeAlias
 
 from attrs import frozen
 from sqlalchemy import BigInteger
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.functions import FunctionElement
 
-__all__ = ["Row", "SqlText", "Statement", "Transaction", "Verb", "compile_all", "each_id", "insert"]
+__all__ = ["Row", "SqlText", "Statement", "Transaction", "compile_all", "each_id", "insert"]
 # `insert` is PostgreSQL's: its ON CONFLICT compiles to the same words for SQLite, the other way round it does not.
 
 Row: TypeAlias = tuple[Any, ...]
-P = ParamSpec("P")
-T_co = TypeVar("T_co", covariant=True)
-T = TypeVar("T")
 
 _all: list[Statement] = []
 
@@ -59,8 +56,7 @@ class SqlText:
     constants: Mapping[str, object]
 
 
-SQLITE: Dialect = sqlite.dialect(paramstyle="named")
-POSTGRESQL: Dialect = postgresql.dialect(paramstyle="pyformat")
+SQLITE: Dialect = SQLiteDialect(paramstyle="named")
 
 
 def compile_all(dialect: Dialect) -> Mapping[Statement, SqlText]:
@@ -74,14 +70,11 @@ def compile_all(dialect: Dialect) -> Mapping[Statement, SqlText]:
 
 
 class Transaction(Protocol):
-    """
-    A running transaction, as verbs see it.
+    """A running transaction, as verbs see it."""
 
-    Attributes:
-        now: when it began, in microseconds since 1970.
-    """
-
-    now: int
+    @property
+    def now(self) -> int:
+        """When it began, in microseconds since 1970."""
 
     async def fetch_all(self, statement: Statement, **parameters: object) -> list[Row]:
         """Execute and return every row."""
@@ -91,9 +84,6 @@ class Transaction(Protocol):
 
     async def execute(self, statement: Statement, **parameters: object) -> int:
         """Execute and return how many rows were touched."""
-
-
-Verb: TypeAlias = Callable[Concatenate[Transaction, P], Awaitable[T]]
 
 
 class each_id(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it stands for

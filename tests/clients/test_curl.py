@@ -133,7 +133,7 @@ class CurlTests(ClientTestCase):
     def test_stranger_and_anonymous(self) -> None:
         """A private project does not exist for a stranger, and asks the anonymous for a token."""
         url = self.file_url("x.bin")
-        self.assert_fails(self.curl(*self.token(self.daemon.world.stranger), url), "404 Project Not Found")
+        self.assert_fails(self.curl(*self.token(self.daemon.world.stranger), url), "404", "project not found")
         self.assert_fails(self.curl(url), "401 Unauthorized")
 
     def test_public_project_needs_no_token_to_read(self) -> None:

@@ -147,6 +147,11 @@ def _template() -> _Template:
     return _Template(folder, world, make_certificates(folder))
 
 
+def shared_world() -> World:
+    """Return who and what there is, for settings that speak of them."""
+    return _template().world
+
+
 def command_line(config: pathlib.Path, *arguments: str) -> str:
     """
     Run `pkgregd` over a configuration.
@@ -233,8 +238,10 @@ class Daemon:
             raise AssertionError(f"{error}\n{self.log_text()[-8000:]}") from None
 
     def _is_ready(self) -> bool:
-        if self.process.poll() is not None:
-            raise AssertionError(f"the daemon exits {self.process.returncode}\n{self.log_text()[-8000:]}")
+        status = self.process.poll()
+        if status is not None:
+            self._process = None
+            raise AssertionError(f"the daemon exits {status}\n{self.log_text()[-8000:]}")
         try:
             return self.get("/-/readyz")[0] == 200
         except OSError:

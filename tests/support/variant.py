@@ -9,18 +9,22 @@ LIE_SECONDS before it is: the fault that the kill test has to find.
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from twisted.scripts import twistd
+from attrs import evolve
+from twisted.internet import reactor
+from twisted.logger import globalLogBeginner, textFileLogObserver
 
-import pkgregd.blobs
 from pkgregd.blobs.files import FileBlobStore
 from pkgregd.blobs.operations import FileOperations
+from pkgregd.config import Config
+from pkgregd.service import Parts, make_parts, make_service
+from pkgregd.tap import Options
 
 SLOW_BYTES_PER_SECOND = 1 << 20
 SLOW_WRITE_BYTES = 64 << 10
@@ -48,11 +52,26 @@ DISKS: Mapping[str, FileOperations] = {
 
 
 def main(disk: str, arguments: Sequence[str]) -> None:
-    """Run twistd with every file store on that disk."""
-    store = functools.partial(FileBlobStore, operations=DISKS[disk])
-    vars(pkgregd.blobs)["FileBlobStore"] = store  # which open_blob_store() makes
-    sys.argv = ["twistd", "--nodaemon", "--pidfile=", "pkgregd", *arguments]
-    twistd.run()
+    """Run the daemon with its file store on that disk."""
+    options = Options()
+    options.parseOptions(arguments)
+
+    def parts(reactor: Any, config: Config) -> Parts:
+        blobs = FileBlobStore(
+            reactor,
+            config.folder / "blobs",
+            reserve_bytes=config.blobs.reserve_bytes,
+            threads=config.blobs.threads,
+            operations=DISKS[disk],
+        )
+        return evolve(make_parts(reactor, config), blobs=blobs)
+
+    globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)])
+    daemon = make_service(reactor, options.config, parts)
+    daemon.privilegedStartService()
+    daemon.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
+    reactor.run()
 
 
 if __name__ == "__main__":

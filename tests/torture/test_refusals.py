@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.support.cases import DaemonTestCase
+from tests.support.daemon import Daemon, shared_world
 from tests.support.rawhttp import Answer, RawConnection, repeated
 
 TEN_GIB = 10 << 30
@@ -13,20 +14,13 @@ TEN_GIB = 10 << 30
 class ExpectTests(DaemonTestCase):
     """`Expect: 100-continue` with ten gibibytes announced."""
 
-    settings = """
-[formats.generic]
-max_file_bytes = 1048576
-duplicates_allowed = false
-
-[[rate_limits]]
-prefix = "/api/v4/projects/:id/packages/"
-authenticated = "1000000/1h"
-anonymous = "1000000/1h"
-
-[[rate_limits]]
-prefix = "/api/v4/projects/acme%2Fprivate/packages/"
-authenticated = "1/1h"
-"""
+    def make_daemon(self) -> Daemon:
+        """Make a daemon that takes small files, and hardly any request for the public project."""
+        return Daemon(
+            "[formats.generic]\nmax_file_bytes = 1048576\nduplicates_allowed = false\n"
+            f'[[rate_limits]]\nprefix = "/api/v4/projects/{shared_world().public_id}/packages/"\n'
+            'authenticated = "1/1h"\n'
+        )
 
     def ask(
         self, path: str, token: str | None, size_bytes: int = TEN_GIB, *, method: str = "PUT", multipart: bool = False
@@ -79,8 +73,9 @@ authenticated = "1/1h"
 
     def test_429(self) -> None:
         """When the prefix has had its requests; Retry-After says when to come back."""
-        self.ask(self.path("acme%2Fprivate"), self.daemon.world.writer)
-        refused = self.ask(self.path("acme%2Fprivate"), self.daemon.world.writer)
+        path = self.path(self.daemon.world.public_id)
+        self.ask(path, self.daemon.world.writer)
+        refused = self.ask(path, self.daemon.world.writer)
         self.assert_refused(refused, 429)
         self.assertGreater(int(refused.headers["retry-after"]), 0)
 

@@ -1,0 +1,36 @@
+"""Both catalogs keep the contract."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd.catalog.memory import MemoryCatalog
+from pkgregd.catalog.sql import SqlCatalog
+from pkgregd.catalog.sqlite import SqliteDatabase
+from pkgregd.interfaces import ICatalog
+from pkgregd.testing.catalog_contract import START_SECONDS, CatalogContract
+from tests.catalog.support import ThreadedClock, make_folder, migrated_file
+
+
+class MemoryCatalogTests(CatalogContract, SynchronousTestCase):
+    """The catalog in memory."""
+
+    def make_catalog(self) -> ICatalog:
+        """Make one."""
+        return MemoryCatalog(self.clock.seconds)
+
+
+class SqliteCatalogTests(CatalogContract, SynchronousTestCase):
+    """The catalog on SQLite, with its threads."""
+
+    def make_catalog(self) -> ICatalog:
+        """Make one in a folder of its own."""
+        self.clock = self.reactor = ThreadedClock()
+        self.clock.advance(START_SECONDS)
+        path = migrated_file(make_folder(self.addCleanup) / "catalog.sqlite3")
+        return SqlCatalog(SqliteDatabase(self.reactor, path))
+
+    def wait(self, deferred: Deferred[object]) -> None:
+        """Take what the threads deliver."""
+        self.reactor.wait(deferred)

@@ -1,0 +1,98 @@
+"""The hot reads go by index, however much there is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd.catalog import blobs, identity, packages
+from pkgregd.catalog.statement import SQLITE, Statement, compile_all
+from pkgregd.values import Level
+from tests.catalog.support import make_folder, migrated_file
+
+SMALL = ("SCAN json_each",)
+"""What may be gone through from end to end: a list that came as a parameter."""
+
+PARAMETERS = {
+    "action": "publish",
+    "after": "",
+    "canonical_name": "alpha",
+    "canonical_version": "1",
+    "file_id": 1,
+    "file_name": "alpha-1.tar.gz",
+    "format": "pypi",
+    "group_id": 1,
+    "id": 1,
+    "ident": 1,
+    "name_key": "jane",
+    "package_id": 1,
+    "path_key": "acme",
+    "project_id": 1,
+    "project_ids": json.dumps([1, 2]),
+    "public_id": "abc",
+    "row_limit": 10,
+    "sha256": "0" * 64,
+    "the_sha256": "0" * 64,
+    "user_id": 1,
+}
+
+
+class PlanTests(SynchronousTestCase):
+    """EXPLAIN QUERY PLAN of what every request runs."""
+
+    def setUp(self) -> None:
+        """Open an empty database: without statistics SQLite decides by the indexes alone."""
+        path = migrated_file(make_folder(self.addCleanup) / "catalog.sqlite3")
+        self.connection = sqlite3.connect(path)
+        self.addCleanup(self.connection.close)
+        self.texts = compile_all(SQLITE)
+
+    def plan(self, statement: Statement) -> list[str]:
+        """The steps of a statement."""
+        sql = self.texts[statement]
+        parameters = {**PARAMETERS, **sql.constants}
+        with contextlib.closing(self.connection.execute(f"EXPLAIN QUERY PLAN {sql.text}", parameters)) as cursor:
+            return [row[3] for row in cursor]
+
+    def assert_by_index(self, *statements: Statement) -> None:
+        """Assert that no table is gone through from end to end."""
+        for statement in statements:
+            steps = self.plan(statement)
+            self.assertTrue(steps)
+            scans = [step for step in steps if step.startswith("SCAN") and not step.startswith(SMALL)]
+            self.assertEqual(scans, [], self.texts[statement].text)
+
+    def test_identity(self) -> None:
+        """Tokens and scopes."""
+        self.assert_by_index(identity.FIND_TOKEN, identity.FIND_USER, identity.FIND_GROUP, identity.FIND_PROJECT)
+        for level in (Level.PROJECT, Level.GROUP):
+            self.assert_by_index(identity.SCOPE_BY_ID[level], identity.SCOPE_BY_PATH[level])
+        self.assert_by_index(identity.PROJECTS_WITH_NAME, identity.PROJECTS_WITH_FORMAT)
+
+    def test_packages(self) -> None:
+        """Files, names and revisions."""
+        self.assert_by_index(*packages.FIND_FILE.values(), *packages.LIST_FILES.values())
+        self.assert_by_index(packages.LIST_NAMES, packages.LISTED_NAME, packages.LIST_REVISIONS)
+        self.assert_by_index(packages.FIND_PACKAGE, packages.FILE_IN_PACKAGE, packages.FIND_TOMBSTONE)
+
+    def test_names_come_from_the_index_alone(self) -> None:
+        """The list of names never touches the packages themselves."""
+        for statement in (packages.LIST_NAMES, packages.LISTED_NAME):
+            self.assertIn("USING COVERING INDEX ix_packages_listed", " ".join(self.plan(statement)))
+
+    def test_a_known_digest_is_the_shortest_way(self) -> None:
+        """With a sha256, a name with a thousand versions costs no more than one with a single one."""
+        for (_, by_version, by_sha256), statement in packages.FIND_FILE.items():
+            if by_sha256 and not by_version:
+                self.assertIn("ix_package_files_sha256", " ".join(self.plan(statement)))
+
+    def test_blobs(self) -> None:
+        """Whether a blob is needed, and pages of blobs."""
+        self.assert_by_index(blobs.USES_OF_BLOB, blobs.FIND_BLOB, blobs.LIST_BLOBS, blobs.RELEASE_BLOB)
+
+    def test_the_check_itself_sees_a_scan(self) -> None:
+        """A statement that does go through everything is found out."""
+        self.assertRaises(self.failureException, self.assert_by_index, identity.LIST_TOKENS)
