@@ -60,13 +60,13 @@ PIPELINE_BYTES = 64 * 1024
 """How much of the next requests is kept while one is being answered; reading pauses past it."""
 
 SMALL_READ_BYTES = 64 * 1024
-"""What one read may return outside of bodies, and when many bodies are on their way."""
+"""What one read may return outside of bodies, and the least of a body."""
 
 LARGE_READ_BYTES = 1024 * 1024
-"""What one read may return of a body: fewer, larger reads halve the cost of a byte."""
+"""The most that one read returns of a body: fewer, larger reads halve the cost of a byte."""
 
-FEW_BODIES = 16
-"""With more bodies than this on their way, each reads in small pieces, so that their sum stays bounded."""
+ALL_READS_BYTES = 4 * 1024 * 1024
+"""What one read of every body together may return: the more bodies, the smaller their reads."""
 
 
 class State(enum.Enum):
@@ -144,15 +144,16 @@ class FrontChannel(Protocol):
         self._pending.clear()
         self.factory.disconnected(self)
         producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.stopProducing()
         request, self._request = self._request, None
         body, self._body = self._body, None
-        if body is not None:
-            body.fail(ClientGone())
         if request is not None:
+            # first of all: whoever is told below must find a request that nobody can answer any more
             self.factory.aborted(request)
             request.connectionLost(reason)
+        if producer is not None:
+            producer.stopProducing()
+        if body is not None:
+            body.fail(ClientGone())
 
     # ------------------------------------------------------------------ bytes in
 
@@ -258,8 +259,8 @@ class FrontChannel(Protocol):
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._counts_as_body = True
         self.factory.bodies += 1
-        if self.factory.bodies <= FEW_BODIES:
-            self._set_read_size(LARGE_READ_BYTES)
+        share_bytes = ALL_READS_BYTES // self.factory.bodies
+        self._set_read_size(max(SMALL_READ_BYTES, min(LARGE_READ_BYTES, share_bytes)))
         if self._pending:
             self._feed_body(self._take_pending())
         if self._decoder is not None:

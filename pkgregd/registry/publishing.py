@@ -14,12 +14,13 @@ from types import TracebackType
 from typing import IO, Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from pkgregd.clockwork import shielded, with_deadline
+from pkgregd.clockwork import shielded, start, with_deadline
 from pkgregd.errors import InvalidArchive, PkgregdError, Unavailable
 from pkgregd.interfaces import IBlobSink, IBlobStore, ICatalog, IDraft, IEventSink
 from pkgregd.values import BlobInfo, Digest, Event, Principal, Publication, Published
@@ -29,6 +30,9 @@ log = Logger()
 
 INSPECTION_THREADS = 4
 INSPECTION_SECONDS = 30.0
+RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""How long to wait before each further try to remove a blob that was never published."""
+
 MAX_WAITING_INSPECTIONS = 64
 """With more archives than this waiting for a thread, uploads are asked to come back."""
 
@@ -88,6 +92,67 @@ class Inspections:
             self._pool.stop()
 
 
+class Leftovers:
+    """
+    Removes blobs that were made durable and not published.
+
+    A blob cannot be taken while an upload with a neighbouring digest is between commit and
+    publish: then it is tried again, in the background. What is left when the process ends is the
+    sweep's.
+
+    Args:
+        clock: for the pauses between the tries.
+    """
+
+    def __init__(self, clock: IReactorTime, catalog: ICatalog, blobs: IBlobStore) -> None:
+        self._clock = clock
+        self._catalog = catalog
+        self._blobs = blobs
+        self._pauses: set[Deferred[None]] = set()
+        self._is_closed = False
+
+    async def remove(self, blob: BlobInfo) -> None:
+        """Remove a blob unless a file refers to it; returns after the first try. Never raises."""
+        if not await self._try(blob):
+            start(self._keep_trying(blob), "removing an unpublished blob")
+
+    async def _keep_trying(self, blob: BlobInfo) -> None:
+        for seconds in RETRY_SECONDS:
+            await self._pause(seconds)
+            if self._is_closed or await self._try(blob):
+                return
+        log.info("an unpublished blob stays until the sweep", event="leftovers.stay", sha256=blob.sha256.hex)
+
+    async def _try(self, blob: BlobInfo) -> bool:
+        """Whether there is nothing more to do."""
+        try:
+            if await self._blobs.remove(blob, partial(self._catalog.forget_blob, blob.sha256)):
+                return True
+            return not await self._catalog.is_blob_unused(blob.sha256)
+        except PkgregdError:
+            log.failure("an unpublished blob cannot be removed", event="leftovers.failed")
+            return False
+
+    async def _pause(self, seconds: float) -> None:
+        if self._is_closed:
+            return
+        pause: Deferred[None] = Deferred()
+        call = self._clock.callLater(seconds, pause.callback, None)
+        self._pauses.add(pause)
+        try:
+            await pause
+        finally:
+            self._pauses.discard(pause)
+            if call.active():
+                call.cancel()
+
+    async def close(self) -> None:
+        """Stop trying."""
+        self._is_closed = True
+        for pause in list(self._pauses):
+            pause.callback(None)
+
+
 @implementer(IDraft)
 class Draft:
     """
@@ -103,12 +168,14 @@ class Draft:
         blobs: IBlobStore,
         events: IEventSink,
         inspections: Inspections,
+        leftovers: Leftovers,
         principal: Principal,
     ) -> None:
         self._catalog = catalog
         self._blobs = blobs
         self._events = events
         self._inspections = inspections
+        self._leftovers = leftovers
         self._principal = principal
         self._sinks: list[_WatchedSink] = []
         self._turn = DeferredLock()  # cleaning up waits for a publish that outlived its caller
@@ -166,14 +233,7 @@ class Draft:
             for sink in self._sinks:
                 blob = sink.committed
                 if blob is not None and blob.sha256 not in self._published:
-                    await self._remove(blob)
-
-    async def _remove(self, blob: BlobInfo) -> None:
-        try:
-            await self._blobs.remove(blob, partial(self._catalog.forget_blob, blob.sha256))
-        except PkgregdError:
-            # the sweep finds it again
-            log.failure("an unpublished blob stays until the next sweep", event="draft.blob_stays")
+                    await self._leftovers.remove(blob)
 
 
 @implementer(IBlobSink)

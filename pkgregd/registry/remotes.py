@@ -20,7 +20,7 @@ from pkgregd.interfaces import (
     IRemote,
     IRemotes,
 )
-from pkgregd.registry.publishing import Draft, Inspections
+from pkgregd.registry.publishing import Draft, Inspections, Leftovers
 from pkgregd.values import (
     ByteRange,
     Digest,
@@ -61,6 +61,7 @@ class Remotes:
         self.policy = policy
         self.events = events
         self.inspections = Inspections(reactor)
+        self.leftovers = Leftovers(reactor, catalog, blobs)
         self._limits_by_format = limits_by_format
 
     def remote(self, format: IPackageFormat, scope: Scope, principal: Principal) -> IRemote:
@@ -69,7 +70,8 @@ class Remotes:
         return kind(self, format.name, self._limits_by_format[format.name], scope, principal)
 
     async def close(self) -> None:
-        """Stop the threads that read archives."""
+        """Stop what runs in the background."""
+        await self.leftovers.close()
         await self.inspections.close()
 
 
@@ -96,6 +98,7 @@ class ProjectRemote:
         self._policy = remotes.policy
         self._events = remotes.events
         self._inspections = remotes.inspections
+        self._leftovers = remotes.leftovers
 
     async def _project_ids(self, canonical_name: str | None) -> Sequence[int]:
         """Which projects are read for a name (None: for any name)."""
@@ -147,7 +150,7 @@ class ProjectRemote:
 
     def start_publish(self) -> IDraft:
         """See IRemote."""
-        return Draft(self._catalog, self._blobs, self._events, self._inspections, self._principal)
+        return Draft(self._catalog, self._blobs, self._events, self._inspections, self._leftovers, self._principal)
 
     async def delete_file(self, file: PackageFile, precondition: Precondition) -> None:
         """See IRemote."""

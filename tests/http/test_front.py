@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -566,6 +567,34 @@ class ReplyTests(FrontCase):
         self.assertFalse(reply.is_complete)
         self.assertEqual(self.client.transport.closed, "aborted")
         self.assertEqual(len(self.flushLoggedErrors(errors.BlobMissing)), 1)
+
+    def test_the_client_leaves_in_the_middle(self):
+        """Its download ends quietly: the producer is stopped, nothing is answered, the source is closed."""
+
+        class Endless(Source):
+            async def push_to(self, consumer):
+                consumer.registerProducer(self, True)
+                consumer.write(b"x")
+                self.stopped = Deferred()
+                await self.stopped
+                raise errors.ClientGone
+
+            def stopProducing(self):
+                self.stopped.callback(None)
+
+        async def open_endless(piece):
+            return Endless(CONTENT)
+
+        self.result = evolve(self.result, body=StreamBody(len(CONTENT), open_endless))
+        events = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        self.get()
+        self.client.transport.hang_up()
+        aborted = [event["aborted"] for event in events if event.get("event") == "http.request"]
+        self.assertEqual(aborted, [True])
+        self.assertEqual(Source.opened, 0)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_missing_blob(self):
         """Damage that shows before the first byte is a 500."""
