@@ -86,11 +86,8 @@ class InFlight:
             self._tell()
 
     def _tell(self) -> None:
-        pressed = self.is_pressed
+        # one that goes on may change the pressure again at once: each acts on what holds when its turn comes
         for sink in list(self._sinks):
-            if self.is_pressed is not pressed:
-                # a producer that went on has filled the memory again: the others have been told that instead
-                return
             sink.regulate()
 
 
@@ -150,6 +147,7 @@ class FileBlobSink:
         self._is_streaming = True
         self._is_paused = False
         self._is_pulling = False
+        self._write_count = 0
 
     # ------------------------------------------------------------------ IConsumer
 
@@ -179,6 +177,7 @@ class FileBlobSink:
             raise RuntimeError("write() after commit()")
         self._in_flight.join(self)
         self.size_bytes += len(data)
+        self._write_count += 1
         self._buffer.append(data if isinstance(data, bytes) else bytes(data))
         self._in_flight.take(len(data))
         self.regulate()
@@ -247,11 +246,11 @@ class FileBlobSink:
             return
         self._is_pulling = True
         try:
-            seen_bytes = -1
+            seen_count = -1
             while self._producer is not None and not self._is_streaming and not self._is_paused:
-                if self.size_bytes == seen_bytes:
+                if self._write_count == seen_count:
                     return
-                seen_bytes = self.size_bytes
+                seen_count = self._write_count
                 cast(IPushProducer, self._producer).resumeProducing()
         finally:
             self._is_pulling = False

@@ -7,21 +7,23 @@ The only part that knows SQL.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pkgregd.catalog.schema import check_file, migrate_file
 from pkgregd.catalog.sql import SqlCatalog
-from pkgregd.catalog.sqlite import ICatalogReactor, SqliteDatabase
+from pkgregd.catalog.sqlite import SqliteDatabase
 from pkgregd.errors import ConfigError
 from pkgregd.interfaces import ICatalog
 
 __all__ = ["migrate", "open_catalog"]
 
 
-def open_catalog(reactor: ICatalogReactor, url: str, folder: Path) -> ICatalog:
+def open_catalog(reactor: Any, url: str, folder: Path) -> ICatalog:
     """
     Open the catalog at a URL.
 
     Args:
+        reactor: provides IReactorTime and IReactorFromThreads.
         url: `sqlite:FILE`.
         folder: what a relative FILE is relative to.
 

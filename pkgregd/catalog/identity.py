@@ -35,7 +35,6 @@ ADD_USER = Statement(
         created_at=bindparam("now"),
     )
     .on_conflict_do_nothing()
-    .returning(users.c.id)
 )
 
 FIND_USER = Statement(select(users.c.id).where(users.c.name_key == bindparam("name_key")))
@@ -43,14 +42,12 @@ FIND_USER = Statement(select(users.c.id).where(users.c.name_key == bindparam("na
 TAKE_PATH = Statement(insert(paths).values(path_key=bindparam("path_key")).on_conflict_do_nothing())
 
 ADD_GROUP = Statement(
-    insert(groups)
-    .values(
+    insert(groups).values(
         path=bindparam("path"),
         path_key=bindparam("path_key"),
         visibility=bindparam("visibility"),
         created_at=bindparam("now"),
     )
-    .returning(groups.c.id)
 )
 
 FIND_GROUP = Statement(select(groups.c.id, groups.c.path).where(groups.c.path_key == bindparam("path_key")))
@@ -73,15 +70,13 @@ ADD_ANCESTORS = Statement(
 )
 
 ADD_PROJECT = Statement(
-    insert(projects)
-    .values(
+    insert(projects).values(
         group_id=bindparam("group_id"),
         path=bindparam("path"),
         path_key=bindparam("path_key"),
         visibility=bindparam("visibility"),
         created_at=bindparam("now"),
     )
-    .returning(projects.c.id)
 )
 
 FIND_PROJECT = Statement(select(projects.c.id).where(projects.c.path_key == bindparam("path_key")))
@@ -119,7 +114,6 @@ ADD_TOKEN = Statement(
         expires_at=bindparam("expires_at"),
     )
     .on_conflict_do_nothing()
-    .returning(tokens.c.id)
 )
 
 _token_columns = select(
@@ -229,10 +223,9 @@ PROJECTS_WITH_FORMAT = Statement(_project_scopes(_is_below, _has_format.exists()
 async def add_user(tx: Transaction, name: str, is_admin: bool) -> int:
     """See IIdentityCatalog."""
     check_user_name(name)
-    row = await tx.fetch_one(ADD_USER, name=name, name_key=key_of(name), is_admin=is_admin, now=tx.now)
-    if row is None:
+    if not await tx.execute(ADD_USER, name=name, name_key=key_of(name), is_admin=is_admin, now=tx.now):
         raise AlreadyExists(f"a user named {name} exists already")
-    return int(row[0])
+    return await _user_id(tx, name)
 
 
 async def add_group(tx: Transaction, path: str, visibility: Visibility) -> int:
@@ -240,7 +233,8 @@ async def add_group(tx: Transaction, path: str, visibility: Visibility) -> int:
     check_group_path(path)
     parent_id, path = await _below_parent(tx, path)
     await _take(tx, path)
-    row = await tx.fetch_one(ADD_GROUP, path=path, path_key=key_of(path), visibility=visibility.value, now=tx.now)
+    await tx.execute(ADD_GROUP, path=path, path_key=key_of(path), visibility=visibility.value, now=tx.now)
+    row = await tx.fetch_one(FIND_GROUP, path_key=key_of(path))
     assert row is not None
     await tx.execute(ADD_ANCESTORS, group_id=row[0], parent_id=parent_id)
     return int(row[0])
@@ -251,7 +245,7 @@ async def add_project(tx: Transaction, path: str, visibility: Visibility) -> int
     check_project_path(path)
     group_id, path = await _below_parent(tx, path)
     await _take(tx, path)
-    row = await tx.fetch_one(
+    await tx.execute(
         ADD_PROJECT,
         group_id=group_id,
         path=path,
@@ -259,6 +253,7 @@ async def add_project(tx: Transaction, path: str, visibility: Visibility) -> int
         visibility=visibility.value,
         now=tx.now,
     )
+    row = await tx.fetch_one(FIND_PROJECT, path_key=key_of(path))
     assert row is not None
     return int(row[0])
 
@@ -319,7 +314,7 @@ async def add_token(tx: Transaction, token: NewToken) -> int:
         project_id = await _owner_id(tx, "project", token.project, FIND_PROJECT_BY_ID, FIND_PROJECT)
     if token.group is not None:
         group_id = await _owner_id(tx, "group", token.group, FIND_GROUP_BY_ID, FIND_GROUP)
-    row = await tx.fetch_one(
+    added = await tx.execute(
         ADD_TOKEN,
         public_id=token.public_id,
         secret_sha256=token.secret_sha256,
@@ -333,8 +328,10 @@ async def add_token(tx: Transaction, token: NewToken) -> int:
         now=tx.now,
         expires_at=None if token.expires_at is None else to_microseconds(token.expires_at),
     )
-    if row is None:
+    if not added:
         raise AlreadyExists("a token of that id exists already")
+    row = await tx.fetch_one(FIND_TOKEN, public_id=token.public_id)
+    assert row is not None
     return int(row[0])
 
 

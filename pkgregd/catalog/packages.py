@@ -94,15 +94,13 @@ FILE_IN_PACKAGE = Statement(
 )
 
 ADD_FILE = Statement(
-    insert(package_files)
-    .values(
+    insert(package_files).values(
         package_id=bindparam("package_id"),
         file_name=bindparam("file_name"),
         sha256=bindparam("sha256"),
         metadata_json=bindparam("metadata_json"),
         created_at=bindparam("now"),
     )
-    .returning(package_files.c.id)
 )
 
 REPLACE_FILE = Statement(
@@ -181,7 +179,6 @@ LIST_FILES: Mapping[tuple[bool, bool], Statement] = {
     for by_version, listed_only in product((False, True), repeat=2)
 }
 
-# The status is spelt out, or SQLite could not see that the partial index fits.
 LIST_NAMES = Statement(
     select(packages.c.canonical_name, packages.c.project_id, func.max(packages.c.id), packages.c.name)
     .where(
@@ -381,7 +378,7 @@ async def _write_file(
         )
         await release_blob(tx, old_sha256)
         return "replace", int(file_id)
-    row = await tx.fetch_one(
+    await tx.execute(
         ADD_FILE,
         package_id=package_id,
         file_name=publication.coordinates.file_name,
@@ -389,6 +386,7 @@ async def _write_file(
         metadata_json=publication.file_metadata_json,
         now=tx.now,
     )
+    row = await tx.fetch_one(FILE_IN_PACKAGE, package_id=package_id, file_name=publication.coordinates.file_name)
     assert row is not None
     return "publish", int(row[0])
 

@@ -20,6 +20,9 @@ REVISIONS = ("0001",)
 """All revisions in order; the last one is what this code works with."""
 
 MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
+OPEN_WAIT_SECONDS = 1.0
+"""How long opening, which blocks the reactor, waits for a database that is locked as a whole."""
+
 MIGRATION_WAIT_SECONDS = 60.0
 """How long a migration waits for another process that migrates or writes."""
 
@@ -62,7 +65,9 @@ def check_file(path: pathlib.Path) -> None:
     if not path.exists():
         raise SchemaError(f"there is no database at {path}: run `pkgregd --config FILE migrate`")
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=OPEN_WAIT_SECONDS)
+        ) as connection:
             revision = read_revision(connection)
     except sqlite3.Error as error:
         raise _unusable(path, error) from error

@@ -18,7 +18,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 from attrs import define, frozen
 from attrs import field as attribute
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from pkgregd.catalog.statement import SQLITE, Row, SqlText, Statement, Transaction, compile_all
@@ -29,10 +29,6 @@ T = TypeVar("T")
 log = Logger()
 
 MIB = 1024 * 1024
-
-
-class ICatalogReactor(IReactorTime, IReactorFromThreads):
-    """What a database asks of a reactor."""
 
 
 @frozen
@@ -347,7 +343,7 @@ class SqliteDatabase:
     A SQLite database that runs verbs in named transactions.
 
     Args:
-        reactor: IReactorTime and IReactorFromThreads.
+        reactor: provides IReactorTime and IReactorFromThreads.
         path: of an existing, migrated database.
         connect: opens a connection for the thread that calls it.
 
@@ -357,7 +353,7 @@ class SqliteDatabase:
 
     def __init__(
         self,
-        reactor: ICatalogReactor,
+        reactor: Any,
         path: pathlib.Path,
         settings: SqliteSettings = DEFAULT_SETTINGS,
         connect: Callable[[pathlib.Path, SqliteSettings], sqlite3.Connection] = connect,

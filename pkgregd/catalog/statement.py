@@ -12,17 +12,14 @@ from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
 
 from attrs import frozen
-from sqlalchemy import BigInteger
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, Table
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.functions import FunctionElement
-
-__all__ = ["Row", "SqlText", "Statement", "Transaction", "compile_all", "each_id", "insert"]
-# `insert` is PostgreSQL's: its ON CONFLICT compiles to the same words for SQLite, the other way round it does not.
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -84,6 +81,17 @@ class Transaction(Protocol):
 
     async def execute(self, statement: Statement, **parameters: object) -> int:
         """Execute and return how many rows were touched."""
+
+
+def insert(table: Table) -> Insert:
+    """
+    Begin an INSERT that both dialects compile.
+
+    PostgreSQL's own class, because its ON CONFLICT compiles to the same words for
+    SQLite and the other way round it does not; without the RETURNING that SQLAlchemy
+    would add, which SQLite has only since 3.35.
+    """
+    return Insert(table).inline()
 
 
 class each_id(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it stands for

@@ -24,7 +24,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
 metadata = MetaData(
@@ -159,19 +158,9 @@ packages = Table(
     UniqueConstraint("project_id", "format", "canonical_name", "canonical_version"),
     CheckConstraint("status IN ('default', 'hidden')", name="status"),
     CheckConstraint("canonical_name <> ''", name="canonical_name"),
+    # Covers the list of names, and finds the newest listed package of a name in one step.
+    Index("ix_packages_listed", "project_id", "format", "status", "canonical_name", "id", "name"),
     sqlite_autoincrement=True,
-)
-
-# Covers the list of names, and finds the newest listed package of a name in one step.
-Index(
-    "ix_packages_listed",
-    packages.c.project_id,
-    packages.c.format,
-    packages.c.canonical_name,
-    packages.c.id,
-    packages.c.name,
-    sqlite_where=text("status = 'default'"),
-    postgresql_where=text("status = 'default'"),
 )
 
 blobs = Table(

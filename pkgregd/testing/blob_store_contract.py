@@ -339,6 +339,7 @@ class BlobStoreContract(_Base):
         store = self.make_store()
         sink = self.open_sink(store)
         pieces = [b"%07d" % i * 10_000 for i in range(100)]
+        pieces.insert(50, b"")
         producer = PullProducer(sink, list(pieces))
         sink.registerProducer(producer, False)
         self.assertEqual(producer.pieces, [])

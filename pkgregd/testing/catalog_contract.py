@@ -532,6 +532,11 @@ class CatalogContract(_Base):
         hidden = self.publish(evolve(publication_of(b"1", file_name="1"), status=PackageStatus.HIDDEN))
         self.assertFalse(hidden.created)
         self.assertIs(hidden.file.status, PackageStatus.HIDDEN)
+        shown = evolve(
+            publication_of(b"1", file_name="1"), status=PackageStatus.DEFAULT, package_metadata_json='{"a": 1}'
+        )
+        self.assertEqual(self.publish(shown).file.package_metadata_json, "{}")
+        self.publish(evolve(publication_of(b"1", file_name="1"), status=PackageStatus.HIDDEN))
         self.assertEqual(self.files(), [])
         self.assertNotEqual(self.state().token, state.token)
         self.assertNotEqual(self.state(None).token, names.token)
@@ -547,8 +552,8 @@ class CatalogContract(_Base):
         file = self.publish(publication_of(b"x")).file
         sha256, other = file.blob.sha256, blob_of(b"y").sha256
         name = "alpha-1.0.tar.gz"
-        Question = tuple[list[int], str, str, str | None, str, Digest | None]
-        found: tuple[Question, ...] = (
+        question_type = tuple[list[int], str, str, str | None, str, Digest | None]
+        found: tuple[question_type, ...] = (
             ([1], "pypi", "alpha", "1.0", name, None),
             ([1], "pypi", "alpha", "1.0", name, sha256),
             ([1], "pypi", "alpha", None, name, None),
@@ -559,7 +564,7 @@ class CatalogContract(_Base):
         )
         for question in found:
             self.assertEqual(self.get(self.catalog.find_file(*question)), file, question)
-        missing: tuple[Question, ...] = (
+        missing: tuple[question_type, ...] = (
             ([], "pypi", "alpha", "1.0", name, None),
             ([2], "pypi", "alpha", "1.0", name, None),
             ([2], "pypi", "", None, name, sha256),

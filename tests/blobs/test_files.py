@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -193,6 +195,66 @@ class LayoutTests(SynchronousTestCase):
         self.assertIsNone(self.successResultOf(ensureDeferred(self.other.stat(blob))))
         self.assertEqual(staged_files(self.root), [])
 
+    def test_recover_meets_a_process_that_starts(self) -> None:
+        """A staging folder that is cleared away before its maker has locked it is made anew."""
+
+        async def unused(_: Digest) -> bool:
+            return True
+
+        real = FileOperations()
+        self.successResultOf(ensureDeferred(put(self.other, b"y")))
+        for moment in ("made", "opened", "never"):
+            happened: list[str] = []
+
+            def happen(path: str, now: str, moment: str = moment, happened: list[str] = happened) -> None:
+                if now == moment and "staging/" in path and not happened:
+                    happened.append(path)
+                    self.successResultOf(ensureDeferred(self.other.recover(unused)))
+
+            def mkdir(path: str, mode: int) -> None:
+                real.mkdir(path, mode)
+                happen(path, "made")
+
+            def flock(fd: int, kind: int) -> None:
+                happen(os.readlink(f"/proc/self/fd/{fd}"), "opened")
+                real.flock(fd, kind)
+
+            store = self.make_store(operations=FileOperations(mkdir=mkdir, flock=flock))
+            sink = self.successResultOf(ensureDeferred(store.open_sink()))
+            sink.write(b"x" * 2_000_000)
+            self.assertEqual(self.successResultOf(ensureDeferred(self.other.recover(unused))), 0)
+            self.successResultOf(ensureDeferred(sink.commit()))
+            self.successResultOf(ensureDeferred(sink.abort()))
+            self.successResultOf(ensureDeferred(store.close()))
+            self.assertEqual(len(happened), moment != "never")
+            self.assertEqual(len(os.listdir(self.root / "staging")), 1)
+
+    def test_two_recoveries_meet(self) -> None:
+        """One that finds the other done, or meets a new lock file in its way, leaves it at that."""
+
+        async def unused(_: Digest) -> bool:
+            return True
+
+        real = FileOperations()
+        dead = self.root / "staging" / "dead"
+
+        def flock(fd: int, kind: int) -> None:
+            if os.readlink(f"/proc/self/fd/{fd}").endswith("/dead/.lock") and kind & fcntl.LOCK_EX:
+                self.assertEqual(self.successResultOf(ensureDeferred(self.other.recover(unused))), 1)
+            real.flock(fd, kind)
+
+        def rmdir(path: str) -> None:
+            (dead / ".lock").touch()
+            real.rmdir(path)
+
+        for operations, found in ((FileOperations(flock=flock), 0), (FileOperations(rmdir=rmdir), 1)):
+            self.successResultOf(ensureDeferred(put(self.store, b"x")))
+            dead.mkdir()
+            (dead / "0").touch()
+            store = self.make_store(operations=operations)
+            self.assertEqual(self.successResultOf(ensureDeferred(store.recover(unused))), found)
+        self.assertEqual(os.listdir(dead), [".lock"])
+
     def test_recover_passes_by_what_is_not_ours(self) -> None:
         """A stray file or folder in staging stops nobody; a folder without a lock file is a dead one."""
         self.successResultOf(ensureDeferred(put(self.store, b"x")))
@@ -310,13 +372,37 @@ class LayoutTests(SynchronousTestCase):
             self.successResultOf(ensureDeferred(get(self.make_store(operations=short), blob))), b"0123456789" * 300_000
         )
 
+    def test_short_writes_are_completed(self) -> None:
+        """A write that takes less than it was given goes on where it stopped."""
+
+        def writev(fd: int, views: Sequence[memoryview]) -> int:
+            # now a part of the first piece, now the whole of it and a part of the next
+            rest = [view[:100] for view in views[1:2]]
+            return os.writev(fd, [views[0], *rest] if len(views[0]) < 30_001 else [views[0][:30_001]])
+
+        store = self.make_store(operations=FileOperations(writev=writev))
+        data = b"".join(b"%07d" % number for number in range(300_000))
+        sink = self.successResultOf(ensureDeferred(store.open_sink()))
+        for offset in range(0, len(data), 50_001):
+            sink.write(data[offset : offset + 50_001])
+        blob = self.successResultOf(ensureDeferred(sink.commit()))
+        self.successResultOf(ensureDeferred(sink.abort()))
+        self.assertEqual(self.successResultOf(ensureDeferred(get(self.store, blob))), data)
+
+    def test_a_write_that_takes_nothing(self) -> None:
+        """Writing nothing for ever is an error, not an endless loop."""
+        store = self.make_store(operations=FileOperations(writev=lambda fd, views: 0))
+        self.failureResultOf(ensureDeferred(put(store, b"x")), Unavailable)
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+
     def test_blob_that_shrinks_while_it_is_read(self) -> None:
         """Bytes that end early end the push with an error, never with a short success."""
-        blob = self.successResultOf(ensureDeferred(put(self.store, b"x" * 5_000_000)))
-        source = self.successResultOf(ensureDeferred(self.store.open_blob(blob)))
-        os.truncate(self.root / blob.locator, 2_500_000)
-        self.failureResultOf(ensureDeferred(source.push_to(CollectingConsumer())), BlobMissing)
-        self.successResultOf(ensureDeferred(source.close()))
+        for left_bytes in (0, 2_500_000, 4_999_999):
+            blob = self.successResultOf(ensureDeferred(put(self.store, b"x" * 5_000_000)))
+            source = self.successResultOf(ensureDeferred(self.store.open_blob(blob)))
+            os.truncate(self.root / blob.locator, left_bytes)
+            self.failureResultOf(ensureDeferred(source.push_to(CollectingConsumer())), BlobMissing)
+            self.successResultOf(ensureDeferred(source.close()))
         self.assertEqual([path for path in self.disk.fds.values() if path.endswith(blob.sha256.hex)], [])
 
     def test_close_of_a_source_during_a_read(self) -> None:

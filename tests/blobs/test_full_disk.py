@@ -93,7 +93,7 @@ class RealFullDiskTests(FullDiskContract, SynchronousTestCase):
             if os.geteuid() == 0:
                 self.assertIn("denied", done.stderr, "root could not mount for another reason than being confined")
             raise SkipTest(f"cannot mount a tmpfs: {done.stderr.strip()}")
-        self.addCleanup(lambda: subprocess.run(["umount", self.root], check=True))
+        self.addCleanup(lambda: subprocess.run(["umount", "--lazy", self.root], check=True))
 
     def test_full(self) -> None:
         """No bytes left."""

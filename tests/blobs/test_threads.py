@@ -190,6 +190,21 @@ class ThreadedStoreTests(TestCase):
         with self.assertRaises(Unavailable):
             await self.store.stat(await committing)
 
+    async def test_close_waits_for_jobs_that_jobs_lead_to(self) -> None:
+        """A series of jobs is not cut in the middle by close()."""
+        workers = ThreadWorkers(reactor, 1)
+        release = threading.Event()
+
+        async def series() -> bool:
+            await workers.run(lambda: release.wait(20))
+            return await workers.run(lambda: True)
+
+        running = ensureDeferred(series())
+        closing = ensureDeferred(workers.close())
+        release.set()
+        await closing
+        self.assertTrue(await running)
+
     async def test_errors_cross_the_threads(self) -> None:
         """What goes wrong on a thread arrives as ours on the reactor."""
         blob = await put(self.store, b"x")

@@ -28,6 +28,7 @@ PARAMETERS = {
     "id": 1,
     "ident": 1,
     "name_key": "jane",
+    "now": 0,
     "package_id": 1,
     "path_key": "acme",
     "project_id": 1,

@@ -154,11 +154,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(
-        "ix_packages_listed",
-        "packages",
-        ["project_id", "format", "canonical_name", "id", "name"],
-        sqlite_where=sa.text("status = 'default'"),
-        postgresql_where=sa.text("status = 'default'"),
+        "ix_packages_listed", "packages", ["project_id", "format", "status", "canonical_name", "id", "name"]
     )
     op.create_table(
         "tokens",

@@ -1,0 +1,362 @@
+"""
+Formats without HTTP: calls, bodies in any cuts, and the real registry over memory.
+
+The remote is the registry's own over the in-memory catalog and store, which pass the same
+contracts as the real ones: what a format sees here is what it sees in a daemon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from attrs import Factory, define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer, IPushProducer
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from pkgregd.blobs.memory import MemoryBlobStore
+from pkgregd.catalog.memory import MemoryCatalog
+from pkgregd.errors import BodyTooLarge, InvalidArchive, PkgregdError
+from pkgregd.interfaces import IBlobSink, IBlobSource, ICall, IPackageFormat, IRemote, IRequestBody
+from pkgregd.registry.access import AccessPolicy
+from pkgregd.registry.events import NoEvents
+from pkgregd.registry.remotes import Remotes
+from pkgregd.values import (
+    ByteRange,
+    FormatLimits,
+    Level,
+    Principal,
+    Reply,
+    Route,
+    Scope,
+    StreamBody,
+    TokenKind,
+    Visibility,
+)
+
+T = TypeVar("T")
+
+WRITER = Principal(name="writer", token_kind=TokenKind.PERSONAL, user_id=1, is_admin=True, scopes=frozenset({"api"}))
+
+
+def now(coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
+    """Run a coroutine that never waits, and return or raise what it does."""
+    results: list[Any] = []
+    Deferred.fromCoroutine(coroutine).addBoth(results.append)
+    if not results:
+        raise AssertionError("the coroutine waits for something")
+    if hasattr(results[0], "raiseException"):
+        results[0].raiseException()
+    result: T = results[0]
+    return result
+
+
+def cut(data: bytes, *at: int) -> list[bytes]:
+    """Cut bytes at these positions, in any order; pieces are never empty."""
+    places = sorted({0, len(data), *(place % (len(data) + 1) for place in at)})
+    return [data[start:stop] for start, stop in pairwise(places)]
+
+
+@implementer(IRequestBody, IPushProducer)
+class FakeBody:
+    """
+    A body in hand, delivered in given pieces.
+
+    Like the real one it goes on with what it has in hand when it is paused, and waits for
+    resumeProducing() before the next piece.
+
+    Attributes:
+        calls: what the consumer asked of its producer, in order.
+        was_touched: whether anybody has asked for it; a daemon would have sent `100 Continue`.
+    """
+
+    def __init__(self, pieces: Iterable[bytes], declared_bytes: int | None = None) -> None:
+        self.declared_bytes = declared_bytes
+        self.calls: list[str] = []
+        self.was_touched = False
+        self._pieces = list(pieces)
+        self._pushed_bytes = 0
+        self._consumer: IConsumer | None = None
+        self._done: Deferred[int] | None = None
+        self._is_paused = False
+
+    async def push_to(self, consumer: IConsumer) -> int:
+        """See IRequestBody."""
+        self.was_touched = True
+        if not self._pieces:
+            return 0
+        self._consumer = consumer
+        self._done = Deferred()
+        consumer.registerProducer(self, True)
+        try:
+            self._deliver()
+            return await self._done
+        finally:
+            consumer.unregisterProducer()
+
+    def _deliver(self) -> None:
+        assert self._consumer is not None
+        assert self._done is not None
+        while self._pieces and not self._is_paused and not self._done.called:
+            piece = self._pieces.pop(0)
+            try:
+                self._consumer.write(piece)
+            except Exception as error:  # it belongs to the one who pushes
+                self._done.errback(error)
+                return
+            self._pushed_bytes += len(piece)
+        if not self._pieces and not self._done.called:
+            self._done.callback(self._pushed_bytes)
+
+    async def read_all(self, limit_bytes: int) -> bytes:
+        """See IRequestBody."""
+        self.was_touched = True
+        data = b"".join(self._pieces)
+        if len(data) > limit_bytes:
+            raise BodyTooLarge(limit_bytes)
+        return data
+
+    def pauseProducing(self) -> None:
+        """The consumer is full."""
+        self.calls.append("pause")
+        self._is_paused = True
+
+    def resumeProducing(self) -> None:
+        """The consumer has room."""
+        self.calls.append("resume")
+        self._is_paused = False
+        self._deliver()
+
+    def stopProducing(self) -> None:
+        """The consumer wants no more."""
+        self.calls.append("stop")
+        assert self._done is not None
+        self._done.callback(self._pushed_bytes)
+
+
+@implementer(ICall)
+@define
+class FakeCall:
+    """See ICall; headers are by lower-case name."""
+
+    remote: IRemote
+    arguments: Mapping[str, str] = Factory(dict)
+    headers: Mapping[str, str] = Factory(dict)
+    queries: Mapping[str, str] = Factory(dict)
+    body: IRequestBody = Factory(lambda: FakeBody([]))
+    method: str = "GET"
+    base_url: str = "http://registry.example.com/api/v4/projects/1/packages/toy"
+    principal: Principal = WRITER
+
+    @property
+    def scope(self) -> Scope:
+        """See ICall."""
+        return self.remote.scope
+
+    def header(self, name: str) -> str | None:
+        """See ICall."""
+        return self.headers.get(name.lower())
+
+    def query(self, name: str) -> str | None:
+        """See ICall."""
+        return self.queries.get(name)
+
+
+class _InlineInspections:
+    """Reads archives at once, on the caller's thread."""
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Run a reader; a foreign error becomes InvalidArchive as it does on a worker thread."""
+        try:
+            return job()
+        except PkgregdError:
+            raise
+        except Exception as error:
+            raise InvalidArchive("the archive cannot be read") from error
+
+
+@define
+class FormatWorld:
+    """
+    A group `acme` with two projects, and one format over them.
+
+    Attributes:
+        format: under test.
+        limits: of the format.
+        catalog, blobs: in memory.
+        last_body: of the last request.
+    """
+
+    format: IPackageFormat
+    limits: FormatLimits = field(default=Factory(lambda self: self.format.default_limits, takes_self=True))
+    catalog: MemoryCatalog = Factory(MemoryCatalog)
+    blobs: MemoryBlobStore = Factory(MemoryBlobStore)
+    last_body: FakeBody = Factory(lambda: FakeBody([]))
+
+    def __attrs_post_init__(self) -> None:
+        now(self.catalog.add_group("acme", Visibility.PUBLIC))
+        for path in ("acme/one", "acme/two"):
+            now(self.catalog.add_project(path, Visibility.PUBLIC))
+
+    def remote(self, path: str = "acme/one", principal: Principal = WRITER) -> IRemote:
+        """Make the remote of a project, or of the group."""
+        level = Level.PROJECT if "/" in path else Level.GROUP
+        scope = now(self.catalog.find_scope(level, path, None))
+        assert scope is not None
+        remotes = Remotes(
+            Clock(), self.catalog, self.blobs, AccessPolicy(), NoEvents(), {self.format.name: self.limits}
+        )
+        remotes.inspections = _InlineInspections()  # type: ignore[assignment] # all that a draft asks of it
+        return remotes.remote(self.format, scope, principal)
+
+    def request(
+        self,
+        method: str,
+        rule: str,
+        /,
+        *pieces: bytes,
+        path: str = "acme/one",
+        headers: Mapping[str, str] | None = None,
+        queries: Mapping[str, str] | None = None,
+        **arguments: str,
+    ) -> Reply:
+        """
+        Run a route's check and handler.
+
+        Args:
+            rule: the route's path.
+            pieces: of the body.
+            path: of the project or group.
+            arguments: of the route.
+        """
+        self.last_body = FakeBody(pieces)
+        call = FakeCall(
+            remote=self.remote(path),
+            arguments=arguments,
+            headers={name.lower(): value for name, value in (headers or {}).items()},
+            queries=queries or {},
+            body=self.last_body,
+            method=method,
+        )
+        route = self.route(method, rule)
+        if call.scope.level not in route.levels:
+            raise AssertionError(f"{rule} is not mounted at this level")
+        if route.check is not None:
+            now(_coroutine(route.check, call))
+        reply: Reply = now(_coroutine(route.handler, call))
+        return reply
+
+    def route(self, method: str, rule: str) -> Route:
+        """Return the one route of a method and path."""
+        (route,) = (route for route in self.format.routes() if method in route.methods and route.path == rule)
+        return route
+
+    def is_clean(self) -> bool:
+        """Whether no upload holds a blob any more."""
+        return not any(self.blobs.pins.values())
+
+
+async def _coroutine(function: Callable[[FakeCall], Any], call: FakeCall) -> Any:
+    return await function(call)
+
+
+def body_of(reply: Reply, byte_range: ByteRange | None = None) -> bytes:
+    """Read a reply's body, streamed or not."""
+    if not isinstance(reply.body, StreamBody):
+        return reply.body
+    collector = _Collector()
+
+    async def read(stream: StreamBody) -> None:
+        source: IBlobSource = await stream.open(byte_range)
+        await source.push_to(collector)
+        await source.close()
+
+    now(read(reply.body))
+    return b"".join(collector.pieces)
+
+
+@implementer(IConsumer)
+class _Collector:
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Nothing is paused."""
+
+    def unregisterProducer(self) -> None:
+        """Nothing is kept."""
+
+    def write(self, data: bytes) -> None:
+        """Keep."""
+        self.pieces.append(data)
+
+
+@implementer(IBlobSink)
+class RecordingSink:
+    """
+    A sink that keeps what is written, and does to its producer what a test asks.
+
+    Attributes:
+        pieces: the very objects that were written.
+        computed: algorithms that were asked for.
+        producer: while one is registered.
+        commit_error: what commit() raises, if anything.
+        on_write: called after every write.
+    """
+
+    def __init__(self, on_write: Callable[[RecordingSink], None] | None = None) -> None:
+        self.pieces: list[bytes] = []
+        self.computed: list[str] = []
+        self.producer: IPushProducer | None = None
+        self.commit_error: Exception | None = None
+        self._on_write = on_write
+
+    @property
+    def size_bytes(self) -> int:
+        """See IBlobSink."""
+        return sum(map(len, self.pieces))
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """See IConsumer."""
+        assert streaming
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        """See IConsumer."""
+        self.producer = None
+
+    def write(self, data: bytes) -> None:
+        """See IConsumer."""
+        self.pieces.append(data)
+        if self._on_write is not None:
+            self._on_write(self)
+
+    def compute(self, algorithms: Iterable[str]) -> None:
+        """See IBlobSink."""
+        self.computed += algorithms
+
+    async def commit(self, expected: Sequence[Any] = ()) -> Any:
+        """Fail as a test asked; nothing is stored."""
+        if self.commit_error is not None:
+            raise self.commit_error
+        raise AssertionError("nothing commits this sink")
+
+    async def abort(self) -> None:
+        """See IBlobSink."""
+
+
+__all__ = [
+    "WRITER",
+    "FakeBody",
+    "FakeCall",
+    "FormatWorld",
+    "RecordingSink",
+    "body_of",
+    "cut",
+    "now",
+]

@@ -1,0 +1,152 @@
+"""Who may do what."""
+
+import itertools
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd.errors import AuthenticationRequired, GroupNotFound, PermissionDenied, ProjectNotFound
+from pkgregd.registry.access import LEAST_ROLES, AccessPolicy
+from pkgregd.values import ANONYMOUS, Level, Permission, Principal, Role, Scope, TokenKind, Visibility
+
+READ, CREATE, DESTROY = Permission.READ_PACKAGE, Permission.CREATE_PACKAGE, Permission.DESTROY_PACKAGE
+PRIVATE, INTERNAL, PUBLIC = Visibility.PRIVATE, Visibility.INTERNAL, Visibility.PUBLIC
+
+
+def project(visibility=PRIVATE, role=None):
+    """Make project 7 in group 3 below group 2."""
+    return Scope(Level.PROJECT, 7, "acme/tools/app", visibility, (3, 2), role)
+
+
+def personal(*scopes, is_admin=False):
+    """Make a user with a personal token."""
+    return Principal("alice", TokenKind.PERSONAL, 1, 1, is_admin, frozenset(scopes))
+
+
+def bound(kind, scopes=(), role=None, project_id=None, group_id=None):
+    """Make the bearer of a token that is bound to a project or group."""
+    return Principal("token:t", kind, 2, None, False, frozenset(scopes), project_id, group_id, role)
+
+
+class PolicyCase(SynchronousTestCase):
+    """The policy."""
+
+    policy = AccessPolicy()
+
+    def rights(self, principal, scope):
+        """Return what is permitted, as letters."""
+        letters = {READ: "r", CREATE: "c", DESTROY: "d"}
+        return "".join(letters[wanted] for wanted in Permission if self.policy.permits(principal, wanted, scope))
+
+
+class UserTests(PolicyCase):
+    """Users with personal tokens."""
+
+    def test_roles_on_a_private_project(self):
+        """Each role has its rights, and the lesser ones'."""
+        expected = {None: "", Role.GUEST: "", Role.REPORTER: "r", Role.DEVELOPER: "rc"}
+        expected |= {Role.MAINTAINER: "rcd", Role.OWNER: "rcd"}
+        for role, rights in expected.items():
+            self.assertEqual(self.rights(personal("api"), project(role=role)), rights)
+
+    def test_visibility(self):
+        """Everybody reads what is public, every user what is internal; neither lets anyone write."""
+        self.assertEqual(self.rights(personal("api"), project(PUBLIC)), "r")
+        self.assertEqual(self.rights(personal("read_api"), project(INTERNAL)), "r")
+        self.assertEqual(self.rights(ANONYMOUS, project(PUBLIC)), "r")
+        self.assertEqual(self.rights(ANONYMOUS, project(INTERNAL)), "")
+
+    def test_a_token_never_adds_rights(self):
+        """A scope takes away, whatever the role; an administrator's token is no exception."""
+        for visibility, role, is_admin in itertools.product((PRIVATE, INTERNAL), (None, *Role), (False, True)):
+            scope = project(visibility, role)
+            whole = set(self.rights(personal("api", is_admin=is_admin), scope))
+            self.assertEqual(set(self.rights(personal("read_api", is_admin=is_admin), scope)), whole & {"r"})
+            self.assertEqual(self.rights(personal(is_admin=is_admin), scope), "")
+
+    def test_administrators(self):
+        """An administrator may do everything."""
+        self.assertEqual(self.rights(personal("api", is_admin=True), project()), "rcd")
+
+
+class BoundTokenTests(PolicyCase):
+    """Deploy, job, project and group tokens."""
+
+    def test_deploy_tokens(self):
+        """Their scopes are their rights, where they are bound."""
+        for scopes, rights in (
+            (["read_package_registry"], "r"),
+            (["write_package_registry"], "c"),
+            (["read_package_registry", "write_package_registry"], "rc"),
+            (["api"], ""),
+        ):
+            self.assertEqual(self.rights(bound(TokenKind.DEPLOY, scopes, project_id=7), project()), rights)
+            self.assertEqual(self.rights(bound(TokenKind.DEPLOY, scopes, group_id=2), project()), rights)
+
+    def test_job_tokens(self):
+        """A job reads and writes in its project and removes nothing."""
+        self.assertEqual(self.rights(bound(TokenKind.JOB, project_id=7), project()), "rc")
+
+    def test_access_tokens(self):
+        """They carry a role."""
+        for kind, where in ((TokenKind.PROJECT, {"project_id": 7}), (TokenKind.GROUP, {"group_id": 3})):
+            for role in Role:
+                expected = {wanted for wanted in Permission if role >= LEAST_ROLES[wanted]}
+                token = bound(kind, ["api"], role, **where)
+                self.assertEqual({p for p in Permission if self.policy.permits(token, p, project())}, expected)
+
+    def test_elsewhere(self):
+        """A token bound to another project or group reads what is public, no more."""
+        for kind, where in itertools.product(
+            (TokenKind.DEPLOY, TokenKind.JOB, TokenKind.PROJECT, TokenKind.GROUP), ({"project_id": 8}, {"group_id": 9})
+        ):
+            token = bound(kind, ["api", "read_package_registry", "write_package_registry"], Role.OWNER, **where)
+            for visibility, rights in ((PRIVATE, ""), (INTERNAL, ""), (PUBLIC, "r")):
+                self.assertEqual(self.rights(token, project(visibility)), rights)
+
+    def test_a_project_token_is_no_group_token(self):
+        """A token of project 3 is not good at group 3."""
+        group = Scope(Level.GROUP, 3, "acme/tools", PRIVATE, (3, 2))
+        token = bound(TokenKind.DEPLOY, ["read_package_registry"], project_id=3)
+        self.assertEqual(self.rights(token, group), "")
+
+
+class DemandTests(PolicyCase):
+    """How a refusal looks."""
+
+    def test_anonymous_cannot_tell(self):
+        """Missing and hidden look alike."""
+        for scope in (None, project(), project(INTERNAL)):
+            error = self.assertRaises(AuthenticationRequired, self.policy.demand, ANONYMOUS, READ, scope)
+            self.assertEqual(str(error), str(AuthenticationRequired()))
+
+    def test_out_of_sight(self):
+        """To a stranger a private project is not there."""
+        stranger = personal("api")
+        self.assertRaises(ProjectNotFound, self.policy.demand, stranger, READ, project())
+        self.assertRaises(ProjectNotFound, self.policy.demand, stranger, READ, None)
+        group = Scope(Level.GROUP, 3, "acme", PRIVATE, (3,))
+        self.assertRaises(GroupNotFound, self.policy.demand, stranger, READ, group)
+
+    def test_in_sight(self):
+        """Who sees it hears which right is missing."""
+        error = self.assertRaises(
+            PermissionDenied, self.policy.demand, personal("api"), CREATE, project(role=Role.GUEST)
+        )
+        self.assertIn("create_package", str(error))
+        self.assertRaises(PermissionDenied, self.policy.demand, personal("api"), CREATE, project(PUBLIC))
+
+    def test_passes_exactly_when_permitted(self):
+        """Whatever the combination, demand() and permits() agree, and a right implies sight."""
+        principals = [ANONYMOUS, personal("api"), personal("read_api"), personal("api", is_admin=True)]
+        principals += [
+            bound(kind, ["api", "read_package_registry"], Role.DEVELOPER, project_id=7) for kind in TokenKind
+        ]
+        for principal, visibility, role, wanted in itertools.product(principals, Visibility, (None, *Role), Permission):
+            scope = project(visibility, role)
+            try:
+                self.policy.demand(principal, wanted, scope)
+            except (AuthenticationRequired, PermissionDenied, ProjectNotFound):
+                self.assertFalse(self.policy.permits(principal, wanted, scope))
+            else:
+                self.assertTrue(self.policy.permits(principal, wanted, scope))
+                self.assertTrue(self.policy.sees(principal, scope))

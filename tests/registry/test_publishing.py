@@ -1,0 +1,369 @@
+"""Drafts and remotes, over the fakes."""
+
+import datetime
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from pkgregd.blobs.memory import MemoryBlobStore
+from pkgregd.catalog.memory import MemoryCatalog
+from pkgregd.errors import FileExists, FileNotFound, InvalidArchive, InvalidVersion
+from pkgregd.registry.access import AccessPolicy
+from pkgregd.registry.publishing import RETRY_SECONDS, Inspections, Leftovers
+from pkgregd.registry.remotes import GroupRemote, ProjectRemote, Remotes
+from pkgregd.registry.sweep import fsck, sweep
+from pkgregd.values import (
+    NO_PRECONDITION,
+    Coordinates,
+    FormatLimits,
+    Level,
+    OnDuplicate,
+    Principal,
+    Publication,
+    Role,
+    TokenKind,
+    Visibility,
+)
+
+LIMITS = FormatLimits(1000)
+
+
+class Toy:
+    """As much of a format as remotes look at."""
+
+    name = "toy"
+
+
+class InlineInspections:
+    """Reads archives at once."""
+
+    async def run(self, job):
+        """Run."""
+        return job()
+
+
+class Events:
+    """Keeps events."""
+
+    def __init__(self):
+        self.names = []
+
+    def emit(self, event):
+        """Keep."""
+        self.names.append(event.name)
+
+
+class StoreCase(SynchronousTestCase):
+    """A catalog and a store with two projects in a group."""
+
+    def setUp(self):
+        """Fill the catalog."""
+        self.clock = Clock()
+        self.catalog = MemoryCatalog()
+        self.blobs = MemoryBlobStore()
+        self.events = Events()
+        self.user_id = self.get(self.catalog.add_user("alice"))
+        self.get(self.catalog.add_group("acme", Visibility.PRIVATE))
+        self.one = self.get(self.catalog.add_project("acme/one", Visibility.PRIVATE))
+        self.two = self.get(self.catalog.add_project("acme/two", Visibility.PRIVATE))
+        self.principal = Principal("alice", TokenKind.PERSONAL, 1, self.user_id, False, frozenset({"api"}))
+        self.remotes = Remotes(self.clock, self.catalog, self.blobs, AccessPolicy(), self.events, {"toy": LIMITS})
+        self.remotes.inspections = InlineInspections()
+
+    def get(self, coroutine):
+        """Run to the end."""
+        return self.successResultOf(ensureDeferred(coroutine))
+
+    def remote(self, path, level=Level.PROJECT):
+        """Make a remote for alice."""
+        scope = self.get(self.catalog.find_scope(level, path, self.user_id))
+        return self.remotes.remote(Toy(), scope, self.principal)
+
+    def coordinates(self, file_name="f", version="1", project_id=None):
+        """Name a file."""
+        return Coordinates("toy", project_id or self.one, "n", "n", version, version, file_name)
+
+    async def publish(self, data, where=None, on_duplicate=OnDuplicate.REFUSE, remote=None):
+        """Publish bytes."""
+        async with (remote or self.remote("acme/one")).start_publish() as draft:
+            sink = await draft.open_sink()
+            sink.write(data)
+            blob = await sink.commit()
+            return await draft.publish(Publication(where or self.coordinates(), blob, on_duplicate=on_duplicate))
+
+    def stored(self):
+        """List what is in the store."""
+
+        async def collect():
+            return sorted([blob.size_bytes async for blob, _ in self.blobs.iter_blobs()])
+
+        return self.get(collect())
+
+
+class DraftTests(StoreCase):
+    """From bytes to a file."""
+
+    def test_published(self):
+        """The file is there, its blob is let go of, an event says so."""
+        published = self.get(self.publish(b"abc"))
+        self.assertTrue(published.created)
+        self.assertEqual(self.stored(), [3])
+        self.assertEqual(self.events.names, ["push_package"])
+
+    def test_equal_bytes_again(self):
+        """The same upload again succeeds, and is no event."""
+        self.get(self.publish(b"abc"))
+        self.assertFalse(self.get(self.publish(b"abc")).created)
+        self.assertEqual(self.events.names, ["push_package"])
+        self.assertEqual(self.stored(), [3])
+
+    def test_refused(self):
+        """The loser's blob is gone at once."""
+        self.get(self.publish(b"abc"))
+        self.failureResultOf(ensureDeferred(self.publish(b"other")), FileExists)
+        self.assertEqual(self.stored(), [3])
+
+    def test_nothing_published(self):
+        """Leaving a draft in any way leaves nothing."""
+
+        async def leave(commits):
+            async with self.remote("acme/one").start_publish() as draft:
+                sink = await draft.open_sink()
+                sink.write(b"abc")
+                if commits:
+                    await sink.commit()
+                raise InvalidVersion("no")
+
+        for commits in (False, True):
+            self.failureResultOf(ensureDeferred(leave(commits)), InvalidVersion)
+            self.assertEqual(self.stored(), [])
+
+    def test_a_refused_blob_that_others_need_stays(self):
+        """Equal bytes published under another name are not taken away."""
+        self.get(self.publish(b"abc"))
+        self.get(self.publish(b"def", self.coordinates("g")))
+        self.failureResultOf(ensureDeferred(self.publish(b"abc", self.coordinates("g"))), FileExists)
+        self.assertEqual(self.stored(), [3, 3])
+
+    def test_only_its_own_blobs(self):
+        """A draft publishes what it committed and nothing else."""
+        blob = self.get(self.publish(b"abc")).file.blob
+
+        async def cheat():
+            async with self.remote("acme/one").start_publish() as draft:
+                await draft.publish(Publication(self.coordinates("g"), blob))
+
+        self.failureResultOf(ensureDeferred(cheat()), RuntimeError)
+
+    def test_cleaning_waits_for_a_publish_that_outlives_its_caller(self):
+        """A caller who leaves in the middle of the commit takes nothing away from it."""
+        held = Deferred()
+
+        class SlowCatalog(MemoryCatalog):
+            async def publish(self, publication, principal):
+                await held
+                return await super().publish(publication, principal)
+
+        self.catalog.__class__ = SlowCatalog
+        running = ensureDeferred(self.publish(b"abc"))
+        self.assertNoResult(running)
+        running.cancel()
+        self.assertNoResult(running)
+        held.callback(None)
+        self.failureResultOf(running)
+        self.assertEqual(self.stored(), [3])
+        self.assertEqual(len(self.get(self.remote("acme/one").list_files("n"))), 1)
+
+    def test_inspect(self):
+        """A reader sees the committed bytes."""
+
+        async def inspect():
+            async with self.remote("acme/one").start_publish() as draft:
+                sink = await draft.open_sink()
+                sink.write(b"abc")
+                return await draft.inspect(await sink.commit(), lambda file: file.read())
+
+        self.assertEqual(self.get(inspect()), b"abc")
+
+
+class LeftoverTests(StoreCase):
+    """Blobs that cannot be removed at once."""
+
+    def test_tried_again(self):
+        """A pinned neighbour only delays the removal."""
+
+        async def pin():
+            sink = await self.blobs.open_sink()
+            sink.write(b"abc")
+            return sink, await sink.commit()
+
+        sink, blob = self.get(pin())
+        leftovers = Leftovers(self.clock, self.catalog, self.blobs)
+        self.get(leftovers.remove(blob))
+        self.assertEqual(self.stored(), [3])
+        self.get(sink.abort())
+        self.clock.advance(RETRY_SECONDS[0])
+        self.assertEqual(self.stored(), [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_close_ends_the_tries(self):
+        """Nothing is scheduled after closing."""
+
+        async def pin():
+            sink = await self.blobs.open_sink()
+            sink.write(b"abc")
+            return await sink.commit()
+
+        leftovers = Leftovers(self.clock, self.catalog, self.blobs)
+        self.get(leftovers.remove(self.get(pin())))
+        self.get(leftovers.close())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class RemoteTests(StoreCase):
+    """What a format sees at each level."""
+
+    def setUp(self):
+        """Publish into both projects; alice may read one of them."""
+        super().setUp()
+        self.get(self.catalog.set_member("alice", "acme/one", Role.DEVELOPER))
+        self.get(self.publish(b"abc"))
+        self.get(self.publish(b"defg", self.coordinates("secret", project_id=self.two), remote=self.remote("acme/two")))
+
+    def test_a_group_shows_what_may_be_read(self):
+        """Projects without the right are as if they were not there."""
+        group = self.remote("acme", Level.GROUP)
+        self.assertIsInstance(group, GroupRemote)
+        self.assertEqual([file.file_name for file in self.get(group.list_files("n"))], ["f"])
+        self.failureResultOf(ensureDeferred(group.find_file("n", "1", "secret")), FileNotFound)
+        before = self.get(group.index_state("n")).token
+        self.get(self.catalog.set_member("alice", "acme", Role.REPORTER))
+        self.assertEqual([file.file_name for file in self.get(group.list_files("n"))], ["f", "secret"])
+        self.assertNotEqual(self.get(group.index_state("n")).token, before)
+        self.assertEqual([name.name for name in self.get(group.list_names())], ["n"])
+
+    def test_a_group_does_not_write(self):
+        """Publishing and deleting belong to projects."""
+        group = self.remote("acme", Level.GROUP)
+        self.assertRaises(RuntimeError, group.start_publish)
+        file = self.get(self.remote("acme/one").find_file("n", "1", "f"))
+        self.failureResultOf(ensureDeferred(group.delete_file(file, NO_PRECONDITION)), RuntimeError)
+
+    def test_open_and_delete(self):
+        """A download is an event, a part that is not the first is none; a deleted file is gone."""
+        remote = self.remote("acme/one")
+        self.assertIsInstance(remote, ProjectRemote)
+        self.events.names.clear()
+        file = self.get(remote.find_file("n", "1", "f"))
+        source = self.get(remote.open_file(file))
+        self.get(source.close())
+        self.get(remote.delete_file(file, NO_PRECONDITION))
+        self.failureResultOf(ensureDeferred(remote.delete_file(file, NO_PRECONDITION)), FileNotFound)
+        self.assertEqual(self.events.names, ["pull_package", "delete_package"])
+
+    def test_duplicate_rule(self):
+        """The exception turns the rule around, for names and versions."""
+        for allowed in (True, False):
+            limits = FormatLimits(1, allowed, ("nightly-*", "*-SNAPSHOT"))
+            self.remotes._limits_by_format = {"toy": limits}
+            remote = self.remote("acme/one")
+            self.assertIs(remote.duplicate_rule("n", "1"), allowed)
+            self.assertIs(remote.duplicate_rule("nightly-x", "1"), not allowed)
+            self.assertIs(remote.duplicate_rule("n", "1-SNAPSHOT"), not allowed)
+
+
+class SweepTests(StoreCase):
+    """Blobs that nothing refers to."""
+
+    def sweep(self, **options):
+        """Sweep as if it were next year."""
+        now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=365)
+        return self.get(sweep(self.catalog, self.blobs, grace=datetime.timedelta(days=1), now=now, **options))
+
+    def test_replaced_bytes_go_and_used_ones_stay(self):
+        """The old bytes of a replaced file are removed after the grace period."""
+        self.get(self.publish(b"abc"))
+        self.get(self.publish(b"defg", on_duplicate=OnDuplicate.REPLACE))
+        self.assertEqual(self.stored(), [3, 4])
+        self.assertEqual(self.sweep(dry_run=True).removed, 1)
+        self.assertEqual(self.stored(), [3, 4])
+        report = self.sweep()
+        self.assertEqual((report.removed, report.removed_bytes), (1, 3))
+        self.assertEqual(self.stored(), [4])
+        self.assertEqual(self.sweep().removed, 0)
+
+    def test_strangers_go(self):
+        """A stored blob that the catalog never knew is removed."""
+
+        async def leak():
+            sink = await self.blobs.open_sink()
+            sink.write(b"leak")
+            await sink.commit()
+            await sink.abort()
+
+        self.get(leak())
+        self.assertEqual(self.get(fsck(self.catalog, self.blobs)).orphan_count, 1)
+        self.assertEqual(self.sweep().removed, 1)
+        self.assertEqual(self.stored(), [])
+
+    def test_grace(self):
+        """What was in use a moment ago stays."""
+        self.get(self.publish(b"abc"))
+        self.get(self.publish(b"defg", on_duplicate=OnDuplicate.REPLACE))
+        now = datetime.datetime.now(datetime.UTC)
+        report = self.get(sweep(self.catalog, self.blobs, grace=datetime.timedelta(days=1), now=now))
+        self.assertEqual(report.removed, 0)
+
+    def test_a_pinned_blob_stays(self):
+        """An upload that is about to publish the same bytes keeps them."""
+        self.get(self.publish(b"abc"))
+        self.get(self.publish(b"defg", on_duplicate=OnDuplicate.REPLACE))
+
+        async def upload():
+            sink = await self.blobs.open_sink()
+            sink.write(b"abc")
+            await sink.commit()
+            return sink
+
+        sink = self.get(upload())
+        report = self.sweep()
+        self.assertEqual((report.removed, report.kept_in_use), (0, 1))
+        self.get(sink.abort())
+        self.assertEqual(self.sweep().removed, 1)
+
+    def test_fsck_finds_damage(self):
+        """A file whose bytes are gone is named."""
+        file = self.get(self.publish(b"abc")).file
+        self.assertTrue(self.get(fsck(self.catalog, self.blobs)).is_clean)
+
+        async def always():
+            return True
+
+        self.get(self.blobs.remove(file.blob, always))
+        report = self.get(fsck(self.catalog, self.blobs))
+        self.assertEqual((report.missing, report.is_clean), ([file.blob.sha256.hex], False))
+
+
+class InspectionTests(TestCase):
+    """Archive readers on threads."""
+
+    def setUp(self):
+        """Make the threads."""
+        self.inspections = Inspections(reactor)
+        self.addCleanup(lambda: ensureDeferred(self.inspections.close()))
+
+    async def test_results_and_errors(self):
+        """Our errors pass; whatever else hostile input provokes is one error."""
+
+        def refuse():
+            raise InvalidVersion("no")
+
+        def deep(number):
+            return deep(number + 1)
+
+        self.assertEqual(await self.inspections.run(lambda: 5), 5)
+        await self.assertFailure(ensureDeferred(self.inspections.run(refuse)), InvalidVersion)
+        for broken in (lambda: 1 // 0, lambda: deep(0), lambda: b"x".decode("nonsense"), lambda: {}["x"]):
+            await self.assertFailure(ensureDeferred(self.inspections.run(broken)), InvalidArchive)
