@@ -93,7 +93,7 @@ def open_instance(reactor: Any, config: Config) -> Instance:
     def make_catalog() -> Any:
         from pkgregd.catalog import open_catalog
 
-        return open_catalog(reactor, config.catalog.url, config.folder)
+        return open_catalog(reactor, config.catalog.url, config.folder, config.catalog.readers)
 
     def make_blobs() -> Any:
         from pkgregd.blobs import open_blob_store

@@ -46,7 +46,7 @@ async def shielded(coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
 
     def settle(result: T | Failure) -> None:
         if not waiter.called:
-            waiter.callback(result)  # type: ignore[arg-type]
+            waiter.callback(result)
         elif abandoned and isinstance(result, Failure):
             log.failure("abandoned work failed", result, event="shielded.failed")
 
@@ -118,7 +118,7 @@ class PeriodicTask(Service):
         super().startService()
         self._loop.start(self._interval_seconds, now=False)
 
-    def stopService(self) -> Deferred[object] | None:  # type: ignore[override]
+    def stopService(self) -> Deferred[object] | None:
         """Stop; fires when no run is in progress."""
         super().stopService()
         if self._loop.running:

@@ -77,7 +77,7 @@ def make_parts(reactor: Any, config: Config) -> Parts:
     limits = {
         name: config.formats.get(name, FormatConfig()).limits(made.default_limits) for name, made in enabled.items()
     }
-    catalog = open_catalog(reactor, config.catalog.url, config.folder)
+    catalog = open_catalog(reactor, config.catalog.url, config.folder, config.catalog.readers)
     blobs = open_blob_store(
         reactor,
         config.blobs.url,

@@ -11,14 +11,14 @@ from typing import Any
 
 from pkgregd.catalog.schema import check_file, migrate_file
 from pkgregd.catalog.sql import SqlCatalog
-from pkgregd.catalog.sqlite import SqliteDatabase
+from pkgregd.catalog.sqlite import SqliteDatabase, SqliteSettings
 from pkgregd.errors import ConfigError
 from pkgregd.interfaces import ICatalog
 
 __all__ = ["migrate", "open_catalog"]
 
 
-def open_catalog(reactor: Any, url: str, folder: Path) -> ICatalog:
+def open_catalog(reactor: Any, url: str, folder: Path, reader_threads: int = 3) -> ICatalog:
     """
     Open the catalog at a URL.
 
@@ -26,6 +26,7 @@ def open_catalog(reactor: Any, url: str, folder: Path) -> ICatalog:
         reactor: provides IReactorTime and IReactorFromThreads.
         url: `sqlite:FILE`.
         folder: what a relative FILE is relative to.
+        reader_threads: how many reads run at once.
 
     Raises:
         ConfigError: a URL we have no driver for.
@@ -36,7 +37,7 @@ def open_catalog(reactor: Any, url: str, folder: Path) -> ICatalog:
     """
     path = _sqlite_path(url, folder)
     check_file(path)
-    return SqlCatalog(SqliteDatabase(reactor, path))
+    return SqlCatalog(SqliteDatabase(reactor, path, SqliteSettings(reader_threads=reader_threads)))
 
 
 def migrate(url: str, folder: Path) -> str:

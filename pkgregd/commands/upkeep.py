@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import attrs
 
 from pkgregd.commands.instance import Instance, Outcome
 from pkgregd.config import Config
 from pkgregd.errors import ConfigError, PkgregdError
+
+if TYPE_CHECKING:
+    from pkgregd.registry.sweep import FsckReport, SweepReport
 
 
 async def check(instance: Instance, arguments: Namespace) -> Outcome:
@@ -49,7 +52,7 @@ async def check_endpoints(config: Config) -> None:
 
     for number, description in enumerate(config.http.listen, 1):
         try:
-            serverFromString(reactor, description)  # type: ignore[no-untyped-call]  # Twisted has no types here
+            serverFromString(reactor, description)
         except Exception as error:  # an endpoint is a plug-in, and its parser raises what it likes
             reason = str(error) or type(error).__name__
             raise ConfigError(f"{config.file}: http.listen[{number}]: {description}: {reason}") from None
@@ -91,12 +94,14 @@ async def sweep(instance: Instance, arguments: Namespace) -> Outcome:
 
 
 async def fsck(instance: Instance, arguments: Namespace) -> Outcome:
-    """Compare catalog and blobs; answers what was found."""
+    """Compare catalog and blobs; answers what was found, and refuses a registry that cannot serve all it promises."""
     from pkgregd.registry.sweep import fsck as run_fsck
 
-    return _report(await run_fsck(instance.catalog, instance.blobs, repair=arguments.repair))
+    report = await run_fsck(instance.catalog, instance.blobs, repair=arguments.repair)
+    return _report(report, is_refused=not report.is_clean)
 
 
-def _report(report: Any) -> Outcome:
+def _report(report: SweepReport | FsckReport, is_refused: bool = False) -> Outcome:
     data = attrs.asdict(report)
-    return Outcome("\n".join(f"{name}: {value}" for name, value in data.items()), data)
+    text = "\n".join(f"{name}: {value}" for name, value in data.items())
+    return Outcome(text, data, is_refused=is_refused)

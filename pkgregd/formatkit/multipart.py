@@ -1,25 +1,33 @@
 """
-multipart/form-data, read as it arrives: text fields are kept, the bytes of the one file go on.
+Forms with one file in them: fields are kept, the file streams on to a sink.
 
-Source: RFC 7578, RFC 2046 section 5.1.
+The only reader of multipart bodies. It refuses what two readers might read differently: a second
+file, parameters given twice, bytes before the first or behind the last boundary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import re
+from collections.abc import Callable, Sequence
+from typing import cast
 
-from attrs import define, field, frozen
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+import multipart
+from attrs import field, frozen
 from twisted.internet.interfaces import IConsumer, IProducer, IPushProducer
 from zope.interface import implementer
 
 from pkgregd.errors import BodyTooLarge, MalformedBody, Unavailable
+from pkgregd.formatkit.names import is_printable
 from pkgregd.interfaces import IBlobSink, IRequestBody
 
-KIB = 1024
-
-MAX_BOUNDARY_CHARACTERS = 200
+_WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_PARAMETERS = re.compile(rf'(?:[ \t]*;[ \t]*{_WORD}=(?:{_WORD}|"(?:[^"\\\r\n]|\\[^\r\n])*"))*[ \t]*', re.ASCII)
+_PARAMETER = re.compile(rf';[ \t]*({_WORD})=({_WORD}|"(?:[^"\\]|\\.)*")', re.ASCII)
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]", re.ASCII)
+_HEADER_LINE = re.compile(rb"[A-Za-z0-9-]+:[\t\x20-\x7e\x80-\xff]*")
+_FIELD_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
+_CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+_TRANSFER_ENCODINGS = frozenset({"binary", "8bit", "7bit"})
 
 
 @frozen
@@ -28,49 +36,51 @@ class FormLimits:
     What a form may hold.
 
     Attributes:
-        max_file_bytes: of the file part.
-        max_field_bytes: of one text field.
-        max_fields_bytes: of all text fields together.
-        max_parts: file included.
+        max_file_bytes: of the file.
+        max_parts: fields and file; twine sends a field for each classifier.
+        max_field_bytes: of one field's value.
+        max_fields_bytes: of all names and values of fields together.
+        max_header_bytes, max_headers: of one header line of a part; of its lines.
     """
 
     max_file_bytes: int
-    max_field_bytes: int = 512 * KIB
-    max_fields_bytes: int = 1024 * KIB
-    max_parts: int = 1024
+    max_parts: int = 1000
+    max_field_bytes: int = 1 << 20
+    max_fields_bytes: int = 1 << 20
+    max_header_bytes: int = 4096
+    max_headers: int = 8
 
 
-@define
+@frozen
 class Form:
     """
-    A form as far as it has arrived.
+    The fields of a form, and the file's name.
 
     Attributes:
-        fields: (name, value) in order.
-        file_name: of the file part, None while it has not begun.
+        fields: names and values in the order of the body, repeated ones included.
+        file_name: as the client sent it, unchecked; None before the file came.
+        fields_before_file: how many of the fields came before it.
     """
 
-    fields: list[tuple[str, str]] = field(factory=list)
+    fields: Sequence[tuple[str, str]] = field(repr=False)
     file_name: str | None = None
+    fields_before_file: int = 0
 
-    def all(self, name: str) -> list[str]:
-        """Return every value of a field, in order."""
-        return [value for key, value in self.fields if key == name]
+    def all(self, name: str) -> tuple[str, ...]:
+        """Return every value of a field."""
+        return tuple(value for key, value in self.fields if key == name)
 
     def one(self, name: str) -> str | None:
         """
-        Return the value of a field that is given at most once.
+        Return the value of a field that comes once, None when it is missing or empty.
 
         Raises:
-            MalformedBody: it is there several times.
+            MalformedBody: it comes more than once.
         """
         values = self.all(name)
         if len(values) > 1:
-            raise MalformedBody(f"the field {name} is given {len(values)} times")
-        return values[0] if values else None
-
-
-OnFile = Callable[[str, Form], None]
+            raise MalformedBody(f"the form has more than one field {name}")
+        return values[0] if values and values[0] else None
 
 
 async def read_form(
@@ -80,184 +90,276 @@ async def read_form(
     file_field: str,
     sink: IBlobSink,
     limits: FormLimits,
-    on_file: OnFile | None = None,
+    on_file: Callable[[str, Form], None] | None = None,
 ) -> Form:
     """
-    Read a form with exactly one file.
+    Read a form whose one file goes to a sink.
+
+    Back-pressure of the sink reaches the body; the sink is left uncommitted.
 
     Args:
-        content_type: the request's header.
-        file_field: name of the file's part; a file under another name is refused.
-        sink: gets the file's bytes as they come.
-        on_file: told the file's name and the fields that came before it, before its first byte.
+        content_type: the request's.
+        file_field: the name of the part that is the file.
+        on_file: called with the file's name and the fields so far before the first byte of the file;
+            what it raises ends the body.
 
     Returns:
-        The form.
+        The whole form; it has had exactly one file.
 
     Raises:
-        MalformedBody, BodyTooLarge, what IRequestBody.push_to raises, and, when the sink gave up,
-        what IBlobSink.commit raises.
+        MalformedBody: not such a form, or one beyond the limits.
+        BodyTooLarge: the file, or all of the body.
+        StorageFull, Unavailable: the sink gave up.
+        BodyTooSlow, ClientGone: see IRequestBody.
     """
-    receiver = FormReceiver(boundary_of(content_type), file_field, sink, limits, on_file)
-    await body.push_to(receiver)
-    if receiver.sink_gave_up:
-        await sink.commit()  # raises what was wrong
-        raise Unavailable("the upload could not be stored")
-    receiver.finish()
-    return receiver.form
-
-
-def boundary_of(content_type: str | None) -> str:
-    """
-    Return the boundary that a Content-Type names.
-
-    Raises:
-        MalformedBody: not multipart/form-data, or no usable boundary.
-    """
+    reader = _FormReader(_boundary(content_type), file_field, sink, limits, on_file)
     try:
-        kind, options = parse_options_header(content_type or "")
-    except (ValueError, UnicodeError):
-        raise MalformedBody("malformed Content-Type") from None
-    if kind != "multipart/form-data":
-        raise MalformedBody("the body has to be multipart/form-data")
-    boundary = str(options.get("boundary", ""))
-    if not boundary or len(boundary) > MAX_BOUNDARY_CHARACTERS or not boundary.isascii() or not boundary.isprintable():
-        raise MalformedBody("the Content-Type names no usable boundary")
-    return boundary
+        await body.push_to(reader)
+    except BodyTooLarge:
+        # what the front counts is the body: the client knows its file
+        raise BodyTooLarge(limits.max_file_bytes) from None
+    if reader.is_stopped:
+        await sink.commit()
+        raise Unavailable("the upload could not be stored")
+    return reader.finish()
+
+
+def _boundary(content_type: str | None) -> bytes:
+    media_type, parameters = _split_header(content_type or "", "Content-Type")
+    if media_type != "multipart/form-data":
+        raise MalformedBody("the body must be multipart/form-data")
+    boundary = parameters.get("boundary", "")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise MalformedBody("the Content-Type names no valid boundary")
+    return boundary.encode("ascii")
+
+
+def _split_header(text: str, name: str) -> tuple[str, dict[str, str]]:
+    """
+    Split a header with parameters.
+
+    Returns:
+        The value in lower case, and the parameters by lower-case name.
+
+    Raises:
+        MalformedBody: malformed, or a parameter comes twice.
+    """
+    end = text.find(";")
+    value, rest = (text, "") if end < 0 else (text[:end], text[end:])
+    if not _PARAMETERS.fullmatch(rest):
+        raise MalformedBody(f"malformed {name} header")
+    parameters: dict[str, str] = {}
+    for match in _PARAMETER.finditer(rest):
+        key, raw = match[1].lower(), match[2]
+        if key in parameters:
+            raise MalformedBody(f"the {name} header has two parameters {key}")
+        # quoted pairs stay as they are: no name that we take has a backslash
+        parameters[key] = raw[1:-1] if raw.startswith('"') else raw
+    return value.strip().lower(), parameters
+
+
+class _Parser(multipart.PushMultipartParser):
+    """
+    The package's parser, indifferent to how a body is cut.
+
+    It uses three private names, which a test pins.
+    """
+
+    def _on_segment_headerline(self, line: bytes) -> None:
+        # a lone line feed is seen by the parser itself only when the body is cut behind it
+        if not _HEADER_LINE.fullmatch(line):
+            raise multipart.StrictParserError("malformed header of a part")
+        super()._on_segment_headerline(line)
+
+    def rest_behind_end(self) -> bytes | None:
+        """Return what lay behind the final boundary in the last chunk, None before that boundary."""
+        return bytes(self._buffer) if self._state is multipart._COMPLETE else None
+
+
+@implementer(IPushProducer)
+class _Tap:
+    """Stands between a sink and the body that feeds it, and notes when the sink gives up."""
+
+    def __init__(self, producer: IPushProducer) -> None:
+        self._producer = producer
+        self.is_stopped = False
+        self.pauseProducing = producer.pauseProducing
+        self.resumeProducing = producer.resumeProducing
+
+    def stopProducing(self) -> None:
+        self.is_stopped = True
+        self._producer.stopProducing()
 
 
 @implementer(IConsumer)
-class FormReceiver:
+class _FormReader:
     """
-    Takes the body of a form. See read_form() for the arguments.
+    Takes the body in any cuts.
 
-    Attributes:
-        form: what has arrived.
-        sink_gave_up: whether the sink wanted no more bytes, so that the form stays incomplete.
+    Args:
+        boundary: without dashes.
     """
 
     def __init__(
-        self, boundary: str, file_field: str, sink: IBlobSink, limits: FormLimits, on_file: OnFile | None
+        self,
+        boundary: bytes,
+        file_field: str,
+        sink: IBlobSink,
+        limits: FormLimits,
+        on_file: Callable[[str, Form], None] | None,
     ) -> None:
-        self.form = Form()
         self._file_field = file_field
         self._sink = sink
         self._limits = limits
         self._on_file = on_file
-        self._parser = PushMultipartParser(boundary, max_segment_count=limits.max_parts)
-        self._part: MultipartSegment | None = None
-        self._pieces: list[bytes] = []
-        self._part_bytes = 0
-        self._fields_bytes = 0
-        self.sink_gave_up = False
-        self._producer: Any = None
+        self._opening = b"--" + boundary
+        self._head: bytes | None = b""
+        self._tail: bytes | None = None
+        self._parser = _Parser(
+            boundary,
+            max_header_size=limits.max_header_bytes,
+            max_header_count=limits.max_headers,
+            max_segment_count=limits.max_parts,
+            strict=True,
+        )
+        self._tap: _Tap | None = None
+        self._part: multipart.MultipartSegment | None = None
+        self._is_file = False
+        self._value = bytearray()
+        self._fields: list[tuple[str, str]] = []
+        self._fields_room_bytes = limits.max_fields_bytes
+        self._file_name: str | None = None
+        self._fields_before_file = 0
+        self._file_room_bytes = limits.max_file_bytes
 
-    # ------------------------------------------------------------------ IConsumer
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the sink has given up."""
+        return self._tap is not None and self._tap.is_stopped
+
+    def finish(self) -> Form:
+        """Return the form; all of the body was written."""
+        if self._tail is None:
+            raise MalformedBody("the form ends before its last boundary")
+        if self._tail not in (b"", b"\r\n"):
+            raise MalformedBody("there is something behind the form's last boundary")
+        if self._file_name is None:
+            raise MalformedBody(f"the form has no file named {self._file_field}")
+        return self._form()
+
+    def _form(self) -> Form:
+        return Form(tuple(self._fields), self._file_name, self._fields_before_file)
+
+    # ------------------------------------------------------------------ consumer
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Let the sink pause the body itself."""
-        self._producer = producer
-        self._sink.registerProducer(_Watched(producer, self._stopped), streaming)
+        """Let the sink pause the body."""
+        assert streaming, "a request body is a push producer"
+        self._tap = _Tap(cast(IPushProducer, producer))
+        self._sink.registerProducer(self._tap, True)
 
     def unregisterProducer(self) -> None:
-        """The body is over."""
-        self._producer = None
+        """The body has ended."""
         self._sink.unregisterProducer()
 
-    def _stopped(self) -> None:
-        self.sink_gave_up = True
-
     def write(self, data: bytes) -> None:
-        """
-        Take bytes of the body.
-
-        Raises:
-            MalformedBody, BodyTooLarge.
-        """
-        try:
-            for event in self._parser.parse(data):
-                if isinstance(event, MultipartSegment):
-                    self._begin(event)
-                elif event:
+        """Take bytes of the body."""
+        if self._head is not None:
+            # the parser would skip a preamble or refuse it, depending on how the body is cut
+            self._head += data
+            if len(self._head) < len(self._opening):
+                return
+            if not self._head.startswith(self._opening):
+                raise MalformedBody("the form does not begin with its boundary")
+            data, self._head = self._head, None
+        if self._tail is None:
+            try:
+                for event in self._parser.parse(data):
                     self._take(event)
-                else:
-                    self._end()
-        except MultipartError as error:
-            raise MalformedBody(f"malformed form: {error}") from None
-        except UnicodeError:
-            raise MalformedBody("a header of the form is not UTF-8") from None
-
-    def finish(self) -> None:
-        """
-        Check that the form has come to its end, with its file.
-
-        Raises:
-            MalformedBody.
-        """
-        try:
-            self._parser.close()
-        except MultipartError as error:
-            raise MalformedBody(f"the form is not complete: {error}") from None
-        if self.form.file_name is None:
-            raise MalformedBody(f"the form has no file in its field {self._file_field}")
+            except multipart.MultipartError as error:
+                raise MalformedBody(f"malformed form: {error}") from None
+            self._tail = self._parser.rest_behind_end()
+        else:
+            self._tail += data
+        if self._tail is not None and not b"\r\n".startswith(self._tail):
+            raise MalformedBody("there is something behind the form's last boundary")
 
     # ------------------------------------------------------------------ parts
 
-    def _begin(self, part: MultipartSegment) -> None:
-        name = part.name or ""
-        if not name or "[" in name or not name.isprintable():
-            raise MalformedBody("a part of the form has no plain name")
-        is_file = part.filename is not None
-        if is_file != (name == self._file_field):
-            raise MalformedBody(f"the only file of this form is its field {self._file_field}")
-        self._part = part
-        self._pieces = []
-        self._part_bytes = 0
-        if is_file:
-            if self.form.file_name is not None:
+    def _take(self, event: multipart.MultipartSegment | bytes | None) -> None:
+        if event is None:
+            self._end_part()
+        elif isinstance(event, bytes | bytearray):
+            self._take_bytes(event)
+        else:
+            self._begin_part(event)
+
+    def _begin_part(self, part: multipart.MultipartSegment) -> None:
+        name, file_name = _check_part(part)
+        if file_name is None and name == self._file_field:
+            raise MalformedBody(f"the part {name} is not a file")
+        if file_name is not None:
+            if name != self._file_field:
+                raise MalformedBody(f"a file is only taken in the part {self._file_field}")
+            if self._file_name is not None:
                 raise MalformedBody("the form has more than one file")
-            self.form.file_name = part.filename
+            if not file_name:
+                raise MalformedBody("the file has no name")
             if self._on_file is not None:
-                self._on_file(part.filename, self.form)
+                self._on_file(file_name, self._form())
+            self._file_name, self._fields_before_file = file_name, len(self._fields)
+        self._part, self._is_file = part, file_name is not None
+        self._value = bytearray()
 
-    @property
-    def _is_file(self) -> bool:
-        return self._part is not None and self._part.filename is not None
-
-    def _take(self, data: bytes) -> None:
-        self._part_bytes += len(data)
+    def _take_bytes(self, data: bytes | bytearray) -> None:
         if self._is_file:
-            if self._part_bytes > self._limits.max_file_bytes:
+            self._file_room_bytes -= len(data)
+            if self._file_room_bytes < 0:
                 raise BodyTooLarge(self._limits.max_file_bytes)
-            self._sink.write(data)
+            self._sink.write(cast(bytes, data))
             return
-        self._fields_bytes += len(data)
-        if self._part_bytes > self._limits.max_field_bytes or self._fields_bytes > self._limits.max_fields_bytes:
-            raise MalformedBody("the text fields of the form are too large")
-        self._pieces.append(bytes(data))
+        if len(self._value) + len(data) > min(self._limits.max_field_bytes, self._fields_room_bytes):
+            raise MalformedBody("the fields of the form are too long")
+        self._value += data
 
-    def _end(self) -> None:
-        part, self._part = self._part, None
-        if part is None or part.filename is not None:
+    def _end_part(self) -> None:
+        assert self._part is not None
+        if self._is_file:
             return
+        name = cast(str, self._part.name)
         try:
-            value = b"".join(self._pieces).decode("utf-8")
+            value = self._value.decode("utf-8")
         except UnicodeDecodeError:
-            raise MalformedBody(f"the field {part.name} is not UTF-8") from None
-        self.form.fields.append((part.name, value))
+            raise MalformedBody(f"the field {name} is not UTF-8") from None
+        self._fields_room_bytes -= len(self._value) + len(name)
+        self._fields.append((name, value))
 
 
-@implementer(IPushProducer)
-class _Watched:
-    """The body as the sink's producer, telling the receiver when the sink gives up."""
+def _check_part(part: multipart.MultipartSegment) -> tuple[str, str | None]:
+    """
+    Check the headers of a part.
 
-    def __init__(self, producer: Any, stopped: Callable[[], None]) -> None:
-        self.pauseProducing = producer.pauseProducing
-        self.resumeProducing = producer.resumeProducing
-        self._producer = producer
-        self._stopped = stopped
-
-    def stopProducing(self) -> None:
-        """The sink gives up."""
-        self._stopped()
-        self._producer.stopProducing()
+    Returns:
+        The field's name, and the file's name if the part is a file.
+    """
+    seen = set()
+    for header, text in part.headerlist:
+        if header in seen:
+            raise MalformedBody(f"a part has two headers {header[:64]}")
+        seen.add(header)
+        if header == "Content-Transfer-Encoding" and text.strip().lower() not in _TRANSFER_ENCODINGS:
+            raise MalformedBody("transfer encodings of parts are not supported")
+    headers = dict(part.headerlist)
+    _, parameters = _split_header(headers.get("Content-Disposition", ""), "Content-Disposition")
+    if parameters.keys() - {"name", "filename"}:
+        raise MalformedBody("a part may have the parameters name and filename")
+    name = parameters.get("name", "")
+    if not _FIELD_NAME.fullmatch(name) or name != part.name:
+        raise MalformedBody("a part has no valid name")
+    _, options = _split_header(headers.get("Content-Type", ""), "Content-Type")
+    file_name = parameters.get("filename")
+    if file_name is not None and not is_printable(file_name):
+        raise MalformedBody("the file's name is not plain text")
+    if file_name is None and options.get("charset", "utf-8").lower() not in _CHARSETS:
+        raise MalformedBody(f"the field {name} is not UTF-8")
+    return name, file_name

@@ -1,18 +1,21 @@
 """
-Generic files: any bytes under a name, a version and a path.
+Generic files: any file, under a name, a version and a path.
 
-GitLab's generic packages API (PUT and GET below `packages/generic/`), and beside it
-deleting, conditions, ranges, promised digests and directory listings.
+Compatible with GitLab's generic packages; beyond it: promised digests, preconditions, deletion,
+listings and reading through a group.
 """
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from urllib.parse import quote
 
+from attrs import frozen
 from zope.interface import implementer
 
 from pkgregd.errors import (
@@ -23,17 +26,22 @@ from pkgregd.errors import (
     InvalidRequest,
     InvalidVersion,
     PackageNotFound,
+    PreconditionFailed,
 )
-from pkgregd.formatkit.digests import precondition, promised_digests
+from pkgregd.formatkit.headers import promised_digests, write_precondition
+from pkgregd.formatkit.names import check
+from pkgregd.formatkit.refusals import bad_request
 from pkgregd.interfaces import ICall, IPackageFormat
 from pkgregd.values import (
     Coordinates,
+    Digest,
     FormatLimits,
     Level,
     OnDuplicate,
     PackageFile,
     PackageStatus,
     Permission,
+    Precondition,
     Publication,
     Refusal,
     Reply,
@@ -41,38 +49,38 @@ from pkgregd.values import (
     StreamBody,
 )
 
-GIB = 1 << 30
-MAX_NAME_CHARACTERS = 255
+MAX_CHARACTERS = 255
+"""Of a name, of a version, and of one segment of a path."""
+
 MAX_PATH_CHARACTERS = 1024
 
-_NAME = re.compile(r"[A-Za-z0-9._+-]+", re.ASCII)
-_VERSION = re.compile(r"[A-Za-z0-9_+.-]+", re.ASCII)
-_FILE = re.compile(r"[A-Za-z0-9._+~-]+", re.ASCII)
+_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._+-]+", re.ASCII)
+_VERSION = re.compile(r"(?!\.$)(?!.*\.\.)[\w+.-]+", re.ASCII)
+_FILE_SEGMENT = re.compile(r"(?!\.{1,2}$)(?!~)[A-Za-z0-9._+~-]+(?<!~)", re.ASCII)
 
-_EVERYWHERE = frozenset({Level.PROJECT, Level.GROUP})
-
-
-def check_version(version: str) -> str:
-    """Return a version that fits GitLab's grammar, or raise InvalidVersion."""
-    if len(version) > MAX_NAME_CHARACTERS or not _VERSION.fullmatch(version) or ".." in version:
-        raise InvalidVersion("a version is made of letters, digits and _ + . - without two dots in a row")
-    return version
+_FILE = "/<segment:name>/<segment:version>/<path:file>"
+_READ_LEVELS = frozenset({Level.PROJECT, Level.GROUP})
 
 
-def check_path(path: str) -> str:
-    """Return a file's path of plain segments, or raise InvalidFileName."""
-    if len(path) > MAX_PATH_CHARACTERS or not all(_is_plain(segment) for segment in path.split("/")):
-        raise InvalidFileName(
-            "a file name is made of letters, digits and . _ + ~ - and neither begins nor ends with ~, "
-            f"with directories before it, in at most {MAX_PATH_CHARACTERS} characters"
-        )
-    return path
+@frozen
+class _Place:
+    """Name, version and path of a file, as its URL says and checked."""
+
+    name: str
+    version: str
+    path: str
 
 
-def _is_plain(segment: str) -> bool:
-    if len(segment) > MAX_NAME_CHARACTERS or segment in (".", "..") or not _FILE.fullmatch(segment):
-        return False
-    return not segment.startswith("~") and not segment.endswith("~")
+@frozen
+class _Upload:
+    """All that URL and headers say about an upload."""
+
+    place: _Place
+    status: PackageStatus | None
+    answers_file: bool
+    promised: Sequence[Digest]
+    precondition: Precondition
+    on_duplicate: OnDuplicate
 
 
 @implementer(IPackageFormat)
@@ -81,204 +89,233 @@ class GenericFormat:
 
     name = "generic"
     title = "Generic"
-    default_limits = FormatLimits(max_file_bytes=5 * GIB)
-    challenge = 'Basic realm="pkgregd"'
+    default_limits = FormatLimits(max_file_bytes=5 << 30)
+    challenge: str | None = 'Basic realm="pkgregd"'
 
     def canonical_name(self, name: str) -> str:
-        """Check a name; it is compared as written."""
-        if len(name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(name) or name in (".", ".."):
-            raise InvalidName("a package name is made of letters, digits and . _ + -")
-        return name
+        """Check a name; names are compared as they are written."""
+        return check(name, _NAME, MAX_CHARACTERS, InvalidName, "package name")
 
     def routes(self) -> Sequence[Route]:
         """See IPackageFormat."""
-        file = "/<segment:name>/<segment:version>/<path:file>"
-        read = Permission.READ_PACKAGE
+        read, create, destroy = Permission.READ_PACKAGE, Permission.CREATE_PACKAGE, Permission.DESTROY_PACKAGE
         return (
-            Route(("PUT",), file, Permission.CREATE_PACKAGE, self._upload, check=self._check_upload),
-            Route(("GET",), file, read, self._download, _EVERYWHERE),
-            Route(("DELETE",), file, Permission.DESTROY_PACKAGE, self._delete),
-            Route(("GET",), "/<segment:name>/", read, self._list_versions, _EVERYWHERE),
-            Route(("GET",), "/<segment:name>/<segment:version>/", read, self._list_directory, _EVERYWHERE),
-            Route(
-                ("GET",), "/<segment:name>/<segment:version>/<path:directory>/", read, self._list_directory, _EVERYWHERE
-            ),
+            Route(("PUT",), _FILE, create, self.upload, check=self.check_upload),
+            Route(("GET",), _FILE, read, self.download, _READ_LEVELS),
+            Route(("DELETE",), _FILE, destroy, self.delete),
+            Route(("GET",), "/<segment:name>/", read, self.list_versions, _READ_LEVELS),
+            Route(("GET",), "/<segment:name>/<segment:version>/", read, self.list_directory, _READ_LEVELS),
+            Route(("GET",), "/<segment:name>/<segment:version>/<path:dir>/", read, self.list_directory, _READ_LEVELS),
         )
 
     def render_error(self, refusal: Refusal) -> Reply | None:
-        """Say GitLab's words for a duplicate; the common JSON is right for the rest."""
-        if refusal.code != "file_exists":
-            return None
-        fields = {
-            "message": f"400 Bad request - Duplicate package is not allowed: {refusal.message}",
-            "error": refusal.code,
-            "request_id": refusal.request_id,
-        }
-        return Reply(400, json.dumps(fields).encode(), "application/json")
+        """Refuse a duplicate in GitLab's words."""
+        if refusal.code == "file_exists":
+            return bad_request(refusal, "Duplicate package is not allowed")
+        return None
 
-    # ------------------------------------------------------------------ publish and delete
+    # ------------------------------------------------------------------ publishing
 
-    def _coordinates(self, call: ICall) -> Coordinates:
-        name = self.canonical_name(call.arguments["name"])
-        version = check_version(call.arguments["version"])
-        path = check_path(call.arguments["file"])
-        return Coordinates(self.name, call.scope.id, name, name, version, version, path)
-
-    async def _check_upload(self, call: ICall) -> None:
-        """Refuse by URL and headers, before any byte is read."""
-        where = self._coordinates(call)
-        promised = {digest.algorithm: digest for digest in promised_digests(call.header)}
-        precondition(call.header)
-        _status(call)
-        _wants_file_json(call)
-        if call.remote.duplicate_rule(where.name, where.version):
+    async def check_upload(self, call: ICall) -> None:
+        """Refuse what URL and headers give away."""
+        upload = self._upload(call)
+        place, precondition = upload.place, upload.precondition
+        if upload.on_duplicate is OnDuplicate.REPLACE and precondition == Precondition():
             return
         try:
-            found = await call.remote.find_file(where.canonical_name, where.canonical_version, where.file_name)
+            found = await call.remote.find_file(place.name, place.version, place.path)
         except FileNotFound:
+            if precondition.sha256_any_of:
+                raise PreconditionFailed(f"the file {place.path} does not exist") from None
             return
-        if promised.get("sha256") != found.blob.sha256:
-            raise FileExists(where.file_name)
+        sha256 = found.blob.sha256
+        if precondition.absent:
+            raise PreconditionFailed(f"the file {place.path} exists already")
+        if precondition.sha256_any_of and not {"*", sha256.hex} & set(precondition.sha256_any_of):
+            raise PreconditionFailed(f"the file {place.path} has changed")
+        if upload.on_duplicate is OnDuplicate.REFUSE and sha256 not in upload.promised:
+            # equal bytes would succeed: a client that repeats an upload can say that they are
+            raise FileExists(place.path)
 
-    async def _upload(self, call: ICall) -> Reply:
-        where = self._coordinates(call)
-        promised = promised_digests(call.header)
+    async def upload(self, call: ICall) -> Reply:
+        """Store the body as a file."""
+        upload = self._upload(call)
+        place = upload.place
         async with call.remote.start_publish() as draft:
-            sink = await draft.open_sink([digest.algorithm for digest in promised])
+            sink = await draft.open_sink(digest.algorithm for digest in upload.promised)
             await call.body.push_to(sink)
-            blob = await sink.commit(promised)
-            may_replace = call.remote.duplicate_rule(where.name, where.version)
+            blob = await sink.commit(upload.promised)
             published = await draft.publish(
                 Publication(
-                    where,
-                    blob,
-                    status=_status(call),
-                    on_duplicate=OnDuplicate.REPLACE if may_replace else OnDuplicate.REFUSE,
-                    precondition=precondition(call.header),
+                    coordinates=Coordinates(
+                        format=self.name,
+                        project_id=call.scope.id,
+                        name=place.name,
+                        canonical_name=place.name,
+                        version=place.version,
+                        canonical_version=place.version,
+                        file_name=place.path,
+                    ),
+                    blob=blob,
+                    status=upload.status,
+                    on_duplicate=upload.on_duplicate,
+                    precondition=upload.precondition,
                 )
             )
-        if _wants_file_json(call):
-            return _json(_file_json(call, published.file), etag=published.file.blob.sha256.hex)
-        return Reply(201, b'{"message":"201 Created"}', "application/json", etag=published.file.blob.sha256.hex)
+        etag = published.file.blob.sha256.hex
+        if upload.answers_file:
+            return _json(_package_file(published.file, call.base_url), 200, etag)
+        return _json({"message": "201 Created"}, 201, etag)
 
-    async def _delete(self, call: ICall) -> Reply:
-        where = self._coordinates(call)
-        wanted = precondition(call.header)
-        found = await call.remote.find_file(where.canonical_name, where.canonical_version, where.file_name)
-        await call.remote.delete_file(found, wanted)
-        return Reply(204)
+    def _upload(self, call: ICall) -> _Upload:
+        """
+        Read URL, query and headers of an upload.
 
-    # ------------------------------------------------------------------ read
+        Raises:
+            InvalidRequest.
+        """
+        place = self._place(call)
+        status, select = call.query("status"), call.query("select")
+        if status not in (None, "default", "hidden"):
+            raise InvalidRequest("status can be default or hidden")
+        if select not in (None, "package_file"):
+            raise InvalidRequest("select can only be package_file")
+        if (call.header("Content-Encoding") or "identity").strip().lower() != "identity":
+            raise InvalidRequest("the body is stored as it is sent: Content-Encoding is not supported")
+        replaces = call.remote.duplicate_rule(place.name, place.version)
+        return _Upload(
+            place=place,
+            status=None if status is None else PackageStatus(status),
+            answers_file=select is not None,
+            promised=promised_digests(call.header),
+            precondition=write_precondition(call.header),
+            on_duplicate=OnDuplicate.REPLACE if replaces else OnDuplicate.REFUSE,
+        )
 
-    async def _download(self, call: ICall) -> Reply:
-        where = self._coordinates(call)
-        file = await call.remote.find_file(where.canonical_name, where.canonical_version, where.file_name)
+    def _place(self, call: ICall, path_argument: str = "file") -> _Place:
+        arguments = call.arguments
+        return _Place(
+            self.canonical_name(arguments["name"]), _version(arguments["version"]), _path(arguments[path_argument])
+        )
+
+    # ------------------------------------------------------------------ one file
+
+    async def download(self, call: ICall) -> Reply:
+        """Send a file."""
+        file = await self._find(call)
+        sha256 = file.blob.sha256.hex
         return Reply(
-            200,
-            StreamBody(file.blob.size_bytes, lambda piece: call.remote.open_file(file, piece)),
-            "application/octet-stream",
-            headers=(("X-Checksum-SHA256", file.blob.sha256.hex),),
-            etag=file.blob.sha256.hex,
+            body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
+            content_type="application/octet-stream",
+            headers=(("X-Checksum-SHA256", sha256),),
+            etag=sha256,
             last_modified=file.created_at,
             download_name=file.file_name.rpartition("/")[2],
         )
 
-    async def _list_versions(self, call: ICall) -> Reply:
+    async def delete(self, call: ICall) -> Reply:
+        """Delete a file."""
+        precondition = write_precondition(call.header)
+        await call.remote.delete_file(await self._find(call), precondition)
+        return Reply(204)
+
+    async def _find(self, call: ICall) -> PackageFile:
+        place = self._place(call)
+        return await call.remote.find_file(place.name, place.version, place.path)
+
+    # ------------------------------------------------------------------ listings
+
+    async def list_versions(self, call: ICall) -> Reply:
+        """List the versions of a name, oldest first; hidden ones are left out."""
         name = self.canonical_name(call.arguments["name"])
         files = await call.remote.list_files(name)
         if not files:
             raise PackageNotFound
-        versions: dict[str, list[PackageFile]] = {}
-        for file in files:
-            versions.setdefault(file.version, []).append(file)
-        listed = [
-            {
-                "version": version,
-                "files": len(found),
-                "size": sum(file.blob.size_bytes for file in found),
-                "created_at": _time(min(file.created_at for file in found)),
-            }
-            for version, found in versions.items()
+        versions = [
+            {"version": version, "url": quote(version) + "/"} for version in {file.version: 0 for file in files}
         ]
-        return _json({"name": name, "versions": listed})
+        return _listing({"name": name, "versions": versions})
 
-    async def _list_directory(self, call: ICall) -> Reply:
-        name = self.canonical_name(call.arguments["name"])
-        version = check_version(call.arguments["version"])
-        directory = call.arguments.get("directory", "")
-        prefix = f"{check_path(directory)}/" if directory else ""
-        found = await call.remote.list_files(name, version)
-        newest = {file.file_name: file for file in found if file.file_name.startswith(prefix)}
-        if not newest:
+    async def list_directory(self, call: ICall) -> Reply:
+        """List what lies directly in a directory of a version."""
+        name, version = self.canonical_name(call.arguments["name"]), _version(call.arguments["version"])
+        path = call.arguments.get("dir", "")
+        prefix = _path(path) + "/" if path else ""
+        files = await call.remote.list_files(name, version, listed_only=False)
+        # of one path in several projects of a group the newest counts, as in downloads
+        below = {file.file_name.removeprefix(prefix): file for file in files if file.file_name.startswith(prefix)}
+        if not below:
             raise PackageNotFound
-        directories = set()
-        files = []
-        for path in sorted(newest):
-            rest = path.removeprefix(prefix)
-            if "/" in rest:
-                directories.add(rest.partition("/")[0])
-            else:
-                files.append(_entry(rest, newest[path]))
-        return _json(
+        return _listing(
             {
                 "name": name,
                 "version": version,
-                "path": directory,
-                "directories": sorted(directories),
-                "files": files,
+                "path": path,
+                "directories": _directories(below),
+                "files": [_entry(rest, below[rest]) for rest in sorted(below) if "/" not in rest],
             }
         )
 
 
-def _entry(name: str, file: PackageFile) -> dict[str, object]:
+def _version(text: str) -> str:
+    return check(text, _VERSION, MAX_CHARACTERS, InvalidVersion, "version")
+
+
+def _path(text: str) -> str:
+    if len(text) > MAX_PATH_CHARACTERS:
+        raise InvalidFileName(f"the path is longer than {MAX_PATH_CHARACTERS} characters")
+    for segment in text.split("/"):
+        check(segment, _FILE_SEGMENT, MAX_CHARACTERS, InvalidFileName, "file name")
+    return text
+
+
+def _directories(paths: Iterable[str]) -> list[Mapping[str, object]]:
+    names = sorted({path.partition("/")[0] for path in paths if "/" in path})
+    return [{"name": name, "url": quote(name) + "/"} for name in names]
+
+
+def _entry(path: str, file: PackageFile) -> Mapping[str, object]:
     return {
-        "file_name": name,
+        "file_name": path,
         "size": file.blob.size_bytes,
-        "file_sha256": file.blob.sha256.hex,
+        "sha256": file.blob.sha256.hex,
         "created_at": _time(file.created_at),
+        "url": quote(path),
     }
 
 
-def _file_json(call: ICall, file: PackageFile) -> dict[str, object]:
-    """Describe a file as GitLab's `select=package_file` does, with what was not computed as null."""
+def _package_file(file: PackageFile, base_url: str) -> Mapping[str, object]:
+    """Show a file as GitLab does, where a path is one name with encoded slashes."""
     digests = file.blob.digests
-    created_at = _time(file.created_at)
-    url = "/".join(quote(part, safe="") for part in (file.name, file.version, *file.file_name.split("/")))
+    path = "/".join(quote(part) for part in (file.name, file.version, file.file_name))
     return {
         "id": file.id,
         "package_id": file.package_id,
-        "created_at": created_at,
-        "updated_at": created_at,
+        "created_at": _time(file.created_at),
+        "updated_at": _time(file.created_at),
         "size": file.blob.size_bytes,
         "file_store": 1,
-        "file_md5": digests.get("md5"),
-        "file_sha1": digests.get("sha1"),
+        "file_name": quote(file.file_name, safe="+~"),
         "file_sha256": file.blob.sha256.hex,
-        "file_name": file.file_name.replace("/", "%2F"),
-        "file": {"url": f"{call.base_url}/{url}"},
+        "file_sha1": digests.get("sha1"),
+        "file_md5": digests.get("md5"),
+        "file": {"url": f"{base_url}/{path}"},
     }
 
 
-def _status(call: ICall) -> PackageStatus | None:
-    text = call.query("status")
-    if text is None:
-        return None
-    try:
-        return PackageStatus(text)
-    except ValueError:
-        raise InvalidRequest("status is default or hidden") from None
-
-
-def _wants_file_json(call: ICall) -> bool:
-    text = call.query("select")
-    if text not in (None, "package_file"):
-        raise InvalidRequest("select is package_file")
-    return text is not None
-
-
 def _time(moment: datetime.datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _json(fields: object, etag: str | None = None) -> Reply:
-    return Reply(200, json.dumps(fields).encode(), "application/json", etag=etag)
+def _json(fields: Mapping[str, object], status: int, etag: str) -> Reply:
+    return Reply(status, json.dumps(fields).encode(), "application/json", etag=etag)
+
+
+def _listing(fields: Mapping[str, object]) -> Reply:
+    body = json.dumps(fields).encode()
+    return Reply(
+        body=body,
+        content_type="application/json",
+        headers=(("Cache-Control", "no-cache"),),
+        etag=hashlib.sha256(body).hexdigest()[:32],
+    )

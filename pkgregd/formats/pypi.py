@@ -1,35 +1,41 @@
 """
-Python packages: uploads as twine, uv, flit, hatch and poetry send them, and the simple index.
+Python packages: what twine and its like upload, and the simple index that pip and its like install from.
 
-Source: the upload API and the simple repository API of the Python packaging specifications;
-GitLab's PyPI packages API for URLs.
+Compatible with GitLab's PyPI packages. Beyond it: promised digests are verified, names and versions are
+taken from the archive and must agree with form and file name, indexes carry validators, and publishing
+the same bytes again succeeds.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import IO
 from urllib.parse import quote
 
-from attrs import frozen
-from packaging.metadata import parse_email
-from packaging.version import Version
+from attrs import field, frozen
 from zope.interface import implementer
 
-from pkgregd.errors import InvalidArchive, InvalidRequest, MalformedBody, MetadataMismatch, PackageNotFound
+from pkgregd.errors import FileNotFound, InvalidDigest, InvalidRequest, MalformedBody, MetadataMismatch, PackageNotFound
 from pkgregd.formatkit.archives import read_sdist_metadata, read_wheel_metadata
+from pkgregd.formatkit.coremetadata import CoreMetadata, parse_core_metadata
 from pkgregd.formatkit.multipart import Form, FormLimits, read_form
-from pkgregd.formatkit.negotiation import choose_media_type
-from pkgregd.formatkit.python_names import (
-    ArchiveName,
-    canonical_version,
-    check_name,
-    check_version,
-    parse_file_name,
+from pkgregd.formatkit.refusals import bad_request
+from pkgregd.formats.pypi_index import (
+    REVISION,
+    FileMetadata,
+    Representation,
+    choose_representation,
+    render_files,
+    render_names,
 )
-from pkgregd.formats.pypi_index import JSON_TYPE, LATEST, OFFERED, FileFacts, render_files, render_names
+from pkgregd.formats.pypi_names import (
+    WHEEL,
+    FileName,
+    canonical_name,
+    canonical_version,
+    demand_dist_info,
+)
 from pkgregd.interfaces import IBlobSink, ICall, IPackageFormat
 from pkgregd.values import (
     Coordinates,
@@ -46,26 +52,29 @@ from pkgregd.values import (
     StreamBody,
 )
 
-GIB = 1 << 30
-FORM_BYTES = 2 << 20
-"""What the fields and headers of a form may add to the file."""
+FORM_OVERHEAD_BYTES = 1 << 20
+"""What the fields and boundaries of a form may add to the file."""
 
-DIGEST_FIELDS = {"sha256_digest": "sha256", "md5_digest": "md5", "blake2_256_digest": "blake2b_256"}
-ALL_DIGESTS = tuple(DIGEST_FIELDS.values())
-FILE_TYPES = {"bdist_wheel": True, "sdist": False}
-MAX_REQUIRES_PYTHON_CHARACTERS = 1024
+DIGEST_FIELDS: Mapping[str, str] = {
+    "sha256_digest": "sha256",
+    "md5_digest": "md5",
+    "blake2_256_digest": "blake2b_256",
+}
+"""The fields that promise digests, by the algorithm each stands for."""
 
-_EVERYWHERE = frozenset({Level.PROJECT, Level.GROUP})
+_READ_LEVELS = frozenset({Level.PROJECT, Level.GROUP})
+_NOT_BUILT = b""
 
 
 @frozen
-class ArchiveFacts:
-    """What an archive's own metadata says."""
+class _Claim:
+    """What the form says, checked by itself and against the file's name."""
 
     name: str
     version: str
+    file_name: FileName
     requires_python: str | None
-    directory: str
+    promised: Sequence[Digest] = field(repr=False)
 
 
 @implementer(IPackageFormat)
@@ -74,105 +83,119 @@ class PyPIFormat:
 
     name = "pypi"
     title = "PyPI"
-    default_limits = FormatLimits(max_file_bytes=3 * GIB, duplicates_allowed=False)
-    challenge = 'Basic realm="pkgregd"'
+    default_limits = FormatLimits(max_file_bytes=3 << 30)
+    challenge: str | None = 'Basic realm="pkgregd"'
 
     def canonical_name(self, name: str) -> str:
         """See IPackageFormat."""
-        return check_name(name)
+        return canonical_name(name)
 
     def routes(self) -> Sequence[Route]:
         """See IPackageFormat."""
-        create, read = Permission.CREATE_PACKAGE, Permission.READ_PACKAGE
+        read, create = Permission.READ_PACKAGE, Permission.CREATE_PACKAGE
         return (
-            Route(("POST",), "", create, self._upload, body_overhead_bytes=FORM_BYTES),
-            Route(("POST",), "/", create, self._upload, body_overhead_bytes=FORM_BYTES),
-            Route(("GET",), "/simple/", read, self._names, _EVERYWHERE),
-            Route(("GET",), "/simple", read, self._to_names, _EVERYWHERE),
-            Route(("GET",), "/simple/<segment:name>/", read, self._files, _EVERYWHERE),
-            Route(("GET",), "/simple/<segment:name>", read, self._to_files, _EVERYWHERE),
-            Route(("GET",), "/files/<segment:sha256>/<segment:file_name>", read, self._download, _EVERYWHERE),
+            Route(("POST",), "", create, self.upload, body_overhead_bytes=FORM_OVERHEAD_BYTES),
+            Route(("POST",), "/", create, self.upload, body_overhead_bytes=FORM_OVERHEAD_BYTES),
+            Route(("GET",), "/simple", read, partial(self.list_names, link_prefix="simple/"), _READ_LEVELS),
+            Route(("GET",), "/simple/", read, self.list_names, _READ_LEVELS),
+            Route(("GET",), "/simple/<segment:name>", read, self.redirect_to_files, _READ_LEVELS),
+            Route(("GET",), "/simple/<segment:name>/", read, self.list_files, _READ_LEVELS),
+            Route(("GET",), "/files/<segment:sha256>/<segment:file_name>", read, self.download, _READ_LEVELS),
         )
 
     def render_error(self, refusal: Refusal) -> Reply | None:
-        """Say a duplicate in the words that clients look for; the common JSON is right for the rest."""
-        if refusal.code != "file_exists":
-            return None
-        fields = {
-            "message": f"400 Bad request - File name has already been taken: {refusal.message}",
-            "error": refusal.code,
-            "request_id": refusal.request_id,
-        }
-        return Reply(400, json.dumps(fields).encode(), "application/json")
+        """Refuse other bytes under a known file name in the words that twine looks for."""
+        if refusal.code == "file_exists":
+            return bad_request(refusal, "Validation failed: File name has already been taken")
+        return None
 
-    # ------------------------------------------------------------------ publish
+    # ------------------------------------------------------------------ publishing
 
-    async def _upload(self, call: ICall) -> Reply:
+    async def upload(self, call: ICall) -> Reply:
+        """Publish the file of a form."""
         async with call.remote.start_publish() as draft:
             sink = await draft.open_sink()
-            computed: list[str] = []
-            limits = FormLimits(max_file_bytes=call.remote.limits.max_file_bytes, max_fields_bytes=FORM_BYTES // 2)
             form = await read_form(
                 call.body,
-                call.header("content-type"),
+                call.header("Content-Type"),
                 file_field="content",
                 sink=sink,
-                limits=limits,
-                on_file=partial(_choose_digests, sink, computed),
+                limits=FormLimits(call.remote.limits.max_file_bytes, max_fields_bytes=FORM_OVERHEAD_BYTES),
+                on_file=partial(_begin_file, sink),
             )
-            named = _check_form(form)
-            blob = await sink.commit(_promised_digests(form, computed))
-            facts = await draft.inspect(blob, partial(read_facts, named))
-            coordinates = _coordinates(call.scope.id, form, named, facts)
+            claim = _check_form(form)
+            blob = await sink.commit(claim.promised)
+            metadata = await draft.inspect(blob, partial(_read_metadata, claim.file_name))
+            _demand_agreement(claim, metadata)
             published = await draft.publish(
                 Publication(
-                    coordinates,
-                    blob,
-                    file_metadata_json=FileFacts(
-                        "bdist_wheel" if named.is_wheel else "sdist", facts.requires_python
-                    ).to_json(),
+                    coordinates=Coordinates(
+                        format=self.name,
+                        project_id=call.scope.id,
+                        name=metadata.name,
+                        canonical_name=canonical_name(metadata.name),
+                        version=metadata.version,
+                        canonical_version=canonical_version(metadata.version),
+                        file_name=claim.file_name.text,
+                    ),
+                    blob=blob,
+                    file_metadata_json=FileMetadata(claim.file_name.filetype, metadata.requires_python).to_json(),
                     on_duplicate=OnDuplicate.REFUSE,
                     respects_tombstones=True,
                 )
             )
-        status, message = (201, b'{"message":"201 Created"}') if published.created else (200, b'{"message":"200 OK"}')
-        return Reply(status, message, "application/json")
+        if published.created:
+            return Reply(201, b'{"message": "201 Created"}', "application/json")
+        return Reply(200, b'{"message": "200 OK - the same file was there already"}', "application/json")
 
-    # ------------------------------------------------------------------ read
+    # ------------------------------------------------------------------ reading
 
-    async def _names(self, call: ICall) -> Reply:
-        media_type = _media_type(call)
-        if media_type is None:
+    async def list_names(self, call: ICall, link_prefix: str = "") -> Reply:
+        """List the names that have something to install."""
+        representation = choose_representation(call.header("Accept"))
+        if representation is None:
             return _not_acceptable()
         state = await call.remote.index_state()
-        return _index(render_names(await call.remote.list_names(), media_type), media_type, state)
+        etag = f"{_etag(state, representation)}-{len(link_prefix)}"
+        if _has_it(call, etag):
+            return _page(_NOT_BUILT, representation, state, etag)
+        names = await call.remote.list_names()
+        return _page(render_names(names, representation, link_prefix), representation, state, etag)
 
-    async def _files(self, call: ICall) -> Reply:
-        canonical_name = check_name(call.arguments["name"])
-        media_type = _media_type(call)
-        if media_type is None:
+    async def redirect_to_files(self, call: ICall) -> Reply:
+        """Lead to the page, whose links are relative to its slash."""
+        name = call.arguments["name"]
+        canonical_name(name)
+        return Reply(301, headers=(("Location", f"{quote(name)}/"),))
+
+    async def list_files(self, call: ICall) -> Reply:
+        """List the files of a name, in any spelling of it."""
+        name = canonical_name(call.arguments["name"])
+        representation = choose_representation(call.header("Accept"))
+        if representation is None:
             return _not_acceptable()
-        # the state first: a page may be newer than its ETag, never older
-        state = await call.remote.index_state(canonical_name)
-        files = await call.remote.list_files(canonical_name)
+        # the state first: what is published in between is then shown under an ETag that does not last
+        state = await call.remote.index_state(name)
+        etag = _etag(state, representation)
+        if _has_it(call, etag):
+            return _page(_NOT_BUILT, representation, state, etag)
+        files = await call.remote.list_files(name)
         if not files:
             raise PackageNotFound
-        return _index(render_files(canonical_name, files, media_type), media_type, state)
+        return _page(render_files(name, files, representation), representation, state, etag)
 
-    async def _to_names(self, call: ICall) -> Reply:
-        return Reply(301, headers=(("Location", "simple/"),))
-
-    async def _to_files(self, call: ICall) -> Reply:
-        return Reply(301, headers=(("Location", f"{quote(check_name(call.arguments['name']))}/"),))
-
-    async def _download(self, call: ICall) -> Reply:
-        sha256 = Digest.sha256(call.arguments["sha256"])
+    async def download(self, call: ICall) -> Reply:
+        """Send a file; its URL names its bytes, so they never change."""
+        try:
+            sha256 = Digest.sha256(call.arguments["sha256"])
+        except InvalidDigest:
+            raise FileNotFound from None
         file = await call.remote.find_file("", None, call.arguments["file_name"], sha256)
         return Reply(
-            200,
-            StreamBody(file.blob.size_bytes, lambda piece: call.remote.open_file(file, piece)),
-            "application/octet-stream",
-            etag=file.blob.sha256.hex,
+            body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
+            content_type="application/octet-stream",
+            headers=(("Cache-Control", "private, max-age=31536000, immutable"),),
+            etag=sha256.hex,
             last_modified=file.created_at,
             download_name=file.file_name,
         )
@@ -181,142 +204,108 @@ class PyPIFormat:
 # ---------------------------------------------------------------------- the form
 
 
-def _choose_digests(sink: IBlobSink, computed: list[str], file_name: str, form: Form) -> None:
-    """Compute what was promised before the file; without a promise yet, whatever may still be promised."""
-    parse_file_name(file_name)
-    promised = [DIGEST_FIELDS[name] for name, value in form.fields if name in DIGEST_FIELDS and value]
-    computed.extend(promised or ALL_DIGESTS)
-    sink.compute(computed)
+def _begin_file(sink: IBlobSink, file_name: str, form: Form) -> None:
+    """Refuse early what can be, and compute the digests that will be compared."""
+    FileName.parse(file_name)
+    sink.compute(_computed(form))
 
 
-def _promised_digests(form: Form, computed: Sequence[str]) -> tuple[Digest, ...]:
+def _computed(before_file: Form) -> Collection[str]:
+    """Choose the digests to compute: those that are promised, or all when the fields are still to come."""
+    if not before_file.fields:
+        return DIGEST_FIELDS.values()
+    return [algorithm for name, algorithm in DIGEST_FIELDS.items() if before_file.one(name) is not None]
+
+
+def _check_form(form: Form) -> _Claim:
     """
-    Return the digests of the form.
+    Check what the form says.
 
     Raises:
-        MalformedBody: one came too late to be computed, after others that came before the file. No client
-            does that, and nothing promised is left unchecked.
+        InvalidRequest: MetadataMismatch among others.
     """
-    found = []
-    for name, algorithm in DIGEST_FIELDS.items():
-        value = form.one(name)
-        if value:
-            if algorithm not in (*computed, "sha256"):
-                raise MalformedBody(f"{name} has to come before the file, as the other digests do")
-            found.append(Digest(algorithm, value.strip().lower()))
-    return tuple(found)
+    _allow(form, ":action", ("file_upload",))
+    _allow(form, "protocol_version", ("1",))
+    _allow(form, "filetype", ("bdist_wheel", "sdist"))
+    name, version = form.one("name"), form.one("version")
+    if name is None or version is None:
+        raise MalformedBody("the form needs the fields name and version")
+    canonical_name(name)
+    canonical_version(version)
+    assert form.file_name is not None, "read_form() returns with a file"
+    file_name = FileName.parse(form.file_name)
+    file_name.demand(name, version)
+    filetype = form.one("filetype")
+    if filetype not in (None, file_name.filetype):
+        raise MetadataMismatch("filetype", ("form", filetype or ""), ("file name", file_name.filetype))
+    promised = [
+        Digest(algorithm, text.strip().lower())
+        for field_name, algorithm in DIGEST_FIELDS.items()
+        if (text := form.one(field_name)) is not None
+    ]
+    computed = {"sha256", *_computed(Form(form.fields[: form.fields_before_file]))}
+    if not computed >= {digest.algorithm for digest in promised}:
+        raise MalformedBody("digests must come before the file, or all fields behind it")
+    return _Claim(name, version, file_name, form.one("requires_python"), promised)
 
 
-def _check_form(form: Form) -> ArchiveName:
-    """
-    Check the fields against each other and against the file's name.
-
-    Raises:
-        InvalidRequest and its kinds.
-    """
-    action = form.one(":action")
-    if action not in (None, "file_upload"):
-        raise InvalidRequest("the only :action is file_upload")
-    if form.one("protocol_version") not in (None, "1"):
-        raise InvalidRequest("the only protocol_version is 1")
-    named = parse_file_name(form.file_name or "")
-    file_type = form.one("filetype")
-    if file_type is not None and FILE_TYPES.get(file_type) is not named.is_wheel:
-        raise MetadataMismatch("the kind of file", ("the form", file_type), ("the file name", form.file_name or ""))
-    name, version = _required(form, "name"), _required(form, "version")
-    if check_name(name) != named.canonical_name:
-        raise MetadataMismatch("the name", ("the form", name), ("the file name", named.canonical_name))
-    if check_version(version) != named.version:
-        raise MetadataMismatch("the version", ("the form", version), ("the file name", str(named.version)))
-    return named
-
-
-def _required(form: Form, name: str) -> str:
+def _allow(form: Form, name: str, values: Sequence[str]) -> None:
     value = form.one(name)
-    if not value:
-        raise MalformedBody(f"the form has no {name}")
-    return value
+    if value is not None and value not in values:
+        raise InvalidRequest(f"the field {name} can be {' or '.join(values)}, not {value[:64]!a}")
 
 
-# ---------------------------------------------------------------------- the archive
+def _read_metadata(file_name: FileName, file: IO[bytes]) -> CoreMetadata:
+    """Read the archive's own metadata; on a worker thread."""
+    if file_name.filetype == WHEEL:
+        data, folder = read_wheel_metadata(file)
+        demand_dist_info(folder, file_name)
+    else:
+        data, _ = read_sdist_metadata(file)
+    return parse_core_metadata(data)
 
 
-def read_facts(named: ArchiveName, file: IO[bytes]) -> ArchiveFacts:
+def _demand_agreement(claim: _Claim, metadata: CoreMetadata) -> None:
+    """Pass if form and archive are about the same package."""
+    if canonical_name(metadata.name) != canonical_name(claim.name):
+        raise MetadataMismatch("name", ("form", claim.name), ("archive", metadata.name))
+    if canonical_version(metadata.version) != canonical_version(claim.version):
+        raise MetadataMismatch("version", ("form", claim.version), ("archive", metadata.version))
+    said, found = claim.requires_python, metadata.requires_python
+    if said and found and _clauses(said) != _clauses(found):
+        raise MetadataMismatch("Requires-Python", ("form", said), ("archive", found))
+
+
+def _clauses(specifier: str) -> set[str]:
+    return {"".join(clause.split()) for clause in specifier.split(",")}
+
+
+# ---------------------------------------------------------------------- pages
+
+
+def _etag(state: IndexState, representation: Representation) -> str:
+    return f"{state.token}-{representation.name.lower()}-{REVISION}"
+
+
+def _has_it(call: ICall, etag: str) -> bool:
     """
-    Read what an archive says of itself. Blocks.
+    Whether the client holds exactly this page: a Reply with that ETag is then answered 304, and its body not sent.
 
-    Raises:
-        InvalidArchive.
+    Only the one form in which clients send a validator back; all others get the page built.
     """
-    read = read_wheel_metadata if named.is_wheel else partial(read_sdist_metadata, is_zip=named.is_zip)
-    raw, directory = read(file)
-    fields, _ = parse_email(raw)
-    name, version = fields.get("name"), fields.get("version")
-    if not name or not version:
-        raise InvalidArchive("the metadata of the archive has no Name or no Version")
-    requires_python = fields.get("requires_python")
-    if requires_python is not None:
-        requires_python = requires_python.strip()
-        if len(requires_python) > MAX_REQUIRES_PYTHON_CHARACTERS or not requires_python.isprintable():
-            raise InvalidArchive("the Requires-Python of the archive is not one")
-    return ArchiveFacts(name, version, requires_python or None, directory)
+    return call.header("If-None-Match") in (f'"{etag}"', f'W/"{etag}"')
 
 
-def _coordinates(project_id: int, form: Form, named: ArchiveName, facts: ArchiveFacts) -> Coordinates:
-    """
-    Make the one name of the file, of form, file name and archive together.
-
-    Raises:
-        MetadataMismatch.
-    """
-    name, version = _required(form, "name"), _required(form, "version")
-    if check_name(facts.name) != named.canonical_name:
-        raise MetadataMismatch("the name", ("the form", name), ("the archive", facts.name))
-    if check_version(facts.version) != named.version:
-        raise MetadataMismatch("the version", ("the form", version), ("the archive", facts.version))
-    requires_python = (form.one("requires_python") or "").strip()
-    if requires_python and requires_python != (facts.requires_python or ""):
-        raise MetadataMismatch(
-            "Requires-Python", ("the form", requires_python), ("the archive", facts.requires_python or "")
-        )
-    _check_directory(named, facts)
-    parsed: Version = named.version
-    return Coordinates(
-        "pypi", project_id, name, named.canonical_name, version, canonical_version(parsed), form.file_name or ""
+def _page(body: bytes, representation: Representation, state: IndexState, etag: str) -> Reply:
+    return Reply(
+        body=body,
+        content_type=representation.value,
+        headers=(("Vary", "Accept"), ("Cache-Control", "no-cache")),
+        etag=etag,
+        last_modified=state.changed_at,
     )
-
-
-def _check_directory(named: ArchiveName, facts: ArchiveFacts) -> None:
-    """Check the name of the directory that holds the metadata."""
-    name, _, version = facts.directory.removesuffix(".dist-info").rpartition("-")
-    if not name or check_name(name) != named.canonical_name or check_version(version) != named.version:
-        raise MetadataMismatch(
-            "name and version",
-            ("the file name", f"{named.canonical_name}-{named.version}"),
-            ("the archive's directory", facts.directory),
-        )
-
-
-# ---------------------------------------------------------------------- the index
-
-
-def _media_type(call: ICall) -> str | None:
-    chosen = choose_media_type(call.header("accept"), OFFERED)
-    return None if chosen is None else LATEST.get(chosen, chosen)
 
 
 def _not_acceptable() -> Reply:
-    text = f'{{"message":"406 Not Acceptable - the index is served as {", ".join(OFFERED)}","error":"not_acceptable"}}'
-    return Reply(406, text.encode(), "application/json", headers=(("Vary", "Accept"),))
-
-
-def _index(body: bytes, media_type: str, state: IndexState) -> Reply:
-    kind = "json" if media_type == JSON_TYPE else "html"
-    return Reply(
-        200,
-        body,
-        media_type if kind == "json" else f"{media_type}; charset=utf-8",
-        headers=(("Vary", "Accept"), ("Cache-Control", "private, no-cache")),
-        etag=f"{state.token}-{kind}",
-        last_modified=state.changed_at,
-    )
+    known = ", ".join(representation.value.partition(";")[0] for representation in Representation)
+    return Reply(406, f"this index is there as {known}\n".encode(), "text/plain; charset=utf-8", (("Vary", "Accept"),))

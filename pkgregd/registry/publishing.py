@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO, Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IProducer, IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
@@ -248,11 +248,26 @@ class _WatchedSink:
     def __init__(self, sink: IBlobSink) -> None:
         self._sink = sink
         self.committed: BlobInfo | None = None
-        self.registerProducer = sink.registerProducer
-        self.unregisterProducer = sink.unregisterProducer
-        self.write = sink.write
-        self.compute = sink.compute
-        self.abort = sink.abort
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """See IBlobSink."""
+        self._sink.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """See IBlobSink."""
+        self._sink.unregisterProducer()
+
+    def compute(self, algorithms: Iterable[str]) -> None:
+        """See IBlobSink."""
+        self._sink.compute(algorithms)
+
+    def write(self, data: bytes) -> None:
+        """See IBlobSink."""
+        self._sink.write(data)
+
+    async def abort(self) -> None:
+        """See IBlobSink."""
+        await self._sink.abort()
 
     @property
     def size_bytes(self) -> int:

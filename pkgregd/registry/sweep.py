@@ -13,6 +13,7 @@ from functools import partial
 from attrs import define, field
 
 from pkgregd.interfaces import IBlobStore, ICatalog
+from pkgregd.values import BlobInfo
 
 PAGE = 500
 MAX_NAMED = 1000
@@ -110,12 +111,10 @@ async def fsck(catalog: ICatalog, blobs: IBlobStore, *, repair: bool = False) ->
                 continue
             if size_bytes is None:
                 report.missing_count += 1
-                report.missing[MAX_NAMED:] = []
-                report.missing.append(blob.sha256.hex)
+                _name(report.missing, blob)
             else:
                 report.wrong_size_count += 1
-                report.wrong_size[MAX_NAMED:] = []
-                report.wrong_size.append(blob.sha256.hex)
+                _name(report.wrong_size, blob)
         after = page[-1].sha256.hex
     async for blob, _ in blobs.iter_blobs():
         if await catalog.is_blob_unused(blob.sha256):
@@ -123,3 +122,8 @@ async def fsck(catalog: ICatalog, blobs: IBlobStore, *, repair: bool = False) ->
             if repair and await blobs.remove(blob, partial(catalog.forget_blob, blob.sha256)):
                 report.removed_orphans += 1
     return report
+
+
+def _name(named: list[str], blob: BlobInfo) -> None:
+    if len(named) < MAX_NAMED:
+        named.append(blob.sha256.hex)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -89,6 +89,7 @@ class FormatContract(_Base):
             self.assertTrue(is_printable(str(error)), ascii(name))
             self.assertLess(len(str(error)), 2000)
 
+    @settings(suppress_health_check=[HealthCheck.differing_executors])  # one test, run for each format
     @given(st.one_of(st.text(), st.from_regex(r"[A-Za-z0-9._+@/-]{1,40}", fullmatch=True)))
     @example("a\n")
     def test_canonical_names_are_total_and_idempotent(self, name: str) -> None:
@@ -139,7 +140,7 @@ class FormatContract(_Base):
 
     def test_no_two_routes_collide(self) -> None:
         """A method of a path is there once at a level."""
-        seen = set()
+        seen: set[tuple[str, str, Level]] = set()
         for route in self.make_format().routes():
             shape = _ARGUMENT.sub(r"<\1>", route.path)
             for key in ((method, shape, level) for method in route.methods for level in route.levels):

@@ -15,9 +15,9 @@ class PipTests(PythonClientTestCase):
     client = "pip"
 
     def install(self, index_url: str, *what: str, env: Mapping[str, str] | None = None) -> Run:
-        """Run `pip install` into a folder of the test."""
+        """Run `pip install` into a folder of the test; whoever it asks for a password has none to say."""
         return self.run_client(
-            "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--cert", self.daemon.ca_file,
+            "install", "--no-cache-dir", "--disable-pip-version-check", "--cert", self.daemon.ca_file,
             "--target", str(self.folder / "target"), "--upgrade", "--index-url", index_url, *what,
             env={"PIP_CONFIG_FILE": os.devnull, **(env or {})},
         )  # fmt: skip
@@ -108,6 +108,7 @@ class PipTests(PythonClientTestCase):
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_INDEX_URL": self.index_url(self.daemon.world.private_id, "gitlab-ci-token", self.daemon.world.job),
             "PIP_CERT": self.daemon.ca_file,
+            "PIP_NO_INPUT": "1",
         }
         target = str(self.folder / "downloads")
         self.assert_works(self.run_client("download", "--no-cache-dir", "--dest", target, name, env=environment))
@@ -116,7 +117,7 @@ class PipTests(PythonClientTestCase):
         """pip says that the credentials are not good."""
         name = self.package_name()
         run = self.install(self.index_url(self.daemon.world.private_id, secret="nonsense"), name)
-        self.assert_fails(run, "401")
+        self.assert_fails(run, "401 Error, Credentials not correct")
 
     def test_anonymous(self) -> None:
         """pip is challenged for a private project, and needs nothing for a public one."""
@@ -124,7 +125,7 @@ class PipTests(PythonClientTestCase):
         self.publish((name, "1.0"), project=self.daemon.world.public_id)
         self.assert_works(self.install(self.index_url(self.daemon.world.public_id, secret=""), name))
         run = self.install(self.index_url(self.daemon.world.private_id, secret=""), name)
-        self.assert_fails(run, "User for")
+        self.assert_fails(run, f"User for {self.host_and_port}")
         path = self.daemon.packages_path("pypi", self.daemon.world.private_id)
         status, headers, _ = self.daemon.get(f"{path}/simple/{name}/")
         self.assertEqual(status, 401)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from typing import ClassVar
 
-from attrs import define
+from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.daemon import Daemon
@@ -13,10 +13,16 @@ from tests.support.daemon import Daemon
 
 @define
 class _Shared:
-    """The one daemon that runs between tests, and whose it is."""
+    """
+    The one daemon that runs between tests, and whose it is.
+
+    Attributes:
+        broken: classes whose daemon did not start; it is not tried again for each of their tests.
+    """
 
     owner: type | None = None
     daemon: Daemon | None = None
+    broken: set[type] = field(factory=set)
 
     def release(self) -> None:
         daemon, self.owner, self.daemon = self.daemon, None, None
@@ -50,8 +56,11 @@ class DaemonTestCase(SynchronousTestCase):
         super().setUp()
         if _shared.owner is not type(self):
             _shared.release()
+            self.assertNotIn(type(self), _shared.broken, "the daemon did not start before")
             daemon = self.make_daemon()
+            _shared.broken.add(type(self))
             daemon.start()
+            _shared.broken.remove(type(self))
             _shared.owner, _shared.daemon = type(self), daemon
         assert _shared.daemon is not None
         self.daemon = _shared.daemon

@@ -33,8 +33,15 @@ class Attempt:
 
 @define
 class Round:
-    """What the uploaders did between a start of the daemon and its end."""
+    """
+    What the uploaders did between a start of the daemon and its end.
 
+    Attributes:
+        refused: answers that nobody should get.
+        steps: how often something happened.
+    """
+
+    refused: list[str] = field(factory=list)
     attempts: set[Attempt] = field(factory=set)
     acknowledged: set[Attempt] = field(factory=set)
     progress: threading.Condition = field(factory=threading.Condition)
@@ -61,10 +68,16 @@ class Round:
 
 
 class Uploader(threading.Thread):
-    """Uploads files of random bytes, one after the other, until the daemon is gone."""
+    """
+    Uploads files of random bytes, one after the other, until the daemon is gone.
 
-    def __init__(self, daemon: Daemon, current: Round, name: str, chance: random.Random) -> None:
+    Args:
+        wheel_share: how many of the files are wheels, from 0 to 1.
+    """
+
+    def __init__(self, daemon: Daemon, current: Round, name: str, chance: random.Random, wheel_share: float) -> None:
         super().__init__(name=name, daemon=True)
+        self._wheel_share = wheel_share
         self._daemon = daemon
         self._round = current
         self._chance = chance
@@ -75,7 +88,7 @@ class Uploader(threading.Thread):
         try:
             while not self._round.is_over:
                 number += 1
-                if self._chance.random() < 0.25:
+                if self._chance.random() < self._wheel_share:
                     self._post_wheel(number)
                 else:
                     self._put_file(number)
@@ -117,15 +130,17 @@ class Uploader(threading.Thread):
             answer = connection.read_answer()
         if answer.status == 201:
             self._round.step(attempt)
-        elif answer.status != 503:  # that is how a daemon in trouble may answer
-            raise AssertionError(f"{answer.status} {answer.body!r}")
+        else:
+            self._round.refused.append(f"{answer.status} {answer.body!r}: {attempt.path}")
+            self._round.step()
 
 
 class Fleet:
     """Uploaders against one daemon, which is killed again and again."""
 
-    def __init__(self, daemon: Daemon, seed: int) -> None:
+    def __init__(self, daemon: Daemon, seed: int, wheel_share: float) -> None:
         self.daemon = daemon
+        self._wheel_share = wheel_share
         self.chance = random.Random(seed)
         self.acknowledged: set[Attempt] = set()
         self.visible: set[str] = set()
@@ -136,7 +151,7 @@ class Fleet:
         self._number += 1
         current = Round()
         uploaders = [
-            Uploader(self.daemon, current, f"{self._number}-{number}", random.Random(self.chance.random()))
+            Uploader(self.daemon, current, f"{self._number}-{number}", self._new_chance(), self._wheel_share)
             for number in range(UPLOADERS)
         ]
         for uploader in uploaders:
@@ -152,6 +167,9 @@ class Fleet:
         self.acknowledged |= current.acknowledged
         return current
 
+    def _new_chance(self) -> random.Random:
+        return random.Random(self.chance.random())
+
     def read(self, path: str) -> tuple[int, bytes]:
         """Read as a member."""
         status, _, body = self.daemon.get(path, {"PRIVATE-TOKEN": self.daemon.world.reader})
@@ -160,7 +178,7 @@ class Fleet:
     def faults(self, current: Round) -> list[str]:
         """Return what is wrong with the files of a round, now that the daemon runs again."""
         found = [fault for attempt in current.attempts if (fault := self._fault(attempt, current.acknowledged))]
-        return found + self._index_faults(current)
+        return current.refused + found + self._index_faults(current)
 
     def _fault(self, attempt: Attempt, acknowledged: set[Attempt]) -> str | None:
         status, body = self.read(attempt.path)
@@ -184,15 +202,15 @@ class Fleet:
 class KillTests(SynchronousTestCase):
     """Hundreds of ends without warning."""
 
-    def make_fleet(self, daemon: Daemon) -> Fleet:
+    def make_fleet(self, daemon: Daemon, wheel_share: float) -> Fleet:
         """Start a daemon and have uploaders for it."""
         self.addCleanup(daemon.close)
         daemon.start()
-        return Fleet(daemon, SEED)
+        return Fleet(daemon, SEED, wheel_share)
 
     def test_nothing_is_lost_and_nothing_is_left(self) -> None:
         """After every end all acknowledged files are whole; after the last the disk holds them and nothing else."""
-        fleet = self.make_fleet(Daemon())
+        fleet = self.make_fleet(Daemon(), wheel_share=0.25)
         daemon = fleet.daemon
         for _ in range(KILLS):
             current = fleet.run_and_kill()
@@ -215,7 +233,7 @@ class KillTests(SynchronousTestCase):
     def test_the_check_finds_a_lie(self) -> None:
         """The control: a store that reports a blob before it is in its place is caught within a few ends."""
         daemon = Daemon(program=[sys.executable, "-m", "tests.support.variant", "lying"])
-        fleet = self.make_fleet(daemon)
+        fleet = self.make_fleet(daemon, wheel_share=0)  # a wheel is looked at before it is published
         faults: list[str] = []
         for _ in range(20):
             current = fleet.run_and_kill()

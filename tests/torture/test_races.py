@@ -44,6 +44,14 @@ class RaceTests(DaemonTestCase):
         status, _, body = self.daemon.get(path, {"PRIVATE-TOKEN": self.daemon.world.writer})
         return status, body
 
+    def post(self, name: str, wheel: bytes) -> Answer:
+        """Upload version 1.0 of a Python package as a developer."""
+        form = small_form(name, "1.0", wheel)
+        headers = {"PRIVATE-TOKEN": self.daemon.world.writer, **form.headers}
+        with RawConnection(self.daemon.port) as connection:
+            path = self.daemon.packages_path("pypi", self.daemon.world.private_id)
+            return connection.request("POST", path, headers, form)
+
     def assert_one_winner(self, answers: list[Answer], bodies: list[bytes]) -> bytes:
         """Fail unless one was created and all others were told that it is taken; returns the winner's bytes."""
         self.assertEqual(Counter(answer.status for answer in answers), {201: 1, 400: RACERS - 1})
@@ -54,7 +62,10 @@ class RaceTests(DaemonTestCase):
         """Fail unless those bytes, and in the end no others, have come into the store."""
         wanted = before | {hashlib.sha256(content).hexdigest() for content in contents}
         wait_until(lambda: wanted <= stored_blobs(self.daemon.folder), "the winner's blob")
-        wait_until(lambda: not stored_blobs(self.daemon.folder) - wanted, "removal of the losers' blobs")
+        try:
+            wait_until(lambda: not stored_blobs(self.daemon.folder) - wanted, "removal of the losers' blobs", 10)
+        except TimeoutError:
+            self.assertEqual(stored_blobs(self.daemon.folder) - wanted, set())
 
     def test_generic_then_pypi(self) -> None:
         """Of 64 different files under one name, generic or Python, one is published and found, and its bytes alone."""
@@ -74,13 +85,7 @@ class RaceTests(DaemonTestCase):
         pypi_path = self.daemon.packages_path("pypi", self.daemon.world.private_id)
         wheels = [make_wheel("race", "1.0", b"number = %d\n" % number) for number in range(RACERS)]
 
-        def post(wheel: bytes) -> Answer:
-            form = small_form("race", "1.0", wheel)
-            headers = {"PRIVATE-TOKEN": self.daemon.world.writer, **form.headers}
-            with RawConnection(self.daemon.port) as connection:
-                return connection.request("POST", pypi_path, headers, form)
-
-        wheel = self.assert_one_winner(race([partial(post, wheel) for wheel in wheels]), wheels)
+        wheel = self.assert_one_winner(race([partial(self.post, "race", wheel) for wheel in wheels]), wheels)
         digest = hashlib.sha256(wheel).hexdigest()
         status, page = self.get(f"{pypi_path}/simple/race/")
         self.assertEqual((status, page.count(b"#sha256=")), (200, 1))
@@ -89,15 +94,9 @@ class RaceTests(DaemonTestCase):
         self.assert_stored(before, generic_winner, wheel)
 
     def test_equal_bytes_all_succeed(self) -> None:
-        """Of 64 equal files all uploads succeed, and one file is there."""
-        path = self.daemon.packages_path("generic", self.daemon.world.public_id) + "/equal/1.0/equal.bin"
-        body = b"equal" * 1000
-        headers = {"PRIVATE-TOKEN": self.daemon.world.writer, "Content-Length": str(len(body))}
-
-        def put() -> Answer:
-            with RawConnection(self.daemon.port) as connection:
-                return connection.request("PUT", path, headers, [body])
-
-        answers = race([put] * RACERS)
-        self.assertEqual(Counter(answer.status for answer in answers), {201: RACERS})
-        self.assertEqual(self.get(path), (200, body))
+        """Of 64 equal wheels all uploads succeed, one as the first, and one file is there."""
+        wheel = make_wheel("equal", "1.0")
+        path = self.daemon.packages_path("pypi", self.daemon.world.private_id)
+        answers = race([partial(self.post, "equal", wheel)] * RACERS)
+        self.assertEqual(Counter(answer.status for answer in answers), {201: 1, 200: RACERS - 1})
+        self.assertEqual(self.get(f"{path}/simple/equal/")[1].count(b"#sha256="), 1)

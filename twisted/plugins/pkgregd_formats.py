@@ -1,4 +1,4 @@
-"""The formats that come with pkgregd, one line each."""
+"""The formats that pkgregd brings along."""
 
 from pkgregd.plugin import FormatPlugin
 

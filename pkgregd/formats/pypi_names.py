@@ -1,0 +1,156 @@
+"""Names, versions and file names of Python packages: lengths first, then packaging's own readers."""
+
+from __future__ import annotations
+
+import re
+from math import prod
+
+from attrs import frozen
+from packaging.utils import canonicalize_name, canonicalize_version, parse_wheel_filename
+from packaging.version import Version
+
+from pkgregd.errors import InvalidFileName, InvalidName, InvalidVersion, MetadataMismatch
+from pkgregd.formatkit.names import check
+
+MAX_NAME_CHARACTERS = 200
+MAX_VERSION_CHARACTERS = 128
+MAX_FILE_NAME_CHARACTERS = 255
+MAX_WHEEL_TAGS = 512
+"""Products of compressed tags; a file name has room for millions."""
+
+WHEEL, SDIST = "bdist_wheel", "sdist"
+
+_NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]", re.ASCII)
+_VERSION = re.compile(r"[A-Za-z0-9.!+_-]+", re.ASCII)
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*", re.ASCII)
+_SDIST_ENDINGS = (".tar.gz", ".zip")
+
+
+def canonical_name(name: str) -> str:
+    """
+    Bring a name to the form in which the index compares them.
+
+    Raises:
+        InvalidName.
+    Source: PEP 508 (names), PEP 503 (normalised names).
+    """
+    return canonicalize_name(check(name, _NAME, MAX_NAME_CHARACTERS, InvalidName, "package name"))
+
+
+def parse_version(text: str) -> Version:
+    """
+    Read a version.
+
+    Raises:
+        InvalidVersion.
+    Source: PEP 440.
+    """
+    check(text, _VERSION, MAX_VERSION_CHARACTERS, InvalidVersion, "version")
+    try:
+        return Version(text)
+    except ValueError:  # also packaging's own InvalidVersion
+        raise InvalidVersion(f"not a valid version: {text!a}") from None
+
+
+def canonical_version(text: str) -> str:
+    """Bring a version to the form in which versions are compared: `1.0`, `v1` and `1.0.0` are one version."""
+    return canonicalize_version(parse_version(text))
+
+
+@frozen
+class FileName:
+    """
+    A checked file name.
+
+    Attributes:
+        text: the name itself.
+        filetype: WHEEL or SDIST.
+    """
+
+    text: str
+    filetype: str
+
+    @classmethod
+    def parse(cls, text: str) -> FileName:
+        """
+        Check what a file name shows by itself.
+
+        Raises:
+            InvalidFileName: neither a wheel nor a source distribution, or malformed.
+        Source: PEP 427 (wheels), PEP 625 (source distributions).
+        """
+        check(text, _FILE_NAME, MAX_FILE_NAME_CHARACTERS, InvalidFileName, "file name")
+        if text.endswith(".whl"):
+            _parse_wheel(text)
+            return cls(text, WHEEL)
+        if text.endswith(_SDIST_ENDINGS):
+            return cls(text, SDIST)
+        raise InvalidFileName(f"only wheels (.whl) and source distributions (.tar.gz, .zip) are taken, not {text!a}")
+
+    def demand(self, name: str, version: str) -> None:
+        """
+        Pass if this is a file of that package.
+
+        Args:
+            name, version: checked, in any spelling.
+
+        Raises:
+            MetadataMismatch.
+        """
+        wanted = (canonicalize_name(name), canonicalize_version(version))
+        if self.filetype == WHEEL:
+            found_name, found_version = _parse_wheel(self.text)
+            if found_name != wanted[0]:
+                raise MetadataMismatch("name", ("form", name), ("file name", found_name))
+            if canonicalize_version(found_version) != wanted[1]:
+                raise MetadataMismatch("version", ("form", version), ("file name", str(found_version)))
+        elif not any(split == wanted for split in self._sdist_splits()):
+            raise MetadataMismatch("name and version", ("form", f"{name} {version}"), ("file name", self.text))
+
+    def _sdist_splits(self) -> list[tuple[str, str]]:
+        """Every reading as name and version: old tools wrote dashes in both."""
+        stem = next(self.text.removesuffix(end) for end in _SDIST_ENDINGS if self.text.endswith(end))
+        parts = stem.split("-")
+        splits: list[tuple[str, str]] = []
+        for at in range(1, len(parts)):
+            name, version = "-".join(parts[:at]), "-".join(parts[at:])
+            if _NAME.fullmatch(name) and len(version) <= MAX_VERSION_CHARACTERS:
+                splits.append((canonicalize_name(name), _canonical_or_empty(version)))
+        return splits
+
+
+def demand_dist_info(folder: str, file_name: FileName) -> None:
+    """
+    Pass if a wheel's .dist-info directory belongs to its file name, as installers demand.
+
+    Raises:
+        MetadataMismatch.
+    """
+    name, version = _parse_wheel(file_name.text)
+    found_name, dash, found_version = folder.removesuffix(".dist-info").rpartition("-")
+    if not dash or (canonicalize_name(found_name), _canonical_or_empty(found_version)) != (
+        name,
+        canonicalize_version(version),
+    ):
+        raise MetadataMismatch("name and version", ("file name", file_name.text), ("archive", folder))
+
+
+def _canonical_or_empty(version: str) -> str:
+    try:
+        return canonical_version(version)
+    except InvalidVersion:
+        return ""
+
+
+def _parse_wheel(text: str) -> tuple[str, Version]:
+    parts = text.removesuffix(".whl").split("-")
+    if len(parts) not in (5, 6) or len(parts[1]) > MAX_VERSION_CHARACTERS:
+        raise InvalidFileName(f"not a valid name of a wheel: {text!a}")
+    if prod(part.count(".") + 1 for part in parts[-3:]) > MAX_WHEEL_TAGS:
+        raise InvalidFileName(f"the name of the wheel stands for more than {MAX_WHEEL_TAGS} tags")
+    try:
+        name, version, _, _ = parse_wheel_filename(text)
+        canonical_name(name)
+    except (ValueError, InvalidName):
+        raise InvalidFileName(f"not a valid name of a wheel: {text!a}") from None
+    return name, version

@@ -1,0 +1,168 @@
+"""Deadlines, shields, background coroutines, periodic tasks."""
+
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd.clockwork import PeriodicTask, shielded, start, with_deadline
+from pkgregd.errors import Unavailable
+
+
+class StartTests(SynchronousTestCase):
+    """Coroutines that nobody awaits."""
+
+    def test_result(self):
+        """A result is passed on."""
+
+        async def work():
+            return 5
+
+        self.assertEqual(self.successResultOf(start(work(), "working")), 5)
+
+    def test_failure_is_logged(self):
+        """A failure is logged and goes no further."""
+
+        async def work():
+            raise ValueError("no")
+
+        self.assertIsNone(self.successResultOf(start(work(), "working")))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
+class ShieldTests(SynchronousTestCase):
+    """What must finish, finishes."""
+
+    def setUp(self):
+        """Begin something that waits."""
+        self.held = Deferred()
+        self.done = []
+
+        async def work():
+            self.done.append(await self.held)
+            return "result"
+
+        self.waiting = ensureDeferred(shielded(work()))
+
+    def test_passes_results_and_errors(self):
+        """Without a cancel nothing is different."""
+        self.held.callback(1)
+        self.assertEqual(self.successResultOf(self.waiting), "result")
+
+        async def fail():
+            raise ValueError("no")
+
+        self.failureResultOf(ensureDeferred(shielded(fail())), ValueError)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_cancel_ends_the_wait_only(self):
+        """The caller goes at once, the work goes on."""
+        self.waiting.cancel()
+        self.failureResultOf(self.waiting, CancelledError)
+        self.assertEqual(self.done, [])
+        self.held.callback(1)
+        self.assertEqual(self.done, [1])
+
+    def test_an_abandoned_failure_is_logged(self):
+        """Nobody waits for it, so the log has to hear of it."""
+        self.waiting.cancel()
+        self.failureResultOf(self.waiting, CancelledError)
+        self.held.errback(ValueError("late"))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
+class DeadlineTests(SynchronousTestCase):
+    """Waits that end."""
+
+    def wait(self, deferred):
+        """Wait two seconds at most."""
+        return ensureDeferred(with_deadline(self.clock, 2, deferred, lambda: Unavailable("late")))
+
+    def setUp(self):
+        """Stop the clock."""
+        self.clock = Clock()
+
+    def test_in_time(self):
+        """A result in time is passed on, and no timer stays."""
+        held = Deferred()
+        waiting = self.wait(held)
+        held.callback(5)
+        self.assertEqual(self.successResultOf(waiting), 5)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_too_late(self):
+        """The Deferred is cancelled and the caller's error is raised."""
+        cancelled = []
+        waiting = self.wait(Deferred(lambda _: cancelled.append(True)))
+        self.clock.advance(2)
+        self.failureResultOf(waiting, Unavailable)
+        self.assertEqual(cancelled, [True])
+
+    def test_its_own_error(self):
+        """An error before the deadline stays what it is."""
+        held = Deferred()
+        waiting = self.wait(held)
+        held.errback(ValueError("own"))
+        self.failureResultOf(waiting, ValueError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cancelled_from_outside(self):
+        """Somebody else's cancel is a cancel."""
+        waiting = self.wait(Deferred())
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class PeriodicTaskTests(SynchronousTestCase):
+    """Work that comes back."""
+
+    def setUp(self):
+        """Start a task of ten seconds."""
+        self.clock = Clock()
+        self.runs = 0
+        self.held = None
+        self.error = None
+
+        async def run():
+            self.runs += 1
+            if self.error is not None:
+                raise self.error
+            if self.held is not None:
+                await self.held
+
+        self.task = PeriodicTask(self.clock, 10, run, "running")
+        self.task.startService()
+
+    def test_comes_back(self):
+        """The first run comes after one interval."""
+        self.assertEqual(self.runs, 0)
+        self.clock.pump([10, 10, 10])
+        self.assertEqual(self.runs, 3)
+
+    def test_survives_a_failure(self):
+        """A failed run is logged, and the next one comes."""
+        self.error = ValueError("no")
+        self.clock.pump([10, 10])
+        self.assertEqual(self.runs, 2)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
+
+    def test_never_overlaps(self):
+        """A long run delays the next one."""
+        self.held = Deferred()
+        self.clock.pump([10, 10, 10])
+        self.assertEqual(self.runs, 1)
+        self.held.callback(None)
+        self.clock.advance(10)
+        self.assertEqual(self.runs, 2)
+
+    def test_stopping_waits(self):
+        """Stopping is done when the run in progress is."""
+        self.held = Deferred()
+        self.clock.advance(10)
+        stopped = self.task.stopService()
+        self.assertNoResult(stopped)
+        self.held.callback(None)
+        self.successResultOf(stopped)
+        self.clock.advance(100)
+        self.assertEqual(self.runs, 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
