@@ -27,7 +27,7 @@ SMALL_BYTES = 64 << 10
 MIN_CHUNK_BYTES = 64 << 10
 MAX_CHUNK_BYTES = 1 << 20
 
-READ_AHEAD_BYTES = 32 << 20
+READ_AHEAD_BYTES = 8 << 20
 """What all downloads of a store hold in memory together, while MIN_CHUNK_BYTES for each allow it."""
 
 
