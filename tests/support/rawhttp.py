@@ -138,6 +138,12 @@ class RawConnection:
                 body += piece
         return Answer(status, tuple(interim), headers, bytes(body), size_bytes)
 
+    def take_received(self) -> bytes:
+        """Return, once, what came behind the last answer."""
+        received = bytes(self._received)
+        self._received.clear()
+        return received
+
     def _read_head(self) -> tuple[int, dict[str, str]]:
         while (end := self._received.find(b"\r\n\r\n")) < 0:
             data = self.socket.recv(65536)

@@ -216,6 +216,7 @@ class KillTests(SynchronousTestCase):
             current = fleet.run_and_kill()
             daemon.start()
             self.assertEqual(fleet.faults(current), [])
+        sys.stdout.write(f"\n  {KILLS} ends, {len(fleet.acknowledged)} files acknowledged, none lost ")
         self.assertGreater(len(fleet.acknowledged), KILLS)
         for attempt in fleet.acknowledged:
             self.assertEqual(hashlib.sha256(fleet.read(attempt.path)[1]).hexdigest(), attempt.sha256, attempt.path)
@@ -241,4 +242,5 @@ class KillTests(SynchronousTestCase):
             faults += fleet.faults(current)
             if faults:
                 break
+        sys.stdout.write(f"\n  caught: {faults[:1]} ")
         self.assertTrue([fault for fault in faults if fault.startswith("lost")], faults)

@@ -58,10 +58,12 @@ class GreatBodyTests(DaemonTestCase):
             return connection.request("PUT", self.path(rest) + query, headers, body(size_bytes, rest))
 
     def peak_of(self, action: Callable[[], object]) -> int:
-        """Return the daemon's peak of memory during an action."""
+        """Return the daemon's peak of memory during an action, and tell it."""
         self.daemon.reset_peak()
         action()
-        return self.daemon.peak_bytes()
+        peak_bytes = self.daemon.peak_bytes()
+        sys.stdout.write(f"\n  peak {peak_bytes / MIB:.1f} MiB ")
+        return peak_bytes
 
     def assert_flat(self, action: Callable[[int], object]) -> None:
         """Fail unless the action takes little memory with a quarter of the size, and hardly more with all of it."""
@@ -183,9 +185,12 @@ class SlowDiskTests(DaemonTestCase):
             started_at = time.monotonic()
             sent_bytes = self.send_for(connection.socket, 6.0)
             allowed_bytes = self.ON_THE_WAY_BYTES + (time.monotonic() - started_at) * SLOW_BYTES_PER_SECOND
+            peak_bytes = self.daemon.peak_bytes()
+        grown_mib = (peak_bytes - before_bytes) / MIB
+        sys.stdout.write(f"\n  the kernel took {sent_bytes / MIB:.1f} MiB, memory grew by {grown_mib:.1f} MiB ")
         self.assertGreater(sent_bytes, 4 * MIB)
         self.assertLess(sent_bytes, allowed_bytes)
-        self.assertLess(self.daemon.peak_bytes() - before_bytes, 12 * MIB)
+        self.assertLess(peak_bytes - before_bytes, 12 * MIB)
         wait_until(lambda: not staged_files(self.daemon.folder), "removal of what the client left")
 
     def send_for(self, connection: socket.socket, seconds: float) -> int:
