@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 from tests.http.test_parsing import REFUSED
 from tests.support.cases import DaemonTestCase
 from tests.support.rawhttp import Answer, RawConnection
@@ -77,3 +79,14 @@ class WireTests(DaemonTestCase):
         with RawConnection(self.daemon.port, timeout_seconds=30) as connection:
             connection.send_body([SMUGGLED + SMUGGLED])
             self.assertEqual([connection.read_answer().status, connection.read_answer().status], [200, 200])
+
+    def test_http_2_is_not_offered(self) -> None:
+        """A client that speaks HTTP/2 too is told to speak HTTP/1.1; one that speaks nothing else is not let in."""
+        context = ssl.create_default_context(cafile=self.daemon.ca_file)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with RawConnection(self.daemon.tls_port, tls=context, timeout_seconds=30) as connection:
+            assert isinstance(connection.socket, ssl.SSLSocket)
+            self.assertEqual(connection.socket.selected_alpn_protocol(), "http/1.1")
+            self.assertEqual(connection.request("GET", "/-/livez", {}).status, 200)
+        context.set_alpn_protocols(["h2"])
+        self.assertRaises(ssl.SSLError, RawConnection, self.daemon.tls_port, tls=context)
