@@ -68,6 +68,10 @@ LARGE_READ_BYTES = 1024 * 1024
 ALL_READS_BYTES = 4 * 1024 * 1024
 """What one read of every body together may return: the more bodies, the smaller their reads."""
 
+CRUMB_BYTES = 512
+CRUMBS_READ_BYTES = 16 * 1024
+"""What one read returns of a body in chunks smaller than CRUMB_BYTES: each costs about a microsecond."""
+
 
 class State(enum.Enum):
     """Where a connection stands."""
@@ -102,6 +106,7 @@ class FrontChannel(Protocol):
         self._request: FrontRequest | None = None
         self._body: RequestBody | None = None
         self._decoder: IdentityDecoder | ChunkedDecoder | None = None
+        self._body_read_bytes = SMALL_READ_BYTES
         self._continue_wanted = False
         self._keeps_alive = True
         self._advancing = False
@@ -260,7 +265,9 @@ class FrontChannel(Protocol):
         self._counts_as_body = True
         self.factory.bodies += 1
         share_bytes = ALL_READS_BYTES // self.factory.bodies
-        self._set_read_size(max(SMALL_READ_BYTES, min(LARGE_READ_BYTES, share_bytes)))
+        self._body_read_bytes = max(SMALL_READ_BYTES, min(LARGE_READ_BYTES, share_bytes))
+        is_chunked = isinstance(self._decoder, ChunkedDecoder)  # the size of whose chunks is to be seen
+        self._set_read_size(CRUMBS_READ_BYTES if is_chunked else self._body_read_bytes)
         if self._pending:
             self._feed_body(self._take_pending())
         if self._decoder is not None:
@@ -298,6 +305,9 @@ class FrontChannel(Protocol):
                 self._keep(rest)
             if self._body is not None:
                 self._body.complete()
+        elif isinstance(decoder, ChunkedDecoder) and self._decoder is decoder:
+            is_crumbs = decoder.chunk_count * CRUMB_BYTES > len(data)
+            self._set_read_size(CRUMBS_READ_BYTES if is_crumbs else self._body_read_bytes)
 
     def _end_body(self) -> None:
         self._decoder = None

@@ -19,6 +19,7 @@ from pkgregd.http.settings import FrontSettings
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 MAX_CHUNK_LINE_BYTES = 18  # sixteen hex digits and the line's end
 MAX_TRAILER_BYTES = 4096
+_CARRIAGE_RETURN = 0x0D
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/([0-9])\.([0-9])")
 _TARGET = re.compile(rb"/[!\"$-~]*")
@@ -220,6 +221,9 @@ class ChunkedDecoder:
 
     Args:
         deliver: gets the bytes of the body as they come; never empty.
+
+    Attributes:
+        chunk_count: how many chunks began in what was last fed.
     """
 
     def __init__(self, deliver: Callable[[bytes], None]) -> None:
@@ -229,65 +233,74 @@ class ChunkedDecoder:
         self._missing_bytes = 0
         self._trailer_bytes = 0
         self._done = False
+        self.chunk_count = 0
 
     def feed(self, data: bytes) -> bytes | None:
         """
-        Take bytes off the wire.
+        Take bytes off the wire; what they hold of the body is delivered in one piece.
 
         Returns:
             None while more are needed, else what came after the body.
         Raises:
             BadRequest: the framing is broken.
         """
-        while data and not self._done:
-            data = self._read(data)
-        return data if self._done else None
+        if self._line:
+            data, self._line = self._line + data, b""
+        at, end = 0, len(data)
+        pieces: list[bytes] = []
+        self.chunk_count = 0
+        while at < end and not self._done:
+            at = self._read(data, at, pieces)
+        if pieces:
+            self._deliver(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return data[at:] if self._done else None
 
-    def _take_line(self, data: bytes, max_bytes: int) -> tuple[bytes | None, bytes]:
-        """Split off a line of at most max_bytes with its end; the line is None while its end is missing."""
-        data = self._line + data
-        end = data.find(b"\n", 0, max_bytes)
+    def _take_line(self, data: bytes, at: int, max_bytes: int) -> tuple[bytes | None, int]:
+        """
+        Split off a line of at most max_bytes with its end.
+
+        Returns:
+            The line, None while its end is missing, and where the next one begins.
+        """
+        end = data.find(b"\n", at, at + max_bytes)
         if end >= 0:
-            self._line = b""
-            if data[end - 1 : end] != b"\r":
+            if end == at or data[end - 1] != _CARRIAGE_RETURN:
                 raise BadRequest(400, "a line of the chunked body ends in a bare LF")
-            return data[: end - 1], data[end + 1 :]
-        if len(data) >= max_bytes:
+            return data[at : end - 1], end + 1
+        if len(data) - at >= max_bytes:
             raise BadRequest(400, "a line of the chunked body is too long")
-        self._line = data
-        return None, b""
+        self._line = data[at:]
+        return None, len(data)
 
-    def _read_size(self, data: bytes) -> bytes:
-        line, rest = self._take_line(data, MAX_CHUNK_LINE_BYTES)
+    def _read_size(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        line, at = self._take_line(data, at, MAX_CHUNK_LINE_BYTES)
         if line is not None:
             if not _CHUNK_SIZE.fullmatch(line):
                 raise BadRequest(400, "malformed chunk size")
+            self.chunk_count += 1
             self._missing_bytes = int(line, 16)
             self._read = self._read_data if self._missing_bytes else self._read_trailer
-        return rest
+        return at
 
-    def _read_data(self, data: bytes) -> bytes:
-        if len(data) < self._missing_bytes:
-            self._missing_bytes -= len(data)
-            self._deliver(data)
-            return b""
-        piece, rest = data[: self._missing_bytes], data[self._missing_bytes :]
-        self._missing_bytes = 0
-        self._read = self._read_end_of_data
-        self._deliver(piece)
-        return rest
+    def _read_data(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        piece = data[at : at + self._missing_bytes]
+        pieces.append(piece)
+        self._missing_bytes -= len(piece)
+        if not self._missing_bytes:
+            self._read = self._read_end_of_data
+        return at + len(piece)
 
-    def _read_end_of_data(self, data: bytes) -> bytes:
-        line, rest = self._take_line(data, 2)
+    def _read_end_of_data(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        line, at = self._take_line(data, at, 2)
         if line is not None:
             self._read = self._read_size
-        return rest
+        return at
 
-    def _read_trailer(self, data: bytes) -> bytes:
-        line, rest = self._take_line(data, MAX_TRAILER_BYTES - self._trailer_bytes)
+    def _read_trailer(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        line, at = self._take_line(data, at, MAX_TRAILER_BYTES - self._trailer_bytes)
         if line:
             self._trailer_bytes += len(line) + 2
             _parse_header(line)
         elif line is not None:
             self._done = True
-        return rest
+        return at

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.errors import BodyTooLarge, BodyTooSlow, ClientGone, MalformedBody
 from pkgregd.http.accesslog import AccessLog
-from pkgregd.http.channel import LARGE_READ_BYTES, PIPELINE_BYTES, SMALL_READ_BYTES
+from pkgregd.http.channel import CRUMBS_READ_BYTES, LARGE_READ_BYTES, PIPELINE_BYTES, SMALL_READ_BYTES
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.testing.client import MemoryClient, parse_replies
@@ -233,6 +233,18 @@ class BodyTests(ChannelCase):
         self.body_of(self.requests[0])
         self.assertEqual(self.transport.bufferSize, LARGE_READ_BYTES)
         self.transport.send(b"0123456789")
+        self.assertEqual(self.transport.bufferSize, SMALL_READ_BYTES)
+
+    def test_reads_of_chunks_follow_their_size(self):
+        """A body in chunks is read in small pieces until the chunks are seen to be large."""
+        self.transport.send(b"PUT /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.body_of(self.requests[0])
+        self.assertEqual(self.transport.bufferSize, CRUMBS_READ_BYTES)
+        self.transport.send(b"%x\r\n%s\r\n" % (4096, b"a" * 4096))
+        self.assertEqual(self.transport.bufferSize, LARGE_READ_BYTES)
+        self.transport.send(b"1\r\na\r\n" * 100)
+        self.assertEqual(self.transport.bufferSize, CRUMBS_READ_BYTES)
+        self.transport.send(b"0\r\n\r\n")
         self.assertEqual(self.transport.bufferSize, SMALL_READ_BYTES)
 
     def test_reads_share_a_bound(self):
