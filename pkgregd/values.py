@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from pkgregd.errors import InvalidDigest
+from pkgregd.errors import InvalidDigest, PreconditionFailed
 
 if TYPE_CHECKING:
     from pkgregd.interfaces import IBlobSource, ICall
@@ -363,6 +363,25 @@ class Precondition:
 
     absent: bool = False
     sha256_any_of: tuple[str, ...] = ()
+
+    def demand(self, sha256: str | None, file_name: str) -> None:
+        """
+        Pass if it holds.
+
+        Args:
+            sha256: of the present file, as hex; None when there is none.
+            file_name: for the message.
+
+        Raises:
+            PreconditionFailed.
+        """
+        wanted = self.sha256_any_of
+        if self.absent and sha256 is not None:
+            raise PreconditionFailed(f"the file {file_name} exists already")
+        if wanted and sha256 is None:
+            raise PreconditionFailed(f"the file {file_name} does not exist")
+        if wanted and "*" not in wanted and sha256 not in wanted:
+            raise PreconditionFailed(f"the file {file_name} has changed")
 
 
 NO_PRECONDITION = Precondition()

@@ -21,7 +21,6 @@ from pkgregd.catalog.rules import (
     check_project_path,
     check_token_owner,
     check_user_name,
-    demand,
     from_microseconds,
     index_state,
     is_number,
@@ -261,7 +260,7 @@ class MemoryCatalog:
             raise ProjectNotFound
         package = self._package(wanted)
         existing = next((file for file in package if file.file_name == wanted.file_name), None)
-        demand(publication.precondition, existing.blob.sha256.hex if existing else None, wanted.file_name)
+        publication.precondition.demand(existing.blob.sha256.hex if existing else None, wanted.file_name)
         same = existing is not None and existing.blob.sha256 == blob.sha256
         if existing is not None and not same and publication.on_duplicate is OnDuplicate.REFUSE:
             raise FileExists(wanted.file_name)
@@ -347,7 +346,7 @@ class MemoryCatalog:
         file = self._files.get(file_id)
         if file is None:
             return False
-        demand(precondition, file.blob.sha256.hex, file.file_name)
+        precondition.demand(file.blob.sha256.hex, file.file_name)
         shown_before = self._shown_name(file.project_id, file.format, file.canonical_name)
         del self._files[file_id]
         self._tombstones[_tombstone_key(file)] = file.blob.sha256.hex

@@ -9,7 +9,7 @@ from itertools import product
 from sqlalchemy import Select, bindparam, delete, func, literal_column, select, update
 
 from pkgregd.catalog.blobs import adopt_blob, release_blob
-from pkgregd.catalog.rules import MAX_ID, demand, from_microseconds
+from pkgregd.catalog.rules import MAX_ID, from_microseconds
 from pkgregd.catalog.rules import index_state as summed_up
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
 from pkgregd.catalog.tables import (
@@ -280,7 +280,7 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
     if package is not None:
         existing = await tx.fetch_one(FILE_IN_PACKAGE, package_id=package[0], file_name=wanted.file_name)
     present_sha256 = None if existing is None else existing[1]
-    demand(publication.precondition, present_sha256, wanted.file_name)
+    publication.precondition.demand(present_sha256, wanted.file_name)
 
     has_bytes = present_sha256 == blob.sha256.hex
     sets_status = package is not None and publication.status not in (None, PackageStatus(package[1]))
@@ -398,7 +398,7 @@ async def delete_file(tx: Transaction, file_id: int, principal: Principal, preco
         return False
     file = _package_file(row)
     sha256 = file.blob.sha256.hex
-    demand(precondition, sha256, file.file_name)
+    precondition.demand(sha256, file.file_name)
     shown_before = await _listed_name(tx, file.project_id, file.format, file.canonical_name)
     await tx.execute(
         LEAVE_TOMBSTONE,

@@ -10,8 +10,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from pkgregd.errors import InvalidName, InvalidRequest, PreconditionFailed
-from pkgregd.values import IndexState, NewToken, Precondition, TokenKind
+from pkgregd.errors import InvalidName, InvalidRequest
+from pkgregd.values import IndexState, NewToken, TokenKind
 
 MAX_SEGMENT_CHARACTERS = 255
 MAX_PATH_CHARACTERS = 1024
@@ -141,22 +141,6 @@ def check_token_owner(token: NewToken) -> None:
 
 
 # --------------------------------------------------------------------- packages
-
-
-def demand(precondition: Precondition, sha256: str | None, file_name: str) -> None:
-    """
-    Pass, or raise PreconditionFailed.
-
-    Args:
-        sha256: of the present file, as hex; None when there is none.
-    """
-    wanted = precondition.sha256_any_of
-    if precondition.absent and sha256 is not None:
-        raise PreconditionFailed(f"the file {file_name} exists already")
-    if wanted and sha256 is None:
-        raise PreconditionFailed(f"the file {file_name} does not exist")
-    if wanted and "*" not in wanted and sha256 not in wanted:
-        raise PreconditionFailed(f"the file {file_name} has changed")
 
 
 def index_state(revisions: Iterable[tuple[int, int, int]]) -> IndexState:

@@ -26,7 +26,6 @@ from pkgregd.errors import (
     InvalidRequest,
     InvalidVersion,
     PackageNotFound,
-    PreconditionFailed,
 )
 from pkgregd.formatkit.headers import promised_digests, write_precondition
 from pkgregd.formatkit.names import check
@@ -125,14 +124,10 @@ class GenericFormat:
         try:
             found = await call.remote.find_file(place.name, place.version, place.path)
         except FileNotFound:
-            if precondition.sha256_any_of:
-                raise PreconditionFailed(f"the file {place.path} does not exist") from None
+            precondition.demand(None, place.path)
             return
         sha256 = found.blob.sha256
-        if precondition.absent:
-            raise PreconditionFailed(f"the file {place.path} exists already")
-        if precondition.sha256_any_of and not {"*", sha256.hex} & set(precondition.sha256_any_of):
-            raise PreconditionFailed(f"the file {place.path} has changed")
+        precondition.demand(sha256.hex, place.path)
         if upload.on_duplicate is OnDuplicate.REFUSE and sha256 not in upload.promised:
             # equal bytes would succeed: a client that repeats an upload can say that they are
             raise FileExists(place.path)
