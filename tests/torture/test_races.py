@@ -93,7 +93,25 @@ class RaceTests(DaemonTestCase):
         self.assertEqual(self.get(f"{pypi_path}/files/{digest}/{wheel_name('race', '1.0')}"), (200, wheel))
         self.assert_stored(before, generic_winner, wheel)
 
-    def test_equal_bytes_all_succeed(self) -> None:
+    def test_promised_equal_bytes_all_succeed(self) -> None:
+        """Of 64 equal files whose digest is promised all uploads succeed, also where nothing is replaced."""
+        path = self.daemon.packages_path("generic", self.daemon.world.public_id) + "/equal/1.0/equal.bin"
+        body = b"equal" * 1000
+        headers = {
+            "PRIVATE-TOKEN": self.daemon.world.writer,
+            "Content-Length": str(len(body)),
+            "X-Checksum-SHA256": hashlib.sha256(body).hexdigest(),
+        }
+
+        def put() -> Answer:
+            with RawConnection(self.daemon.port) as connection:
+                return connection.request("PUT", path, headers, [body])
+
+        answers = race([put] * RACERS)
+        self.assertEqual(Counter(answer.status for answer in answers), {201: RACERS})
+        self.assertEqual(self.get(path), (200, body))
+
+    def test_equal_wheels_all_succeed(self) -> None:
         """Of 64 equal wheels all uploads succeed, one as the first, and one file is there."""
         wheel = make_wheel("equal", "1.0")
         path = self.daemon.packages_path("pypi", self.daemon.world.private_id)
