@@ -315,6 +315,30 @@ class IPackageCatalog(Interface):
         The token changes with every publish, replacement, hide and delete that the index can show.
         """
 
+    async def find_document(file_id: int, name: str) -> bytes | None:
+        """Return a document that was published beside a file, or None if there is none of that name. One query."""
+
+    async def set_yanked(
+        project_id: int,
+        format: str,
+        canonical_name: str,
+        canonical_version: str,
+        reason: str | None,
+        principal: Principal,
+    ) -> bool:
+        """
+        Yank a package: its files stay where they are, and resolvers pass them over; or undo that.
+
+        Args:
+            reason: for people, perhaps empty; None undoes it.
+
+        Returns:
+            Whether that changed anything; then the name's index revision moved.
+
+        Raises:
+            PackageNotFound.
+        """
+
     async def delete_file(file_id: int, principal: Principal, precondition: Precondition) -> bool:
         """
         Delete a file, leave a tombstone, and delete the package with its last file.
@@ -547,6 +571,9 @@ class IRemote(Interface):
     async def index_state(canonical_name: str | None = None) -> IndexState:
         """See IPackageCatalog.index_state."""
 
+    async def find_document(file: PackageFile, name: str) -> bytes:
+        """Return a document that was published beside a file. Raises FileNotFound."""
+
     async def open_file(file: PackageFile, byte_range: ByteRange | None = None) -> IBlobSource:
         """Open the bytes, and emit `pull_package` for a whole file or its first range. Raises BlobMissing."""
 
@@ -555,6 +582,14 @@ class IRemote(Interface):
 
     def start_publish() -> IDraft:
         """Start an upload. Raises RuntimeError at a level that does not publish."""
+
+    async def yank(canonical_name: str, canonical_version: str, reason: str | None) -> None:
+        """
+        Yank a package, or undo it; see IPackageCatalog.set_yanked. Doing it twice is fine.
+
+        Raises:
+            PackageNotFound. RuntimeError at a level that does not publish.
+        """
 
     async def delete_file(file: PackageFile, precondition: Precondition) -> None:
         """Delete a file; see IPackageCatalog.delete_file. Raises FileNotFound, PreconditionFailed."""

@@ -304,6 +304,7 @@ class PackageFile:
         package_metadata_json: the format's typed metadata of the package, as JSON text.
         file_metadata_json: the same of the file.
         created_at: when these bytes were published, aware UTC.
+        yanked_reason: why the package was yanked, perhaps empty; None while it is not.
     """
 
     id: int
@@ -320,6 +321,7 @@ class PackageFile:
     package_metadata_json: str
     file_metadata_json: str
     created_at: datetime.datetime
+    yanked_reason: str | None = None
 
 
 @frozen
@@ -342,6 +344,10 @@ class PackageName:
 
     canonical_name: str
     name: str
+
+
+MAX_DOCUMENT_BYTES = 1 << 20
+"""What a format may keep of one document: it travels through memory and the catalog's log in one piece."""
 
 
 class OnDuplicate(enum.Enum):
@@ -398,6 +404,7 @@ class Publication:
         status: wanted for the package; None leaves an existing package's as it is.
         package_metadata_json: kept from the first publish unless given again.
         file_metadata_json: belongs to the file.
+        documents: by name, kept beside the file and read by themselves; each at most MAX_DOCUMENT_BYTES.
         on_duplicate: see OnDuplicate.
         precondition: checked inside the transaction.
         respects_tombstones: refuse other bytes for a file name that was deleted before.
@@ -408,6 +415,7 @@ class Publication:
     status: PackageStatus | None = None
     package_metadata_json: str = "{}"
     file_metadata_json: str = "{}"
+    documents: Mapping[str, bytes] = field(factory=dict, repr=False)
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
     precondition: Precondition = NO_PRECONDITION
     respects_tombstones: bool = False
@@ -433,7 +441,7 @@ class Event:
     Something that happened to packages, for counters and subscribers.
 
     Attributes:
-        name: `push_package`, `pull_package` or `delete_package`.
+        name: `push_package`, `pull_package`, `delete_package`, `yank_package` or `unyank_package`.
         format: the format's name.
         project_id: where.
         principal: who.

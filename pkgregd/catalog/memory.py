@@ -34,6 +34,7 @@ from pkgregd.errors import (
     FileWasDeleted,
     GroupNotFound,
     NotFound,
+    PackageNotFound,
     ProjectNotFound,
     Unavailable,
 )
@@ -106,6 +107,7 @@ class MemoryCatalog:
         self._files: dict[int, PackageFile] = {}
         self._blobs: dict[str, _StoredBlob] = {}
         self._tombstones: dict[tuple[int, str, str, str, str], str] = {}
+        self._documents: dict[int, dict[str, bytes]] = {}
         self._revisions: dict[tuple[int, str, str], tuple[int, int]] = {}
         self._closed = False
         self.audit: list[tuple[str, str, PackageFile]] = []
@@ -278,6 +280,7 @@ class MemoryCatalog:
         else:
             file = self._new_file(publication, package, existing, self._adopt(blob))
             self._files[file.id] = file
+            self._documents[file.id] = dict(publication.documents)
             if existing is not None:
                 self._release(existing.blob.sha256.hex)
         for each in self._package(wanted):
@@ -321,6 +324,7 @@ class MemoryCatalog:
             package_metadata_json=package_json,
             file_metadata_json=publication.file_metadata_json,
             created_at=from_microseconds(self._now()),
+            yanked_reason=package[0].yanked_reason if package else None,
         )
 
     def _shown_name(self, project_id: int, format: str, canonical_name: str) -> str | None:
@@ -341,6 +345,31 @@ class MemoryCatalog:
             revision, _ = self._revisions.get(key, (0, 0))
             self._revisions[key] = (revision + 1, self._now())
 
+    async def find_document(self, file_id: int, name: str) -> bytes | None:
+        """See IPackageCatalog."""
+        return self._documents.get(file_id, {}).get(name)
+
+    async def set_yanked(
+        self,
+        project_id: int,
+        format: str,
+        canonical_name: str,
+        canonical_version: str,
+        reason: str | None,
+        principal: Principal,
+    ) -> bool:
+        """See IPackageCatalog."""
+        package = self._package(Coordinates(format, project_id, "", canonical_name, "", canonical_version, ""))
+        if not package:
+            raise PackageNotFound
+        if package[0].yanked_reason == reason:
+            return False
+        for each in package:
+            self._files[each.id] = evolve(each, yanked_reason=reason)
+        self._bump(package[0], self._shown_name(project_id, format, canonical_name))
+        self.audit.append(("unyank" if reason is None else "yank", principal.name, package[0]))
+        return True
+
     async def delete_file(self, file_id: int, principal: Principal, precondition: Precondition) -> bool:
         """See IPackageCatalog."""
         file = self._files.get(file_id)
@@ -349,6 +378,7 @@ class MemoryCatalog:
         precondition.demand(file.blob.sha256.hex, file.file_name)
         shown_before = self._shown_name(file.project_id, file.format, file.canonical_name)
         del self._files[file_id]
+        del self._documents[file_id]
         self._tombstones[_tombstone_key(file)] = file.blob.sha256.hex
         self._release(file.blob.sha256.hex)
         self._bump(file, shown_before)

@@ -9,6 +9,7 @@ from itertools import product
 from sqlalchemy import Select, bindparam, delete, func, literal_column, select, update
 
 from pkgregd.catalog.blobs import adopt_blob, release_blob
+from pkgregd.catalog.documents import drop_documents, keep_documents
 from pkgregd.catalog.rules import MAX_ID, from_microseconds
 from pkgregd.catalog.rules import index_state as summed_up
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
@@ -21,7 +22,7 @@ from pkgregd.catalog.tables import (
     projects,
     tombstones,
 )
-from pkgregd.errors import FileExists, FileWasDeleted, ProjectNotFound
+from pkgregd.errors import FileExists, FileWasDeleted, PackageNotFound, ProjectNotFound
 from pkgregd.values import (
     BlobInfo,
     Coordinates,
@@ -80,6 +81,21 @@ SET_PACKAGE_METADATA = Statement(
     .values(metadata_json=bindparam("new_metadata_json"))
 )
 
+SET_YANKED = Statement(
+    update(packages).where(packages.c.id == bindparam("package_id")).values(yanked_reason=bindparam("new_reason"))
+)
+
+FIND_YANK = Statement(
+    select(packages.c.id, packages.c.yanked_reason, packages.c.name, packages.c.version)
+    .where(
+        packages.c.project_id == bindparam("project_id"),
+        packages.c.format == bindparam("format"),
+        packages.c.canonical_name == bindparam("canonical_name"),
+        packages.c.canonical_version == bindparam("canonical_version"),
+    )
+    .with_for_update()
+)
+
 DELETE_EMPTY_PACKAGE = Statement(
     delete(packages).where(
         packages.c.id == bindparam("package_id"),
@@ -124,6 +140,7 @@ _file_columns = (
         package_files.c.file_name,
         packages.c.status,
         packages.c.metadata_json,
+        packages.c.yanked_reason,
         package_files.c.metadata_json,
         package_files.c.created_at,
         blobs.c.sha256,
@@ -377,6 +394,8 @@ async def _write_file(
             now=tx.now,
         )
         await release_blob(tx, old_sha256)
+        await drop_documents(tx, file_id)
+        await keep_documents(tx, file_id, publication.documents)
         return "replace", int(file_id)
     await tx.execute(
         ADD_FILE,
@@ -388,6 +407,7 @@ async def _write_file(
     )
     row = await tx.fetch_one(FILE_IN_PACKAGE, package_id=package_id, file_name=publication.coordinates.file_name)
     assert row is not None
+    await keep_documents(tx, row[0], publication.documents)
     return "publish", int(row[0])
 
 
@@ -410,11 +430,41 @@ async def delete_file(tx: Transaction, file_id: int, principal: Principal, preco
         sha256=sha256,
         now=tx.now,
     )
+    await drop_documents(tx, file_id)
     await tx.execute(DELETE_FILE, file_id=file_id)
     await tx.execute(DELETE_EMPTY_PACKAGE, package_id=file.package_id)
     await release_blob(tx, sha256)
     await _bump(tx, file.project_id, file.format, file.canonical_name, shown_before)
     await _audit(tx, "delete", principal, file)
+    return True
+
+
+async def set_yanked(
+    tx: Transaction,
+    project_id: int,
+    format: str,
+    canonical_name: str,
+    canonical_version: str,
+    reason: str | None,
+    principal: Principal,
+) -> bool:
+    """See IPackageCatalog."""
+    row = await tx.fetch_one(
+        FIND_YANK,
+        project_id=project_id,
+        format=format,
+        canonical_name=canonical_name,
+        canonical_version=canonical_version,
+    )
+    if row is None:
+        raise PackageNotFound
+    package_id, present, name, version = row
+    if reason == present:
+        return False
+    await tx.execute(SET_YANKED, package_id=package_id, new_reason=reason)
+    await tx.execute(BUMP_REVISION, project_id=project_id, format=format, canonical_name=canonical_name, now=tx.now)
+    detail = {"format": format, "name": name, "version": version, "reason": reason}
+    await _add_audit_entry(tx, "unyank" if reason is None else "yank", principal, project_id, detail)
     return True
 
 
@@ -444,6 +494,12 @@ async def _audit(
     }
     if replaced_sha256 is not None:
         detail["replaced_sha256"] = replaced_sha256
+    await _add_audit_entry(tx, action, principal, file.project_id, detail)
+
+
+async def _add_audit_entry(
+    tx: Transaction, action: str, principal: Principal, project_id: int, detail: Mapping[str, object]
+) -> None:
     await tx.execute(
         ADD_AUDIT_ENTRY,
         now=tx.now,
@@ -451,7 +507,7 @@ async def _audit(
         principal_name=principal.name,
         user_id=principal.user_id,
         token_id=principal.token_id,
-        project_id=file.project_id,
+        project_id=project_id,
         detail_json=json.dumps(detail),
     )
 
@@ -537,7 +593,8 @@ async def index_state(
 
 def _package_file(row: Row) -> PackageFile:
     (file_id, package_id, project_id, format, name, canonical_name, version, canonical_version, *rest) = row
-    file_name, status, package_json, file_json, created_at, sha256, size_bytes, locator, digests_json = rest
+    file_name, status, package_json, yanked_reason, file_json, created_at, sha256, *blob = rest
+    size_bytes, locator, digests_json = blob
     return PackageFile(
         id=file_id,
         package_id=package_id,
@@ -553,4 +610,5 @@ def _package_file(row: Row) -> PackageFile:
         package_metadata_json=package_json,
         file_metadata_json=file_json,
         created_at=from_microseconds(created_at),
+        yanked_reason=yanked_reason,
     )

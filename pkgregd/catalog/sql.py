@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy import column, select, table
 from zope.interface import implementer
 
-from pkgregd.catalog import blobs, identity, packages
+from pkgregd.catalog import blobs, documents, identity, packages
 from pkgregd.catalog.schema import check_revision
 from pkgregd.catalog.statement import Statement, Transaction
 from pkgregd.interfaces import ICatalog
@@ -153,6 +153,24 @@ class SqlCatalog:
     async def index_state(self, project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
         """See IPackageCatalog."""
         return await self._database.read(packages.index_state, project_ids, format, canonical_name)
+
+    async def find_document(self, file_id: int, name: str) -> bytes | None:
+        """See IPackageCatalog."""
+        return await self._database.read(documents.find_document, file_id, name)
+
+    async def set_yanked(
+        self,
+        project_id: int,
+        format: str,
+        canonical_name: str,
+        canonical_version: str,
+        reason: str | None,
+        principal: Principal,
+    ) -> bool:
+        """See IPackageCatalog."""
+        return await self._database.write(
+            packages.set_yanked, project_id, format, canonical_name, canonical_version, reason, principal
+        )
 
     async def delete_file(self, file_id: int, principal: Principal, precondition: Precondition) -> bool:
         """See IPackageCatalog."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -155,6 +156,8 @@ packages = Table(
     Column("status", Text, nullable=False),
     Column("metadata_json", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    # Why it was yanked, perhaps without a word; NULL while it is not.
+    Column("yanked_reason", Text),
     UniqueConstraint("project_id", "format", "canonical_name", "canonical_version"),
     CheckConstraint("status IN ('default', 'hidden')", name="status"),
     CheckConstraint("canonical_name <> ''", name="canonical_name"),
@@ -189,6 +192,17 @@ package_files = Table(
     UniqueConstraint("package_id", "file_name"),
     Index(None, "sha256"),
     sqlite_autoincrement=True,
+)
+
+# What is read of a file without its bytes, e.g. the metadata out of an archive: in the format's own
+# words and encoding, and only ever read by itself.
+documents = Table(
+    "documents",
+    metadata,
+    Column("file_id", ROW_NUMBER, ForeignKey("package_files.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("file_id", "name"),
 )
 
 tombstones = Table(

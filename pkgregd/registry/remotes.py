@@ -133,6 +133,13 @@ class ProjectRemote:
         """See IRemote."""
         return await self._catalog.index_state(await self._project_ids(canonical_name), self._format, canonical_name)
 
+    async def find_document(self, file: PackageFile, name: str) -> bytes:
+        """See IRemote."""
+        document = await self._catalog.find_document(file.id, name)
+        if document is None:
+            raise FileNotFound
+        return document
+
     async def open_file(self, file: PackageFile, byte_range: ByteRange | None = None) -> IBlobSource:
         """See IRemote."""
         source = await self._blobs.open_blob(file.blob, byte_range)
@@ -151,6 +158,15 @@ class ProjectRemote:
     def start_publish(self) -> IDraft:
         """See IRemote."""
         return Draft(self._catalog, self._blobs, self._events, self._inspections, self._leftovers, self._principal)
+
+    async def yank(self, canonical_name: str, canonical_version: str, reason: str | None) -> None:
+        """See IRemote."""
+        if await self._catalog.set_yanked(
+            self.scope.id, self._format, canonical_name, canonical_version, reason, self._principal
+        ):
+            event = "yank_package" if reason is not None else "unyank_package"
+            text = f"{canonical_name} {canonical_version}"
+            self._events.emit(Event(event, self._format, self.scope.id, self._principal, text))
 
     async def delete_file(self, file: PackageFile, precondition: Precondition) -> None:
         """See IRemote."""
@@ -171,6 +187,10 @@ class GroupRemote(ProjectRemote):
     def start_publish(self) -> IDraft:
         """See IRemote."""
         raise RuntimeError("a group's remote does not publish")
+
+    async def yank(self, canonical_name: str, canonical_version: str, reason: str | None) -> None:
+        """See IRemote."""
+        raise RuntimeError("a group's remote does not yank")
 
     async def delete_file(self, file: PackageFile, precondition: Precondition) -> None:
         """See IRemote."""

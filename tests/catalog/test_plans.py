@@ -8,7 +8,7 @@ import sqlite3
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.catalog import blobs, identity, packages
+from pkgregd.catalog import blobs, documents, identity, packages
 from pkgregd.catalog.statement import SQLITE, Statement, compile_all
 from pkgregd.values import Level
 from tests.catalog.support import make_folder, migrated_file
@@ -21,6 +21,7 @@ PARAMETERS = {
     "after": "",
     "canonical_name": "alpha",
     "canonical_version": "1",
+    "document_name": "info",
     "file_id": 1,
     "file_name": "alpha-1.tar.gz",
     "format": "pypi",
@@ -78,6 +79,7 @@ class PlanTests(SynchronousTestCase):
         self.assert_by_index(*packages.FIND_FILE.values(), *packages.LIST_FILES.values())
         self.assert_by_index(packages.LIST_NAMES, packages.LISTED_NAME, packages.LIST_REVISIONS)
         self.assert_by_index(packages.FIND_PACKAGE, packages.FILE_IN_PACKAGE, packages.FIND_TOMBSTONE)
+        self.assert_by_index(packages.FIND_YANK, documents.FIND_DOCUMENT, documents.DROP_DOCUMENTS)
 
     def test_names_come_from_the_index_alone(self) -> None:
         """The list of names never touches the packages themselves."""
