@@ -27,6 +27,7 @@ from pkgregd.values import (
     NewToken,
     PackageFile,
     PackageName,
+    Page,
     Permission,
     Precondition,
     Principal,
@@ -570,6 +571,29 @@ class IRemote(Interface):
 
     async def index_state(canonical_name: str | None = None) -> IndexState:
         """See IPackageCatalog.index_state."""
+
+    async def render_names(state: IndexState, variant: str, render: Callable[[Sequence[PackageName]], bytes]) -> Page:
+        """
+        Render the list of names, or return what was rendered for the same state and variant.
+
+        Args:
+            state: of the list of names, read before: a page that is newer than its state is never kept for longer.
+            variant: everything else that the page depends on, as text.
+            render: pure; called off the reactor with what list_names() returns.
+        """
+
+    async def render_files(
+        canonical_name: str, state: IndexState, variant: str, render: Callable[[Sequence[PackageFile]], bytes]
+    ) -> Page:
+        """
+        Render the files of a name, or return what was rendered for the same state and variant.
+
+        Args:
+            render: pure; called off the reactor with what list_files() returns.
+
+        Raises:
+            PackageNotFound: there are none.
+        """
 
     async def find_document(file: PackageFile, name: str) -> bytes:
         """Return a document that was published beside a file. Raises FileNotFound."""

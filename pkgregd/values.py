@@ -331,10 +331,12 @@ class IndexState:
 
     Attributes:
         token: equal tokens mean an identical index; safe inside an ETag.
+        project_ids: the projects with a share in it, which the token stands for.
         changed_at: aware UTC of the last change, None when there is nothing.
     """
 
     token: str
+    project_ids: tuple[int, ...]
     changed_at: datetime.datetime | None
 
 
@@ -470,22 +472,54 @@ class StreamBody:
 
 
 @frozen
+class Page:
+    """
+    A rendered page, ready to be sent any number of times.
+
+    Attributes:
+        body: its bytes.
+        gzip: the same, compressed; None where that would not be shorter.
+    """
+
+    body: bytes = field(repr=False)
+    gzip: bytes | None = field(repr=False)
+
+    @property
+    def size_bytes(self) -> int:
+        """How much memory its bytes take."""
+        return len(self.body) + len(self.gzip or b"")
+
+
+@frozen
+class PageBody:
+    """
+    A reply body that is rendered when it is needed: not for an answer that conditions decide.
+
+    Attributes:
+        render: returns the page; may raise an error of `pkgregd.errors`.
+    """
+
+    render: Callable[[], Awaitable[Page]]
+
+
+@frozen
 class Reply:
     """
     What a handler answers.
 
     Attributes:
         status: HTTP status.
-        body: bytes in hand, or a stream.
+        body: bytes in hand, a page or a stream.
         content_type: media type with parameters; None sends none.
         headers: further headers in order.
-        etag: opaque part of a strong ETag, without quotes: conditional requests and ranges follow from it.
+        etag: opaque part of a strong ETag, without quotes: conditional requests and ranges follow from it. A
+            compressed page gets one of its own.
         last_modified: aware UTC.
         download_name: sent as `Content-Disposition: attachment`, safely quoted.
     """
 
     status: int = 200
-    body: bytes | StreamBody = b""
+    body: bytes | PageBody | StreamBody = b""
     content_type: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     etag: str | None = None

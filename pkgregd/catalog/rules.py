@@ -157,5 +157,6 @@ def index_state(revisions: Iterable[tuple[int, int, int]]) -> IndexState:
     text = ";".join(f"{project_id}:{revision}:{changed_at}" for project_id, revision, changed_at in ordered)
     return IndexState(
         token=hashlib.sha256(text.encode("ascii")).hexdigest()[:32],
+        project_ids=tuple(project_id for project_id, _, _ in ordered),
         changed_at=from_microseconds(max(changed_at for _, _, changed_at in ordered)) if ordered else None,
     )

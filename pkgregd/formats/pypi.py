@@ -8,7 +8,7 @@ the same bytes again succeeds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import IO
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from urllib.parse import quote
 from attrs import field, frozen
 from zope.interface import implementer
 
-from pkgregd.errors import FileNotFound, InvalidDigest, InvalidRequest, MalformedBody, MetadataMismatch, PackageNotFound
+from pkgregd.errors import FileNotFound, InvalidDigest, InvalidRequest, MalformedBody, MetadataMismatch
 from pkgregd.formatkit.archives import read_sdist_metadata, read_wheel_metadata
 from pkgregd.formatkit.coremetadata import CoreMetadata, parse_core_metadata
 from pkgregd.formatkit.multipart import Form, FormLimits, read_form
@@ -44,6 +44,8 @@ from pkgregd.values import (
     IndexState,
     Level,
     OnDuplicate,
+    Page,
+    PageBody,
     Permission,
     Publication,
     Refusal,
@@ -63,7 +65,6 @@ DIGEST_FIELDS: Mapping[str, str] = {
 """The fields that promise digests, by the algorithm each stands for."""
 
 _READ_LEVELS = frozenset({Level.PROJECT, Level.GROUP})
-_NOT_BUILT = b""
 
 
 @frozen
@@ -156,11 +157,9 @@ class PyPIFormat:
         if representation is None:
             return _not_acceptable()
         state = await call.remote.index_state()
-        etag = f"{_etag(state, representation)}-{len(link_prefix)}"
-        if _has_it(call, etag):
-            return _page(_NOT_BUILT, representation, state, etag)
-        names = await call.remote.list_names()
-        return _page(render_names(names, representation, link_prefix), representation, state, etag)
+        variant = f"{_variant(representation)}-{len(link_prefix)}"
+        render = partial(render_names, representation=representation, link_prefix=link_prefix)
+        return _page(partial(call.remote.render_names, state, variant, render), representation.value, state, variant)
 
     async def redirect_to_files(self, call: ICall) -> Reply:
         """Lead to the page, whose links are relative to its slash."""
@@ -176,13 +175,10 @@ class PyPIFormat:
             return _not_acceptable()
         # the state first: what is published in between is then shown under an ETag that does not last
         state = await call.remote.index_state(name)
-        etag = _etag(state, representation)
-        if _has_it(call, etag):
-            return _page(_NOT_BUILT, representation, state, etag)
-        files = await call.remote.list_files(name)
-        if not files:
-            raise PackageNotFound
-        return _page(render_files(name, files, representation), representation, state, etag)
+        variant = _variant(representation)
+        render = partial(render_files, name, representation=representation)
+        page = partial(call.remote.render_files, name, state, variant, render)
+        return _page(page, representation.value, state, variant)
 
     async def download(self, call: ICall) -> Reply:
         """Send a file; its URL names its bytes, so they never change."""
@@ -283,25 +279,16 @@ def _clauses(specifier: str) -> set[str]:
 # ---------------------------------------------------------------------- pages
 
 
-def _etag(state: IndexState, representation: Representation) -> str:
-    return f"{state.token}-{representation.name.lower()}-{REVISION}"
+def _variant(representation: Representation) -> str:
+    return f"{representation.name.lower()}-{REVISION}"
 
 
-def _has_it(call: ICall, etag: str) -> bool:
-    """
-    Whether the client holds exactly this page: a Reply with that ETag is then answered 304, and its body not sent.
-
-    Only the one form in which clients send a validator back; all others get the page built.
-    """
-    return call.header("If-None-Match") in (f'"{etag}"', f'W/"{etag}"')
-
-
-def _page(body: bytes, representation: Representation, state: IndexState, etag: str) -> Reply:
+def _page(render: Callable[[], Awaitable[Page]], content_type: str, state: IndexState, variant: str) -> Reply:
     return Reply(
-        body=body,
-        content_type=representation.value,
+        body=PageBody(render),
+        content_type=content_type,
         headers=(("Vary", "Accept"), ("Cache-Control", "no-cache")),
-        etag=etag,
+        etag=f"{state.token}-{variant}",
         last_modified=state.changed_at,
     )
 

@@ -13,6 +13,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from pkgregd.values import ByteRange
 
 _RANGE = re.compile(r"bytes=[ \t]*(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))[ \t]*", re.IGNORECASE)
+_NO_QUALITY = re.compile(r"q=0(?:\.0{0,3})?", re.ASCII)
 _ENTITY_TAG = re.compile(r'[ \t]*(W/)?"([!#-~\x80-\xff]*)"[ \t]*(?:,|$)')
 
 
@@ -46,6 +47,19 @@ def parse_entity_tags(text: str) -> list[tuple[bool, str]] | None:
         tags.append((match[1] is not None, match[2]))
         position = match.end()
     return tags
+
+
+def accepts_gzip(accept_encoding: str | None) -> bool:
+    """
+    Decide whether a client takes gzip.
+
+    Source: RFC 9110, section 12.5.3.
+    """
+    qualities: dict[str, bool] = {}
+    for item in (accept_encoding or "").lower().split(","):
+        coding, _, parameter = (part.strip(" \t") for part in item.partition(";"))
+        qualities[coding] = _NO_QUALITY.fullmatch(parameter) is None
+    return qualities.get("gzip", qualities.get("*", False))
 
 
 def is_unmodified(

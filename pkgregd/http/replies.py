@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import quote
 
+from attrs import evolve
 from twisted.logger import Logger
 
 from pkgregd.errors import ClientGone, PkgregdError
-from pkgregd.http.conditions import choose_range, http_date, is_precondition_met, is_unmodified
+from pkgregd.http.conditions import accepts_gzip, choose_range, http_date, is_precondition_met, is_unmodified
 from pkgregd.http.request import FrontRequest, ReplyConsumer
 from pkgregd.interfaces import IBlobSource
-from pkgregd.values import ByteRange, Reply, StreamBody
+from pkgregd.values import ByteRange, PageBody, Reply, StreamBody
 
 log = Logger()
 
@@ -57,11 +59,17 @@ async def send(request: FrontRequest, reply: Reply) -> None:
 
     Conditions and ranges apply to GET and HEAD of a reply with status 200 only.
     """
+    takes_gzip = False
+    if isinstance(reply.body, PageBody) and accepts_gzip(_text(request, b"accept-encoding")):
+        takes_gzip = True
+        reply = evolve(reply, etag=f"{reply.etag}-gzip")
     headers = _common_headers(request, reply)
     if reply.status == 200 and request.method in (b"GET", b"HEAD"):
-        await _send_representation(request, reply, headers)
+        await _send_representation(request, reply, headers, takes_gzip=takes_gzip)
     elif isinstance(reply.body, StreamBody):
         await _send_stream(request, reply.status, headers, reply.body, None)
+    elif isinstance(reply.body, PageBody):
+        await _send_page(request, reply.status, headers, reply.body, takes_gzip=takes_gzip)
     else:
         _send_bytes(request, reply.status, headers, reply.body)
 
@@ -77,11 +85,17 @@ def _common_headers(request: FrontRequest, reply: Reply) -> Headers:
     if reply.download_name is not None:
         headers.append(("Content-Disposition", attachment(reply.download_name)))
         headers.append(("Content-Security-Policy", "sandbox; default-src 'none'"))
-    headers.extend(reply.headers)
+    headers.extend(_varied(reply.headers) if isinstance(reply.body, PageBody) else reply.headers)
     return headers
 
 
-async def _send_representation(request: FrontRequest, reply: Reply, headers: Headers) -> None:
+def _varied(headers: Iterable[tuple[str, str]]) -> Headers:
+    """Say that the encoding is chosen too."""
+    chosen_by = [value for name, value in headers if name == "Vary"]
+    return [*(pair for pair in headers if pair[0] != "Vary"), ("Vary", ", ".join([*chosen_by, "Accept-Encoding"]))]
+
+
+async def _send_representation(request: FrontRequest, reply: Reply, headers: Headers, *, takes_gzip: bool) -> None:
     if not is_precondition_met(
         reply.etag, reply.last_modified, _text(request, b"if-match"), _text(request, b"if-unmodified-since")
     ):
@@ -93,6 +107,9 @@ async def _send_representation(request: FrontRequest, reply: Reply, headers: Hea
         _begin(request, 304, headers)
         return
     body = reply.body
+    if isinstance(body, PageBody):
+        await _send_page(request, 200, headers, body, takes_gzip=takes_gzip)
+        return
     if not isinstance(body, StreamBody):
         _send_bytes(request, 200, headers, body)
         return
@@ -108,6 +125,15 @@ async def _send_representation(request: FrontRequest, reply: Reply, headers: Hea
         await _send_stream(request, 206, headers, body, piece)
     else:
         await _send_stream(request, 200, headers, body, None)
+
+
+async def _send_page(request: FrontRequest, status: int, headers: Headers, body: PageBody, *, takes_gzip: bool) -> None:
+    page = await body.render()
+    if takes_gzip and page.gzip is not None:
+        headers.append(("Content-Encoding", "gzip"))
+        _send_bytes(request, status, headers, page.gzip)
+    else:
+        _send_bytes(request, status, headers, page.body)
 
 
 def _send_bytes(request: FrontRequest, status: int, headers: Headers, body: bytes) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from zope.interface import implementer
 
-from pkgregd.errors import FileNotFound
+from pkgregd.errors import FileNotFound, PackageNotFound
 from pkgregd.interfaces import (
     IAccessPolicy,
     IBlobSource,
@@ -20,6 +20,7 @@ from pkgregd.interfaces import (
     IRemote,
     IRemotes,
 )
+from pkgregd.registry.pages import Pages, RenderThread
 from pkgregd.registry.publishing import Draft, Inspections, Leftovers
 from pkgregd.values import (
     ByteRange,
@@ -30,6 +31,7 @@ from pkgregd.values import (
     Level,
     PackageFile,
     PackageName,
+    Page,
     Permission,
     Precondition,
     Principal,
@@ -62,6 +64,8 @@ class Remotes:
         self.events = events
         self.inspections = Inspections(reactor)
         self.leftovers = Leftovers(reactor, catalog, blobs)
+        self._render_thread = RenderThread(reactor)
+        self.pages = Pages(self._render_thread.run)
         self._limits_by_format = limits_by_format
 
     def remote(self, format: IPackageFormat, scope: Scope, principal: Principal) -> IRemote:
@@ -73,6 +77,7 @@ class Remotes:
         """Stop what runs in the background."""
         await self.leftovers.close()
         await self.inspections.close()
+        await self._render_thread.close()
 
 
 @implementer(IRemote)
@@ -99,6 +104,7 @@ class ProjectRemote:
         self._events = remotes.events
         self._inspections = remotes.inspections
         self._leftovers = remotes.leftovers
+        self._pages = remotes.pages
 
     async def _project_ids(self, canonical_name: str | None) -> Sequence[int]:
         """Which projects are read for a name (None: for any name)."""
@@ -132,6 +138,29 @@ class ProjectRemote:
     async def index_state(self, canonical_name: str | None = None) -> IndexState:
         """See IRemote."""
         return await self._catalog.index_state(await self._project_ids(canonical_name), self._format, canonical_name)
+
+    async def render_names(
+        self, state: IndexState, variant: str, render: Callable[[Sequence[PackageName]], bytes]
+    ) -> Page:
+        """See IRemote."""
+
+        async def load() -> tuple[PackageName, ...]:
+            return await self._catalog.list_names(state.project_ids, self._format)
+
+        return await self._pages.get((self._format, "", variant, state.token), load, render)
+
+    async def render_files(
+        self, canonical_name: str, state: IndexState, variant: str, render: Callable[[Sequence[PackageFile]], bytes]
+    ) -> Page:
+        """See IRemote."""
+
+        async def load() -> tuple[PackageFile, ...]:
+            files = await self._catalog.list_files(state.project_ids, self._format, canonical_name)
+            if not files:
+                raise PackageNotFound
+            return files
+
+        return await self._pages.get((self._format, canonical_name, variant, state.token), load, render)
 
     async def find_document(self, file: PackageFile, name: str) -> bytes:
         """See IRemote."""

@@ -23,11 +23,13 @@ from pkgregd.errors import BodyTooLarge, InvalidArchive, PkgregdError
 from pkgregd.interfaces import IBlobSink, IBlobSource, ICall, IPackageFormat, IRemote, IRequestBody
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.events import NoEvents
+from pkgregd.registry.pages import Pages
 from pkgregd.registry.remotes import Remotes
 from pkgregd.values import (
     ByteRange,
     FormatLimits,
     Level,
+    PageBody,
     Principal,
     Reply,
     Route,
@@ -178,6 +180,10 @@ class _InlineInspections:
             raise InvalidArchive("the archive cannot be read") from error
 
 
+async def _at_once(job: Callable[[], T]) -> T:
+    return job()
+
+
 @define
 class FormatWorld:
     """
@@ -187,6 +193,7 @@ class FormatWorld:
         format: under test.
         limits: of the format.
         catalog, blobs: in memory.
+        pages: kept ones.
         last_body: of the last request.
     """
 
@@ -194,6 +201,7 @@ class FormatWorld:
     limits: FormatLimits = field(default=Factory(lambda self: self.format.default_limits, takes_self=True))
     catalog: MemoryCatalog = Factory(MemoryCatalog)
     blobs: MemoryBlobStore = Factory(MemoryBlobStore)
+    pages: Pages = Factory(lambda: Pages(_at_once))
     last_body: FakeBody = Factory(lambda: FakeBody([]))
 
     def __attrs_post_init__(self) -> None:
@@ -209,6 +217,7 @@ class FormatWorld:
         remotes = Remotes(
             Clock(), self.catalog, self.blobs, AccessPolicy(), NoEvents(), {self.format.name: self.limits}
         )
+        remotes.pages = self.pages
         remotes.inspections = _InlineInspections()  # type: ignore[assignment] # all that a draft asks of it
         return remotes.remote(self.format, scope, principal)
 
@@ -264,9 +273,11 @@ async def _coroutine(function: Callable[[FakeCall], Any], call: FakeCall) -> Any
 
 
 def body_of(reply: Reply, byte_range: ByteRange | None = None) -> bytes:
-    """Read a reply's body, streamed or not."""
-    if not isinstance(reply.body, StreamBody):
+    """Read a reply's body, of whichever kind."""
+    if isinstance(reply.body, bytes):
         return reply.body
+    if isinstance(reply.body, PageBody):
+        return now(_rendered(reply.body))
     collector = _Collector()
 
     async def read(stream: StreamBody) -> None:
@@ -276,6 +287,10 @@ def body_of(reply: Reply, byte_range: ByteRange | None = None) -> bytes:
 
     now(read(reply.body))
     return b"".join(collector.pieces)
+
+
+async def _rendered(body: PageBody) -> bytes:
+    return (await body.render()).body
 
 
 @implementer(IConsumer)

@@ -17,7 +17,7 @@ import pkgregd.formats
 from pkgregd.errors import InvalidName
 from pkgregd.formatkit.names import is_printable
 from pkgregd.interfaces import IPackageFormat
-from pkgregd.values import Level, Permission, Refusal, StreamBody
+from pkgregd.values import Level, Permission, Refusal
 
 if TYPE_CHECKING:
     _Base = SynchronousTestCase
@@ -160,7 +160,7 @@ class FormatContract(_Base):
                 self.assertNotIn(code, self.other_statuses)
                 continue
             self.assertEqual(reply.status, self.other_statuses.get(code, status))
-            assert not isinstance(reply.body, StreamBody)
+            assert isinstance(reply.body, bytes)
             self.assertIn(b"because of", reply.body)
             if reply.content_type == "application/json":
                 json.loads(reply.body)

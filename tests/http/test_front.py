@@ -35,6 +35,8 @@ from pkgregd.values import (
     Digest,
     FormatLimits,
     Level,
+    Page,
+    PageBody,
     Permission,
     Principal,
     Reply,
@@ -619,6 +621,66 @@ class ReplyTests(FrontCase):
         self.assertEqual(reply.status, 204)
         self.assertNotIn("content-length", reply.headers)
         self.assertNotIn("transfer-encoding", reply.headers)
+
+
+class PageTests(FrontCase):
+    """Pages that are rendered when they are needed."""
+
+    def setUp(self):
+        """Answer with a page that has a compressed form."""
+        super().setUp()
+        self.renderings = 0
+        self.page = Page(b"x" * 1000, b"small")
+
+        async def render():
+            self.renderings += 1
+            return self.page
+
+        self.result = Reply(200, PageBody(render), "text/plain", headers=(("Vary", "Accept"),), etag="e1")
+
+    def test_plain(self):
+        """Who asks for no encoding gets the plain page."""
+        for accepted in (None, "br", "gzip;q=0", "identity, gzip; q=0.000, *;q=0", "*;q=0"):
+            reply = self.get(**({} if accepted is None else {"Accept_Encoding": accepted}))
+            self.assertEqual((reply.status, reply.body, reply.headers["etag"]), (200, self.page.body, '"e1"'), accepted)
+            self.assertNotIn("content-encoding", reply.headers)
+
+    def test_gzip(self):
+        """Who takes gzip gets the compressed page, under an ETag of its own."""
+        for accepted in ("gzip", "GZIP, deflate", "*", "br, gzip;q=0.1"):
+            reply = self.get(Accept_Encoding=accepted)
+            self.assertEqual((reply.status, reply.body), (200, b"small"), accepted)
+            self.assertEqual((reply.headers["content-encoding"], reply.headers["etag"]), ("gzip", '"e1-gzip"'))
+            self.assertIn("accept-encoding", reply.headers["vary"].lower())
+
+    def test_page_without_compressed_form(self):
+        """A page that does not get shorter is sent as it is."""
+        self.page = Page(b"x", None)
+        reply = self.get(Accept_Encoding="gzip")
+        self.assertEqual(reply.body, b"x")
+        self.assertNotIn("content-encoding", reply.headers)
+
+    def test_page_that_the_client_has_is_not_rendered(self):
+        """304 costs no rendering; a validator of the other form does not count."""
+        for encoding, etag, status in (
+            ("identity", '"e1"', 304),
+            ("identity", 'W/"e1"', 304),
+            ("gzip", '"x", "e1-gzip"', 304),
+            ("gzip", '"e1"', 200),
+            ("identity", '"e1-gzip"', 200),
+        ):
+            before = self.renderings
+            reply = self.get(Accept_Encoding=encoding, If_None_Match=etag)
+            self.assertEqual((reply.status, self.renderings - before), (status, int(status == 200)), (encoding, etag))
+
+    def test_rendering_that_fails(self):
+        """An error from rendering is an answer like another."""
+
+        async def render():
+            raise errors.PackageNotFound
+
+        self.result = evolve(self.result, body=PageBody(render))
+        self.assertEqual(self.get().status, 404)
 
 
 class DispositionTests(SynchronousTestCase):

@@ -1,0 +1,125 @@
+"""
+Pages that are rendered once per change.
+
+A page is known by the state of its index, which counts every change in the database: so a kept page is
+right in every process, without a message between them, and an old one is simply never asked for again.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+from pkgregd.clockwork import start
+from pkgregd.values import Page
+
+Rows = TypeVar("Rows")
+
+PAGE_CACHE_BYTES = 64 << 20
+"""What all kept pages may take together."""
+
+RENDER_THREADS = 1
+"""Rendering holds the interpreter most of the time: more threads would not be faster."""
+
+GZIP_MIN_BYTES = 512
+GZIP_LEVEL = 6
+
+Key: TypeAlias = tuple[str, ...]
+
+
+class RenderThread:
+    """
+    Runs jobs away from the reactor, one after the other.
+
+    Args:
+        reactor: provides IReactorFromThreads.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(0, RENDER_THREADS, name="pages")
+
+    async def run(self, job: Callable[[], Page]) -> Page:
+        """Return what the job returns."""
+        if not self._pool.started:
+            self._pool.start()
+        return await deferToThreadPool(self._reactor, self._pool, job)
+
+    async def close(self) -> None:
+        """Stop the thread."""
+        if self._pool.started:
+            self._pool.stop()
+
+
+class Pages:
+    """
+    Renders pages, and keeps those last used.
+
+    Args:
+        run: runs a job away from the reactor.
+        max_bytes: what is kept; a page of more than a quarter of it is rendered every time.
+    """
+
+    def __init__(self, run: Callable[[Callable[[], Page]], Awaitable[Page]], max_bytes: int = PAGE_CACHE_BYTES) -> None:
+        self._run = run
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[Key, Page] = OrderedDict()
+        self._kept_bytes = 0
+        self._under_way: dict[Key, list[Deferred[Page]]] = {}
+
+    async def get(self, key: Key, load: Callable[[], Awaitable[Rows]], render: Callable[[Rows], bytes]) -> Page:
+        """
+        Return the page of a key; of many who ask at once, one has it rendered.
+
+        Args:
+            key: equal keys mean equal pages, for ever.
+            load: reads what the page is made of; what it raises reaches everybody who waits.
+            render: pure, called on a thread.
+        """
+        page = self._kept.get(key)
+        if page is not None:
+            self._kept.move_to_end(key)
+            return page
+        is_first = key not in self._under_way
+        waiting = self._under_way.setdefault(key, [])
+        done: Deferred[Page] = Deferred(waiting.remove)
+        waiting.append(done)
+        if is_first:
+            start(self._make(key, load, render), "rendering a page")
+        return await done
+
+    async def _make(self, key: Key, load: Callable[[], Awaitable[Rows]], render: Callable[[Rows], bytes]) -> None:
+        """Have a page made for all who wait for it, whoever of them leaves meanwhile."""
+        try:
+            rows = await load()
+            page = await self._run(lambda: _render(rows, render))
+        except Exception as error:
+            for done in self._under_way.pop(key):
+                done.errback(error)
+            return
+        self._keep(key, page)
+        for done in self._under_way.pop(key):
+            done.callback(page)
+
+    def _keep(self, key: Key, page: Page) -> None:
+        if page.size_bytes > self._max_bytes // 4:
+            return
+        self._kept[key] = page
+        self._kept_bytes += page.size_bytes
+        while self._kept_bytes > self._max_bytes:
+            _, dropped = self._kept.popitem(last=False)
+            self._kept_bytes -= dropped.size_bytes
+
+
+def _render(rows: Rows, render: Callable[[Rows], bytes]) -> Page:
+    body = render(rows)
+    if len(body) < GZIP_MIN_BYTES:
+        return Page(body, None)
+    packed = gzip.compress(body, GZIP_LEVEL, mtime=0)
+    return Page(body, packed if len(packed) < len(body) else None)

@@ -1,0 +1,108 @@
+"""Rendered pages: made once, kept within bounds, and shared by those who ask at once."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Awaitable, Callable
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd.registry.pages import GZIP_MIN_BYTES, Pages
+from pkgregd.testing.calls import now
+from pkgregd.values import Page
+
+
+async def at_once(job: Callable[[], Page]) -> Page:
+    """Run a job here."""
+    return job()
+
+
+def loading(rows: object) -> Callable[[], Awaitable[object]]:
+    """Make what loads these rows."""
+
+    async def load() -> object:
+        return rows
+
+    return load
+
+
+class PagesTests(SynchronousTestCase):
+    """Pages without a thread."""
+
+    def setUp(self) -> None:
+        """Count what is rendered."""
+        self.rendered: list[object] = []
+
+    def render(self, rows: object) -> bytes:
+        """Make a page of a kilobyte."""
+        self.rendered.append(rows)
+        return str(rows).encode() * 1000
+
+    def get(self, pages: Pages, key: str) -> Page:
+        """Get a page of one letter."""
+        return now(pages.get((key,), loading(key), self.render))
+
+    def test_kept(self) -> None:
+        """The same key is rendered once, another one by itself."""
+        pages = Pages(at_once)
+        self.assertEqual([self.get(pages, key).body[:1] for key in "aba"], [b"a", b"b", b"a"])
+        self.assertEqual(self.rendered, ["a", "b"])
+
+    def test_compressed_where_that_is_shorter(self) -> None:
+        """A page carries a gzip form of the same bytes, a very small one none."""
+        pages = Pages(at_once)
+        page = self.get(pages, "a")
+        assert page.gzip is not None
+        self.assertEqual(gzip.decompress(page.gzip), page.body)
+        small = now(pages.get(("s",), loading(0), lambda _: b"x" * (GZIP_MIN_BYTES - 1)))
+        self.assertIsNone(small.gzip)
+
+    def test_memory_is_bounded(self) -> None:
+        """Past the limit the page that was not asked for longest is dropped."""
+        pages = Pages(at_once, max_bytes=5000)
+        for key in "abcdae":
+            self.get(pages, key)
+        self.assertEqual(self.rendered, list("abcde"))
+        self.get(pages, "a")
+        self.assertEqual(len(self.rendered), 5)
+        self.get(pages, "b")
+        self.assertEqual(self.rendered[-1], "b")
+
+    def test_a_great_page_is_not_kept(self) -> None:
+        """One page never drives most of the others out."""
+        pages = Pages(at_once, max_bytes=3000)
+        self.get(pages, "a")
+        self.get(pages, "a")
+        self.assertEqual(self.rendered, ["a", "a"])
+
+    def test_many_who_ask_at_once(self) -> None:
+        """Rows are loaded once for all; one who leaves takes nothing from the others."""
+        pages = Pages(at_once)
+        rows: Deferred[str] = Deferred()
+        loads = []
+
+        async def load() -> str:
+            loads.append(1)
+            return await rows
+
+        asking = [Deferred.fromCoroutine(pages.get(("k",), load, self.render)) for _ in range(3)]
+        asking[0].addErrback(lambda _: None)
+        asking[0].cancel()
+        rows.callback("a")
+        self.assertEqual([self.successResultOf(page).body[:1] for page in asking[1:]], [b"a", b"a"])
+        self.assertEqual((len(loads), self.rendered), (1, ["a"]))
+
+    def test_failure_reaches_all_and_is_not_kept(self) -> None:
+        """What loading raises, everybody who waits gets; the next one tries again."""
+        pages = Pages(at_once)
+        rows: Deferred[str] = Deferred()
+
+        async def load() -> str:
+            return await rows
+
+        asking = [Deferred.fromCoroutine(pages.get(("k",), load, self.render)) for _ in range(2)]
+        rows.errback(KeyError("x"))
+        for page in asking:
+            self.failureResultOf(page, KeyError)
+        self.assertEqual(self.get(pages, "k").body[:1], b"k")
