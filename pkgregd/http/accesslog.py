@@ -31,13 +31,13 @@ class AccessLog:
         agent = request.header(b"user-agent") or b""
         fields: dict[str, object] = {
             "request_id": request.request_id,
-            "address": getattr(request.client, "host", ""),
+            "address": request.address,
             "method": request.method.decode("ascii"),
             "path": request.path.decode("ascii")[:MAX_PATH_CHARACTERS],
-            "status": 499 if aborted and not request.startedWriting else request.code,
+            "status": request.status if request.has_begun else 499,
             "aborted": aborted,
             "received_bytes": request.body.received_bytes,
-            "sent_bytes": request.sentLength,
+            "sent_bytes": request.sent_bytes,
             "milliseconds": round((time.perf_counter() - request.started_at) * 1000, 2),
             "agent": agent.decode("latin-1")[:MAX_AGENT_CHARACTERS],
             **request.log_fields,

@@ -4,8 +4,7 @@ One HTTP/1.1 connection.
 Written here, and not derived from Twisted's HTTPChannel, because that one starts
 a request only after its body, stores the body itself and answers `Expect` on its
 own. This channel starts a request when its headers are complete, with reading
-paused, and lets the request decide about its body. To a `twisted.web` Request it
-looks like the channel it knows.
+paused, and lets the request decide about its body.
 
     HEAD ──head complete──> REQUEST ──reply and body both complete──> HEAD
                                └──reply complete, body not, or close wanted──> LINGER ──> closed
@@ -21,10 +20,10 @@ import enum
 import fcntl
 import struct
 import termios
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import (
-    IAddress,
     IDelayedCall,
     IHandshakeListener,
     IProducer,
@@ -34,9 +33,9 @@ from twisted.internet.interfaces import (
     ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from pkgregd.errors import BodyTooSlow, ClientGone, MalformedBody
@@ -109,6 +108,7 @@ class FrontChannel(Protocol):
         self._body_read_bytes = SMALL_READ_BYTES
         self._continue_wanted = False
         self._keeps_alive = True
+        self._sends_at_once = False
         self._advancing = False
         self._reading_paused = False
         self._writing_paused = False
@@ -130,6 +130,7 @@ class FrontChannel(Protocol):
         self.factory.connected(self)
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
+        self._sends_at_once = isinstance(self.transport, Connection)  # not TLS, which wraps one
         self.transport.registerProducer(self, True)
         if ISSLTransport.providedBy(self.transport):
             self._set_deadline(self._settings.handshake_timeout_seconds)
@@ -363,41 +364,42 @@ class FrontChannel(Protocol):
             self._reading_paused = False
             self.transport.resumeProducing()
 
-    # ------------------------------------------------------------------ what a Request calls
-
-    def getPeer(self) -> IAddress:
-        """The client's address."""
-        return self.transport.getPeer()  # type: ignore[no-any-return]
-
-    def getHost(self) -> IAddress:
-        """Our own address."""
-        return self.transport.getHost()  # type: ignore[no-any-return]
+    # ------------------------------------------------------------------ what a request calls
 
     def isSecure(self) -> bool:
         """Whether the connection is TLS."""
         return bool(ISSLTransport.providedBy(self.transport))
 
-    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
-        """Write a reply's head; whether another request may follow is decided here."""
+    def send_reply(
+        self, status_line: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes, *, is_http_1_0: bool
+    ) -> None:
+        """Send a reply's head and what there is of its body; whether another request may follow is decided here."""
         if self._decoder is not None or self.factory.is_draining:
             self._keeps_alive = False  # the rest of a body must never be read as a request
+        lines = [b"%b: %b\r\n" % header for header in headers]
         if not self._keeps_alive:
-            headers.setRawHeaders(b"connection", [b"close"])
-        elif version == b"HTTP/1.0":
-            headers.setRawHeaders(b"connection", [b"keep-alive"])
-        lines = [b"HTTP/1.1 " + code + b" " + reason + b"\r\n"]
-        for name, values in headers.getAllRawHeaders():
-            lines.extend(name + b": " + value + b"\r\n" for value in values)
-        lines.append(b"\r\n")
-        self.transport.writeSequence(lines)
+            lines.append(b"Connection: close\r\n")
+        elif is_http_1_0:
+            lines.append(b"Connection: keep-alive\r\n")
+        self._send_at_once(b"%b%b\r\n%b" % (status_line, b"".join(lines), body))
+
+    def _send_at_once(self, data: bytes) -> None:
+        """
+        Give bytes to the kernel without a turn of the reactor, as far as it takes them now.
+
+        Twisted writes when the reactor next finds the socket writable, which costs more than a small reply itself.
+        """
+        transport = self.transport
+        if self._sends_at_once and not held_bytes(transport) and transport.connected and not transport.disconnecting:
+            sent = transport.writeSomeData(data)
+            if isinstance(sent, int):  # else the connection is lost, as the reactor is about to find
+                data = data[sent:]
+        if data:
+            transport.write(data)
 
     def write(self, data: bytes) -> None:
         """Write bytes of a reply."""
         self.transport.write(data)
-
-    def writeSequence(self, pieces: list[bytes]) -> None:
-        """Write bytes of a reply."""
-        self.transport.writeSequence(pieces)
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Take a streaming producer of a reply's body."""
@@ -544,15 +546,18 @@ def unsent_bytes(transport: Any) -> int:
     """
     Return how many bytes were written to a transport and not taken by the client.
 
-    Counts what Twisted holds (attributes of its TCP transports, pinned by a test) and what the
-    kernel holds, since a slow reader shows as progress in one of them.
+    Counts what Twisted holds and what the kernel holds, since a slow reader shows as progress in one of them.
     """
     if ISSLTransport.providedBy(transport):
         transport = getattr(transport, "transport", transport)
-    held_bytes = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
-    held_bytes += getattr(transport, "_tempDataLen", 0)
     try:
         in_kernel = fcntl.ioctl(transport.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
     except (AttributeError, OSError, TypeError):
-        return int(held_bytes)
-    return int(held_bytes) + int(struct.unpack("i", in_kernel)[0])
+        return held_bytes(transport)
+    return held_bytes(transport) + int(struct.unpack("i", in_kernel)[0])
+
+
+def held_bytes(transport: Any) -> int:
+    """Return how many written bytes Twisted holds (attributes of its TCP transports, pinned by a test)."""
+    size_bytes = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+    return int(size_bytes) + int(getattr(transport, "_tempDataLen", 0))

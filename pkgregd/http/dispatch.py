@@ -65,7 +65,7 @@ class Mount:
 
 
 async def serve(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> None:
-    """Answer a request that matched a route; Klein finishes it afterwards."""
+    """Answer a request that matched a route; the router finishes it afterwards."""
 
     async def answer() -> Reply:
         return await _guard_and_handle(gate, mount, request, arguments)
@@ -108,7 +108,7 @@ async def respond(
     except CancelledError:
         raise
     except Exception as error:
-        if not request.startedWriting:
+        if not request.has_begun:
             await send(request, refused(error))
         elif not request.is_gone:
             _explain(error, request, challenge)

@@ -6,11 +6,11 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from attrs import evolve
 from klein import Klein
-from klein.resource import KleinResource
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import MethodNotAllowed
 
 from pkgregd.errors import PkgregdError
 from pkgregd.http.accesslog import AccessLog
@@ -19,6 +19,7 @@ from pkgregd.http.factory import FrontFactory
 from pkgregd.http.paths import CONVERTERS
 from pkgregd.http.refusals import common_reply, refuse
 from pkgregd.http.request import FrontRequest
+from pkgregd.http.routing import Router
 from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import (
     IAccessPolicy,
@@ -87,10 +88,7 @@ def make_factory(
     for number, (rule, mount) in enumerate(mounts(formats, limits_by_format)):
         _add_route(app, number, rule, mount, gate)
     _add_health(app, readiness)
-    app.handle_errors(HTTPException)(_unmatched)  # type: ignore[arg-type] # klein's protocol names its arguments
-    app.handle_errors(PkgregdError)(_malformed)  # type: ignore[arg-type] # the same
-    resource = KleinResource(app)
-    return FrontFactory(reactor, settings, resource.render, AccessLog())
+    return FrontFactory(reactor, settings, Router(app, _unmatched), AccessLog())
 
 
 def _add_route(app: Klein, number: int, rule: str, mount: Mount, gate: Gate) -> None:
@@ -137,30 +135,22 @@ def _json(status: int, fields: Mapping[str, object]) -> Reply:
     )
 
 
-async def _unmatched(request: FrontRequest, failure: Failure) -> None:
-    """Answer what matches no rule; a redirect that routing would like is not ours to make."""
-    error = failure.value
-    headers: tuple[tuple[str, str], ...] = ()
-    if isinstance(error, MethodNotAllowed):
-        refusal = Refusal(405, "method_not_allowed", "this method is not allowed here", request.request_id)
-        headers = (("Allow", ", ".join(sorted(error.valid_methods or ()))),)
-    else:
-        refusal = Refusal(404, "not_found", "no such page", request.request_id)
-    reply = common_reply(refusal)
-
-    async def answer() -> Reply:
-        return Reply(reply.status, reply.body, reply.content_type, headers)
-
-    await respond(request, answer)
-
-
-async def _malformed(request: FrontRequest, failure: Failure) -> None:
-    """Answer a path that a converter refused."""
-    error = failure.value
-    assert isinstance(error, PkgregdError)
-    reply = common_reply(refuse(error, request.request_id, None))
+def _unmatched(request: FrontRequest, error: Exception) -> Deferred[None]:
+    """Answer what matches no rule, or has a path that a converter refused."""
+    reply = _refusal(request, error)
 
     async def answer() -> Reply:
         return reply
 
-    await respond(request, answer)
+    return Deferred.fromCoroutine(respond(request, answer))
+
+
+def _refusal(request: FrontRequest, error: Exception) -> Reply:
+    """Say why there is nothing here; a redirect that routing would like is not ours to make."""
+    if isinstance(error, PkgregdError):
+        return common_reply(refuse(error, request.request_id, None))
+    if isinstance(error, MethodNotAllowed):
+        allowed = (("Allow", ", ".join(sorted(error.valid_methods or ()))),)
+        refusal = Refusal(405, "method_not_allowed", "this method is not allowed here", request.request_id)
+        return evolve(common_reply(refusal), headers=allowed)
+    return common_reply(Refusal(404, "not_found", "no such page", request.request_id))

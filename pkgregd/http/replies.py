@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterable
 from email.utils import formatdate
-from http import HTTPStatus
 from urllib.parse import quote
 
 from attrs import evolve
@@ -23,7 +22,6 @@ log = Logger()
 _UNSAFE_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _UNSAFE_IN_FILE_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 _PLAIN_FILE_NAME = re.compile(r"[A-Za-z0-9._+~!@#$&^()\[\]{} -]+")
-_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 Headers = list[tuple[str, str]]
 
@@ -139,9 +137,7 @@ async def _send_page(request: FrontRequest, status: int, headers: Headers, body:
 def _send_bytes(request: FrontRequest, status: int, headers: Headers, body: bytes) -> None:
     if status != 204:
         headers.append(("Content-Length", str(len(body))))
-    _begin(request, status, headers)
-    if body and not request.is_gone:
-        request.write(body)
+    _begin(request, status, headers, b"" if request.method == b"HEAD" else body)
 
 
 async def _send_stream(
@@ -174,14 +170,10 @@ async def _push(request: FrontRequest, source: IBlobSource) -> None:
             request.channel.abort()
 
 
-def _begin(request: FrontRequest, status: int, headers: Headers) -> None:
-    """Write status and headers."""
-    if request.is_gone:
-        return
-    request.setResponseCode(status, _PHRASES.get(status, b"Unknown"))
-    for name, value in headers:
-        request.responseHeaders.addRawHeader(name.encode("ascii"), header_value(value))
-    request.write(b"")
+def _begin(request: FrontRequest, status: int, headers: Headers, body: bytes = b"") -> None:
+    """Send status and headers, and a body in hand."""
+    if not request.is_gone:
+        request.begin(status, [(name.encode("ascii"), header_value(value)) for name, value in headers], body)
 
 
 def _text(request: FrontRequest, name: bytes) -> str | None:

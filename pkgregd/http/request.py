@@ -1,16 +1,18 @@
-"""A request as Klein and twisted.web know it, started when its headers are complete."""
+"""A request, started when its headers are complete, and the reply that goes out on its connection."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.server import Request
 from zope.interface import implementer
 
 from pkgregd.errors import ClientGone, InvalidRequest
@@ -24,30 +26,46 @@ log = Logger()
 
 MAX_QUERY_PARAMETERS = 64
 
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii")
+    for status in HTTPStatus
+    if status.value >= 200
+}
+
 
 def new_request_id() -> str:
     """Make an id that finds one request in the log: 16 hex digits."""
     return os.urandom(8).hex()
 
 
-class FrontRequest(Request):
+class FrontRequest:
     """
-    One request.
+    One request and its reply.
+
+    Args:
+        channel: the connection it came by.
 
     Attributes:
         head: the checked head.
         body: to be taken by the handler.
         request_id: sent as `X-Request-Id`, written to the access log.
         log_fields: what the access log will say beside the obvious.
+        status: of the reply, 0 before its head is out.
+        sent_bytes: of the reply's body.
+        answering: fires when the reply is complete; cancelled when the client leaves.
     """
 
-    defaultContentType = None
     head: RequestHead
     body: RequestBody
     channel: Any  # a FrontChannel; None once the client left
 
     def __init__(self, channel: FrontChannel) -> None:
-        super().__init__(channel, parsePOSTFormSubmission=False)
+        self.channel = channel
+        self.address = channel.address
+        self.status = 0
+        self.sent_bytes = 0
+        self.answering: Deferred[None] | None = None
+        self.log_fields: dict[str, object] = {}
 
     def start(self, head: RequestHead, body: RequestBody) -> None:
         """Begin to answer."""
@@ -55,24 +73,19 @@ class FrontRequest(Request):
         self.body = body
         self.request_id = new_request_id()
         self.started_at = time.perf_counter()
-        self.log_fields: dict[str, object] = {}
         self.method = head.method
-        self.uri = head.target
-        self.clientproto = b"HTTP/1.0" if head.is_http_1_0 else b"HTTP/1.1"
         self.path, _, self.raw_query = head.target.partition(b"?")
-        self.args = {}
-        self.prepath: list[bytes] = []
-        self.postpath = self.path[1:].split(b"/")  # still encoded: each route's converters decode their segments
         self.channel.factory.serve(self)
 
-    def getRequestHostname(self) -> bytes:
-        """Give Klein a name to bind its rules to; routes never depend on the host."""
-        return b"localhost"
+    # ------------------------------------------------------------------ what was asked
 
     def header(self, name: bytes) -> bytes | None:
         """Return a header's value by lower-case name, several joined with a comma; None without."""
-        values = [value for key, value in self.head.headers if key == name]
-        return b", ".join(values) if values else None
+        found = None
+        for key, value in self.head.headers:
+            if key == name:
+                found = value if found is None else found + b", " + value
+        return found
 
     def query(self, name: str) -> str | None:
         """
@@ -97,22 +110,69 @@ class FrontRequest(Request):
                     found = value
         return found
 
-    def processingFailed(self, reason: Failure) -> None:
-        """Handle what went wrong outside of every handler: log it, and leave no client waiting."""
-        log.failure("request {request_id} failed", reason, request_id=self.request_id, event="request.failed")
-        if self.is_gone:
-            return
-        if not self.startedWriting:
-            self.setResponseCode(500)
-            self.responseHeaders.setRawHeaders(b"content-length", [b"0"])
-            self.finish()
-        else:
-            self.channel.abort()
+    # ------------------------------------------------------------------ the reply
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the reply's head is out."""
+        return self.status != 0
 
     @property
     def is_gone(self) -> bool:
         """Whether the connection is lost, so that nobody can be answered."""
-        return bool(self._disconnected) or self.channel is None
+        return self.channel is None
+
+    def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes = b"") -> None:
+        """
+        Send the head, and the body as far as it is in hand.
+
+        Args:
+            headers: names and values fit for the wire; they say how long the body is.
+            body: what there is of it.
+        """
+        if self.has_begun:
+            raise RuntimeError("a request has one reply")
+        self.status = status
+        self.sent_bytes = len(body)
+        line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
+        self.channel.send_reply(line, headers, body, is_http_1_0=self.head.is_http_1_0)
+
+    def write(self, data: bytes) -> None:
+        """Send more of the body."""
+        self.sent_bytes += len(data)
+        self.channel.write(data)
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Let a push producer of the body be paused by the connection."""
+        self.channel.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """Let it go."""
+        self.channel.unregisterProducer()
+
+    def finish(self) -> None:
+        """The reply is complete."""
+        if not self.is_gone:
+            self.channel.factory.log(self)
+            self.channel.requestDone(self)
+
+    def failed(self, reason: Failure) -> None:
+        """Handle what went wrong outside of every handler: log it, and leave no client waiting."""
+        log.failure("request {request_id} failed", reason, request_id=self.request_id, event="request.failed")
+        if self.is_gone:
+            return
+        if self.has_begun:
+            self.channel.abort()
+        else:
+            self.begin(500, ((b"Content-Length", b"0"),))
+            self.finish()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client left: stop answering."""
+        self.channel = None
+        answering, self.answering = self.answering, None
+        if answering is not None:
+            answering.cancel()
 
 
 @implementer(IConsumer)
@@ -139,7 +199,6 @@ class ReplyConsumer:
         """Detach it."""
         if self._producer is not None and not self._request.is_gone:
             self._request.unregisterProducer()
-        self._request.producer = None
         self._producer = None
 
     def write(self, data: bytes) -> None:

@@ -68,9 +68,7 @@ class ChannelCase(SynchronousTestCase):
 
     def reply(self, request, status=200, body=b"ok"):
         """Answer a request."""
-        request.setResponseCode(status)
-        request.responseHeaders.setRawHeaders(b"content-length", [b"%d" % len(body)])
-        request.write(body)
+        request.begin(status, [(b"Content-Length", b"%d" % len(body))], body)
         request.finish()
 
     def reply_at_once(self, request):

@@ -1,0 +1,74 @@
+"""
+From a request to Klein's endpoint for it.
+
+Klein holds the rules and calls the endpoints. Its own resource would do the same through
+`twisted.web`, by way of a request object and a dozen callbacks that nothing here needs; this
+one matches, remembers what it matched, and runs the endpoint's coroutine.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from klein import Klein
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.python.failure import Failure
+from werkzeug.exceptions import HTTPException
+
+from pkgregd.errors import PkgregdError
+from pkgregd.http.request import FrontRequest
+
+MAX_REMEMBERED = 4096
+"""How many paths the router knows the endpoint of without matching again."""
+
+MAX_REMEMBERED_BYTES = 512
+"""Longer paths are matched every time."""
+
+
+class Router:
+    """
+    Runs the endpoints of an application.
+
+    Args:
+        app: its endpoints answer the whole request and return nothing.
+        unmatched: answers a request that no rule matches, or whose path a converter refuses.
+    """
+
+    def __init__(self, app: Klein, unmatched: Callable[[FrontRequest, Exception], Deferred[None]]) -> None:
+        self._app = app
+        self._unmatched = unmatched
+        self._adapter = app.url_map.bind("localhost")  # no rule depends on the host
+        self._remembered: OrderedDict[tuple[bytes, bytes], tuple[str, Mapping[str, Any]]] = OrderedDict()
+
+    def __call__(self, request: FrontRequest) -> None:
+        """Answer a request."""
+        try:
+            endpoint, arguments = self._match(request.method, request.path)
+        except (HTTPException, PkgregdError) as error:
+            answering = self._unmatched(request, error)
+        else:
+            # klein's types are those of twisted.web; what it passes on to an endpoint is not looked at
+            execute: Any = self._app.execute_endpoint
+            answering = maybeDeferred(execute, endpoint, request, **arguments)
+        request.answering = answering
+        answering.addCallbacks(lambda _: request.finish(), lambda reason: _failed(request, reason))
+        answering.addErrback(request.failed)
+
+    def _match(self, method: bytes, path: bytes) -> tuple[str, Mapping[str, Any]]:
+        """Find the endpoint and its arguments; the same for ever, so what was found is kept."""
+        key = (method, path)
+        found = self._remembered.get(key)
+        if found is None:
+            found = self._adapter.match(path.decode("ascii"), method.decode("ascii"))
+            if len(path) <= MAX_REMEMBERED_BYTES:
+                self._remembered[key] = found
+                if len(self._remembered) > MAX_REMEMBERED:
+                    self._remembered.popitem(last=False)
+        return found
+
+
+def _failed(request: FrontRequest, reason: Failure) -> None:
+    if not (request.is_gone and reason.check(CancelledError)):
+        request.failed(reason)
