@@ -21,6 +21,7 @@ from pkgregd.values import (
     ByteRange,
     Digest,
     Event,
+    Foresight,
     FormatLimits,
     IndexState,
     Level,
@@ -368,8 +369,38 @@ class IBlobCatalog(Interface):
         """Blobs with a sha256 hex greater than `after`, in that order, at most `limit`: for fsck."""
 
 
-class ICatalog(IIdentityCatalog, IPackageCatalog, IBlobCatalog):
+class IReads(Interface):
+    """The questions that nearly every request asks, in this order."""
+
+    async def find_token(public_id: str) -> TokenRecord | None:
+        """See IIdentityCatalog.find_token."""
+
+    async def find_scope(level: Level, ident: int | str, user_id: int | None) -> Scope | None:
+        """See IIdentityCatalog.find_scope."""
+
+    async def index_state(project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
+        """See IPackageCatalog.index_state."""
+
+    async def find_file(
+        project_ids: Sequence[int],
+        format: str,
+        canonical_name: str,
+        canonical_version: str | None,
+        file_name: str,
+        sha256: Digest | None = None,
+    ) -> PackageFile | None:
+        """See IPackageCatalog.find_file."""
+
+
+class ICatalog(IIdentityCatalog, IPackageCatalog, IBlobCatalog, IReads):
     """All of it, over one database."""
+
+    def foreseeing(foresight: Foresight) -> IReads:
+        """
+        Return reads for one request, which are answered by one query if they are the foreseen ones.
+
+        All of them then show one state of the database: that of the first question.
+        """
 
     async def check() -> None:
         """
@@ -389,12 +420,13 @@ class ICatalog(IIdentityCatalog, IPackageCatalog, IBlobCatalog):
 class IAuthenticator(Interface):
     """Credentials to a Principal."""
 
-    async def authenticate(headers: Mapping[str, str]) -> Principal:
+    async def authenticate(headers: Mapping[str, str], reads: IReads) -> Principal:
         """
         Find out who is asking.
 
         Args:
             headers: the request's credential headers by lower-case name; a repeated header never gets here.
+            reads: where tokens are found.
 
         Returns:
             ANONYMOUS when there is no credential at all.
@@ -622,8 +654,8 @@ class IRemote(Interface):
 class IRemotes(Interface):
     """Makes remotes."""
 
-    def remote(format: IPackageFormat, scope: Scope, principal: Principal) -> IRemote:
-        """The remote of a format at an authorised scope, for this principal."""
+    def remote(format: IPackageFormat, scope: Scope, principal: Principal, reads: IReads | None = None) -> IRemote:
+        """The remote of a format at an authorised scope, for this principal; `reads` may know some answers."""
 
 
 class IPackageFormat(Interface):

@@ -348,6 +348,40 @@ class PackageName:
     name: str
 
 
+@frozen
+class IndexLookup:
+    """The first question of a handler that shows an index: its state; see IPackageCatalog.index_state."""
+
+    canonical_name: str | None
+
+
+@frozen
+class FileLookup:
+    """The first question of a handler that sends a file; see IPackageCatalog.find_file."""
+
+    canonical_name: str
+    canonical_version: str | None
+    file_name: str
+    sha256: Digest | None = None
+
+
+@frozen
+class Foresight:
+    """
+    What a request is going to ask of the catalog, as far as its URL tells, so that one query answers it all.
+
+    Attributes:
+        level, ident: of the project or group; see IIdentityCatalog.find_scope.
+        format: the format's name.
+        lookup: what its handler asks first, None if that is not known.
+    """
+
+    level: Level
+    ident: int | str
+    format: str
+    lookup: IndexLookup | FileLookup | None = None
+
+
 MAX_DOCUMENT_BYTES = 1 << 20
 """What a format may keep of one document: it travels through memory and the catalog's log in one piece."""
 
@@ -561,6 +595,8 @@ class Route:
         levels: where the route is mounted.
         check: refuses by URL and headers alone, before any body byte is read.
         body_overhead_bytes: what the body may exceed the file limit by (form fields, base64).
+        foresee: tells from the route's arguments what the handler will ask first, or raises an error of
+            `pkgregd.errors`. Wrong or missing, it costs a second query and changes nothing.
     """
 
     methods: tuple[str, ...]
@@ -570,6 +606,7 @@ class Route:
     levels: frozenset[Level] = frozenset({Level.PROJECT})
     check: Callable[[ICall], Awaitable[None]] | None = None
     body_overhead_bytes: int = 0
+    foresee: Callable[[Mapping[str, str]], IndexLookup | FileLookup | None] | None = None
 
 
 @frozen

@@ -18,7 +18,7 @@ from zope.interface import Attribute, Interface, implementer
 
 from pkgregd.auth.tokens import parse, secret_sha256
 from pkgregd.errors import InvalidCredentials
-from pkgregd.interfaces import IAuthenticator, IIdentityCatalog
+from pkgregd.interfaces import IAuthenticator, IReads
 from pkgregd.values import ANONYMOUS, Principal, TokenKind
 
 log = Logger()
@@ -44,6 +44,7 @@ class ITokenCredentials(ICredentials):
 
     text: str = Attribute("what was shown, unchecked")
     kinds: frozenset[TokenKind] = Attribute("the kinds of token that are good here")
+    reads: IReads = Attribute("where the token is found")
 
 
 @implementer(ITokenCredentials)
@@ -53,6 +54,7 @@ class TokenCredentials:
 
     text: str = field(repr=False)
     kinds: frozenset[TokenKind]
+    reads: IReads = field(repr=False, eq=False)
 
 
 class IPrincipal(Interface):
@@ -81,14 +83,12 @@ class TokenChecker:
     Check tokens against the catalog, afresh every time: a revoked one stops working at once.
 
     Args:
-        catalog: where tokens are.
         clock: tells the time, aware.
     """
 
     credentialInterfaces = (ITokenCredentials,)
 
-    def __init__(self, catalog: IIdentityCatalog, clock: Callable[[], datetime.datetime]) -> None:
-        self._catalog = catalog
+    def __init__(self, clock: Callable[[], datetime.datetime]) -> None:
         self._clock = clock
 
     def requestAvatarId(self, credentials: ITokenCredentials) -> Deferred[Any]:
@@ -101,7 +101,7 @@ class TokenChecker:
         return Deferred.fromCoroutine(self._find_principal(credentials))
 
     async def _find_principal(self, credentials: ITokenCredentials) -> Principal:
-        record = await self._catalog.find_token(parse(credentials.text))
+        record = await credentials.reads.find_token(parse(credentials.text))
         stored_sha256 = _NO_DIGEST if record is None else record.secret_sha256
         is_equal = hmac.compare_digest(secret_sha256(credentials.text), stored_sha256)
         if record is None or not is_equal:
@@ -125,24 +125,24 @@ class TokenAuthenticator:
     Authenticate by the tokens of a catalog.
 
     Args:
-        catalog: where tokens are.
         clock: tells the time, aware.
     """
 
-    def __init__(self, catalog: IIdentityCatalog, clock: Callable[[], datetime.datetime]) -> None:
-        self._portal = Portal(PrincipalRealm(), [TokenChecker(catalog, clock)])
+    def __init__(self, clock: Callable[[], datetime.datetime]) -> None:
+        self._portal = Portal(PrincipalRealm(), [TokenChecker(clock)])
 
-    async def authenticate(self, headers: Mapping[str, str]) -> Principal:
+    async def authenticate(self, headers: Mapping[str, str], reads: IReads) -> Principal:
         """See IAuthenticator."""
-        credentials = find_credentials(headers)
-        if credentials is None:
+        shown = find_token(headers)
+        if shown is None:
             return ANONYMOUS
+        credentials = TokenCredentials(*shown, reads)
         _, principal, _ = await self._portal.login(credentials, None, IPrincipal)
         assert isinstance(principal, Principal)
         return principal
 
 
-def find_credentials(headers: Mapping[str, str]) -> TokenCredentials | None:
+def find_token(headers: Mapping[str, str]) -> tuple[str, frozenset[TokenKind]] | None:
     """
     Take the token out of the headers that may carry one.
 
@@ -153,7 +153,7 @@ def find_credentials(headers: Mapping[str, str]) -> TokenCredentials | None:
         headers: by lower-case name.
 
     Returns:
-        None when nothing was shown.
+        What was shown, unchecked, and the kinds of token that are good there; None when nothing was.
 
     Raises:
         InvalidCredentials: a malformed header, an unknown scheme, or two different tokens.
@@ -166,7 +166,7 @@ def find_credentials(headers: Mapping[str, str]) -> TokenCredentials | None:
         return None
     if len({text for text, _ in shown}) > 1:
         raise InvalidCredentials("the request shows two different credentials")
-    return TokenCredentials(shown[0][0], frozenset.intersection(*(kinds for _, kinds in shown)))
+    return shown[0][0], frozenset.intersection(*(kinds for _, kinds in shown))
 
 
 def _bounded(value: str) -> str:

@@ -38,11 +38,12 @@ from pkgregd.errors import (
     ProjectNotFound,
     Unavailable,
 )
-from pkgregd.interfaces import ICatalog
+from pkgregd.interfaces import ICatalog, IReads
 from pkgregd.values import (
     BlobInfo,
     Coordinates,
     Digest,
+    Foresight,
     IndexState,
     Level,
     NewToken,
@@ -507,6 +508,10 @@ class MemoryCatalog:
     async def list_blobs(self, after: str, limit: int) -> tuple[BlobInfo, ...]:
         """See IBlobCatalog."""
         return tuple(stored.info for sha256, stored in sorted(self._blobs.items()) if sha256 > after)[:limit]
+
+    def foreseeing(self, foresight: Foresight) -> IReads:
+        """See ICatalog."""
+        return self
 
     async def check(self) -> None:
         """See ICatalog."""

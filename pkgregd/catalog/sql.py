@@ -10,12 +10,14 @@ from sqlalchemy import column, select, table
 from zope.interface import implementer
 
 from pkgregd.catalog import blobs, documents, identity, packages
+from pkgregd.catalog.foreseen import ForeseenReads
 from pkgregd.catalog.schema import check_revision
 from pkgregd.catalog.statement import Statement, Transaction
-from pkgregd.interfaces import ICatalog
+from pkgregd.interfaces import ICatalog, IReads
 from pkgregd.values import (
     BlobInfo,
     Digest,
+    Foresight,
     IndexState,
     Level,
     NewToken,
@@ -191,6 +193,10 @@ class SqlCatalog:
     async def list_blobs(self, after: str, limit: int) -> tuple[BlobInfo, ...]:
         """See IBlobCatalog."""
         return await self._database.read(blobs.list_blobs, after, limit)
+
+    def foreseeing(self, foresight: Foresight) -> IReads:
+        """See ICatalog."""
+        return ForeseenReads(self._database, foresight)
 
     async def check(self) -> None:
         """See ICatalog."""

@@ -12,6 +12,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -29,6 +30,9 @@ T = TypeVar("T")
 log = Logger()
 
 MIB = 1024 * 1024
+
+MAX_SHARED_COMMIT = 64
+"""How many verbs that wait for the writer go into one transaction, and so into one sync of the disk."""
 
 
 @frozen
@@ -173,14 +177,18 @@ class _Job(Generic[T]):
 
     Attributes:
         deferred: fires on the reactor thread.
+        expires_at: when it has waited too long to begin, by the reactor's clock.
         claim: taken by whoever decides first: the thread that begins, or the reactor that gives up.
+        result, error: how it ended.
     """
 
     name: str
     run: Callable[[Transaction], Coroutine[Any, Any, T]]
     deferred: Deferred[T]
+    expires_at: float
     claim: threading.Lock = attribute(factory=threading.Lock)
-    expiry: IDelayedCall | None = None
+    result: Any = None
+    error: BaseException | None = None
 
 
 class _Worker:
@@ -204,40 +212,77 @@ class _Worker:
 
     def _loop(self) -> None:
         while (job := self._lane.jobs.get()) is not None:
-            if job.claim.acquire(blocking=False):
-                self._work(job)
-            del job
+            jobs = [job] if job.claim.acquire(blocking=False) else []
+            if self._lane.writes:
+                jobs += self._more_jobs()
+            if jobs:
+                self._work(jobs)
+            del job, jobs
         self._disconnect()
         self._database.reactor.callFromThread(self.ended.callback, None)
 
-    def _work(self, job: _Job[Any]) -> None:
-        began = time.monotonic()
-        result: Any = None
-        error: BaseException | None = None
-        try:
-            result = self._transact(job)
-        except sqlite3.Error as sqlite_error:
-            error = self._in_our_words(job, sqlite_error)
-        except BaseException as any_error:
-            # Whatever a verb raises belongs to the one who asked for it; the thread goes on.
-            error = any_error
-        took_seconds = time.monotonic() - began
-        if took_seconds > self._database.settings.slow_seconds:
-            log.warn("{verb} took {seconds:.3f} s", verb=job.name, seconds=took_seconds, event="catalog.slow_verb")
-        self._database.reactor.callFromThread(self._lane.deliver, job, result, error)
+    def _more_jobs(self) -> list[_Job[Any]]:
+        """Take what else waits, so that it shares one commit."""
+        jobs: list[_Job[Any]] = []
+        while len(jobs) < MAX_SHARED_COMMIT:
+            try:
+                job = self._lane.jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                self._lane.jobs.put(None)  # the end, for when these are done
+                break
+            if job.claim.acquire(blocking=False):
+                jobs.append(job)
+        return jobs
 
-    def _transact(self, job: _Job[T]) -> T:
+    def _work(self, jobs: list[_Job[Any]]) -> None:
+        try:
+            self._transact(jobs)
+        except BaseException as error:  # whatever it is belongs to those who asked; the thread goes on
+            for job in jobs:
+                job.error = job.error or error
+        for job in jobs:
+            if isinstance(job.error, sqlite3.Error):
+                job.error = self._in_our_words(job, job.error)
+        self._lane.delivered.extend(jobs)
+        self._lane.announce()
+
+    def _transact(self, jobs: list[_Job[Any]]) -> None:
+        """
+        Run jobs in one transaction; what one of them did is undone if it fails, and all of it if the commit does.
+
+        Raises:
+            sqlite3.Error: then nothing at all has happened.
+        """
         if self._connection is None:
             self._connection = self._database.connect(self._lane.writes)
         connection = self._connection
         connection.execute(self._lane.begin)
         try:
-            result = run_to_end(job.run(self._database.transaction(connection)))
+            for job in jobs:
+                self._run(connection, job, alone=len(jobs) == 1)
             connection.execute("COMMIT")
         except BaseException:
             self._roll_back(connection)
             raise
-        return result
+
+    def _run(self, connection: sqlite3.Connection, job: _Job[Any], *, alone: bool) -> None:
+        began = time.monotonic()
+        if not alone:
+            connection.execute("SAVEPOINT job")
+        try:
+            job.result = run_to_end(job.run(self._database.transaction(connection)))
+        except BaseException as error:
+            if alone or not connection.in_transaction:
+                raise  # SQLite itself gave the whole transaction up
+            job.error = error
+            connection.execute("ROLLBACK TO job")
+        if not alone:
+            connection.execute("RELEASE job")
+        took_seconds = time.monotonic() - began
+        if took_seconds > self._database.settings.slow_seconds:
+            log.warn("{verb} took {seconds:.3f} s", verb=job.name, seconds=took_seconds, event="catalog.slow_verb")
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         try:
@@ -274,13 +319,21 @@ class _Lane:
     """
     A queue of verbs and the threads that serve it.
 
-    Reactor: every method on the reactor thread.
+    Attributes:
+        jobs: to the threads.
+        delivered: from the threads, for the reactor.
+
+    Reactor: every method but announce() on the reactor thread.
     """
 
     def __init__(self, database: SqliteDatabase, *, writes: bool, threads: int) -> None:
         self.writes = writes
         self.begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self.jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self.delivered: deque[_Job[Any]] = deque()
+        self._is_announced = False
+        self._waiting: dict[_Job[Any], None] = {}
+        self._watch: IDelayedCall | None = None
         self._reactor = database.reactor
         self._settings = database.settings
         kind = "writer" if writes else "reader"
@@ -291,49 +344,60 @@ class _Lane:
             raise Unavailable("too many requests wait for the database")
 
         def on_cancel(_: Deferred[T]) -> None:
-            if not self.writes:
-                self._give_up(job)
+            if not self.writes and job.claim.acquire(blocking=False):
+                self._waiting.pop(job, None)
 
-        job = _Job(name, run, Deferred(on_cancel))
-        job.expiry = self._reactor.callLater(self._settings.max_wait_seconds, self._expire, job)
+        job = _Job(name, run, Deferred(on_cancel), self._reactor.seconds() + self._settings.max_wait_seconds)
+        self._waiting[job] = None
+        if self._watch is None:
+            self._watch = self._reactor.callLater(self._settings.max_wait_seconds, self._expire)
         self.jobs.put(job)
         return await job.deferred
 
-    def _give_up(self, job: _Job[Any]) -> bool:
-        """Keep a job from beginning; False if it did already."""
-        if not job.claim.acquire(blocking=False):
-            return False
-        self._stop_clock(job)
-        return True
+    def _expire(self) -> None:
+        """Refuse what has waited too long to begin; one timer watches over all jobs, which come in order."""
+        self._watch = None
+        now = self._reactor.seconds()
+        for job in list(self._waiting):
+            if job.expires_at > now:
+                self._watch = self._reactor.callLater(job.expires_at - now, self._expire)
+                return
+            del self._waiting[job]
+            if job.claim.acquire(blocking=False) and not job.deferred.called:
+                log.warn("{verb} waited too long", verb=job.name, event="catalog.queue_timeout")
+                job.deferred.errback(Unavailable("the database is busy; try again"))
 
-    def _stop_clock(self, job: _Job[Any]) -> None:
-        expiry, job.expiry = job.expiry, None
-        if expiry is not None and expiry.active():
-            expiry.cancel()
+    def announce(self) -> None:
+        """Have the reactor fetch what was delivered; called in a thread, and costs nothing if it is on its way."""
+        if not self._is_announced:
+            self._is_announced = True
+            self._reactor.callFromThread(self._fetch)
 
-    def _expire(self, job: _Job[Any]) -> None:
-        if self._give_up(job) and not job.deferred.called:
-            log.warn("{verb} waited too long", verb=job.name, event="catalog.queue_timeout")
-            job.deferred.errback(Unavailable("the database is busy; try again"))
+    def _fetch(self) -> None:
+        self._is_announced = False  # first: what is delivered from now on announces itself
+        while self.delivered:
+            self._settle(self.delivered.popleft())
 
-    def deliver(self, job: _Job[Any], result: Any, error: BaseException | None) -> None:
-        """Hand over what a thread has found."""
-        self._stop_clock(job)
-        if error is None:
+    def _settle(self, job: _Job[Any]) -> None:
+        self._waiting.pop(job, None)
+        if job.error is None:
             if not job.deferred.called:
-                job.deferred.callback(result)
+                job.deferred.callback(job.result)
         elif not job.deferred.called:
-            job.deferred.errback(error)
+            job.deferred.errback(job.error)
         else:
             log.error(
                 "{verb}, awaited by nobody, failed: {reason}",
                 verb=job.name,
-                reason=repr(error),
+                reason=repr(job.error),
                 event="catalog.abandoned",
             )
 
     def stop(self) -> None:
         """Let the threads finish what is queued, and end."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         for _ in self.workers:
             self.jobs.put(None)
 

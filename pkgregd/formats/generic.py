@@ -34,6 +34,7 @@ from pkgregd.interfaces import ICall, IPackageFormat
 from pkgregd.values import (
     Coordinates,
     Digest,
+    FileLookup,
     FormatLimits,
     Level,
     OnDuplicate,
@@ -100,7 +101,7 @@ class GenericFormat:
         read, create, destroy = Permission.READ_PACKAGE, Permission.CREATE_PACKAGE, Permission.DESTROY_PACKAGE
         return (
             Route(("PUT",), _FILE, create, self.upload, check=self.check_upload),
-            Route(("GET",), _FILE, read, self.download, _READ_LEVELS),
+            Route(("GET",), _FILE, read, self.download, _READ_LEVELS, foresee=self._lookup),
             Route(("DELETE",), _FILE, destroy, self.delete),
             Route(("GET",), "/<segment:name>/", read, self.list_versions, _READ_LEVELS),
             Route(("GET",), "/<segment:name>/<segment:version>/", read, self.list_directory, _READ_LEVELS),
@@ -169,7 +170,7 @@ class GenericFormat:
         Raises:
             InvalidRequest.
         """
-        place = self._place(call)
+        place = self._place(call.arguments)
         status, select = call.query("status"), call.query("select")
         if status not in (None, "default", "hidden"):
             raise InvalidRequest("status can be default or hidden")
@@ -187,11 +188,8 @@ class GenericFormat:
             on_duplicate=OnDuplicate.REPLACE if replaces else OnDuplicate.REFUSE,
         )
 
-    def _place(self, call: ICall, path_argument: str = "file") -> _Place:
-        arguments = call.arguments
-        return _Place(
-            self.canonical_name(arguments["name"]), _version(arguments["version"]), _path(arguments[path_argument])
-        )
+    def _place(self, arguments: Mapping[str, str]) -> _Place:
+        return _Place(self.canonical_name(arguments["name"]), _version(arguments["version"]), _path(arguments["file"]))
 
     # ------------------------------------------------------------------ one file
 
@@ -215,8 +213,12 @@ class GenericFormat:
         return Reply(204)
 
     async def _find(self, call: ICall) -> PackageFile:
-        place = self._place(call)
-        return await call.remote.find_file(place.name, place.version, place.path)
+        lookup = self._lookup(call.arguments)
+        return await call.remote.find_file(lookup.canonical_name, lookup.canonical_version, lookup.file_name)
+
+    def _lookup(self, arguments: Mapping[str, str]) -> FileLookup:
+        place = self._place(arguments)
+        return FileLookup(place.name, place.version, place.path)
 
     # ------------------------------------------------------------------ listings
 

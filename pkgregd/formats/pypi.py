@@ -40,7 +40,9 @@ from pkgregd.interfaces import IBlobSink, ICall, IPackageFormat
 from pkgregd.values import (
     Coordinates,
     Digest,
+    FileLookup,
     FormatLimits,
+    IndexLookup,
     IndexState,
     Level,
     OnDuplicate,
@@ -100,8 +102,22 @@ class PyPIFormat:
             Route(("GET",), "/simple", read, partial(self.list_names, link_prefix="simple/"), _READ_LEVELS),
             Route(("GET",), "/simple/", read, self.list_names, _READ_LEVELS),
             Route(("GET",), "/simple/<segment:name>", read, self.redirect_to_files, _READ_LEVELS),
-            Route(("GET",), "/simple/<segment:name>/", read, self.list_files, _READ_LEVELS),
-            Route(("GET",), "/files/<segment:sha256>/<segment:file_name>", read, self.download, _READ_LEVELS),
+            Route(
+                ("GET",),
+                "/simple/<segment:name>/",
+                read,
+                self.list_files,
+                _READ_LEVELS,
+                foresee=lambda arguments: IndexLookup(canonical_name(arguments["name"])),
+            ),
+            Route(
+                ("GET",),
+                "/files/<segment:sha256>/<segment:file_name>",
+                read,
+                self.download,
+                _READ_LEVELS,
+                foresee=_file_lookup,
+            ),
         )
 
     def render_error(self, refusal: Refusal) -> Reply | None:
@@ -182,19 +198,27 @@ class PyPIFormat:
 
     async def download(self, call: ICall) -> Reply:
         """Send a file; its URL names its bytes, so they never change."""
-        try:
-            sha256 = Digest.sha256(call.arguments["sha256"])
-        except InvalidDigest:
-            raise FileNotFound from None
-        file = await call.remote.find_file("", None, call.arguments["file_name"], sha256)
+        lookup = _file_lookup(call.arguments)
+        file = await call.remote.find_file(
+            lookup.canonical_name, lookup.canonical_version, lookup.file_name, lookup.sha256
+        )
         return Reply(
             body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
             content_type="application/octet-stream",
             headers=(("Cache-Control", "private, max-age=31536000, immutable"),),
-            etag=sha256.hex,
+            etag=file.blob.sha256.hex,
             last_modified=file.created_at,
             download_name=file.file_name,
         )
+
+
+def _file_lookup(arguments: Mapping[str, str]) -> FileLookup:
+    """Read the URL of a file, which names it by its digest."""
+    try:
+        sha256 = Digest.sha256(arguments["sha256"])
+    except InvalidDigest:
+        raise FileNotFound from None
+    return FileLookup("", None, arguments["file_name"], sha256)
 
 
 # ---------------------------------------------------------------------- the form

@@ -24,12 +24,13 @@ from pkgregd.http.request import FrontRequest
 from pkgregd.interfaces import (
     IAccessPolicy,
     IAuthenticator,
-    IIdentityCatalog,
+    ICatalog,
     IPackageFormat,
+    IReads,
     IRemotes,
     IRequestLimits,
 )
-from pkgregd.values import FormatLimits, Level, Principal, Refusal, Reply, Route
+from pkgregd.values import FileLookup, Foresight, FormatLimits, IndexLookup, Level, Principal, Refusal, Reply, Route
 
 log = Logger()
 
@@ -42,7 +43,7 @@ class Gate:
 
     authenticator: IAuthenticator
     policy: IAccessPolicy
-    identity: IIdentityCatalog
+    catalog: ICatalog
     request_limits: IRequestLimits
     remotes: IRemotes
     external_url: str
@@ -128,10 +129,13 @@ def _explain(error: Exception, request: FrontRequest, challenge: str | None) -> 
 
 
 async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> Reply:
-    principal = await _authenticate(gate, request)
+    named = {name: value for name, value in arguments.items() if name != "scope"}
+    ident = arguments["scope"]
+    reads = gate.catalog.foreseeing(Foresight(mount.level, ident, mount.format.name, _foreseen(mount.route, named)))
+    principal = await _authenticate(gate, request, reads)
     path = request.path.decode("ascii")
-    gate.request_limits.admit(path, principal, request.channel.address)
-    scope = await gate.identity.find_scope(mount.level, arguments["scope"], principal.user_id)
+    gate.request_limits.admit(path, principal, request.address)
+    scope = await reads.find_scope(mount.level, ident, principal.user_id)
     gate.policy.demand(principal, mount.route.permission, scope)
     assert scope is not None, "demand() refuses a missing scope"
     limit_bytes = mount.limits.max_file_bytes + mount.route.body_overhead_bytes
@@ -142,8 +146,8 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
     call = Call(
         principal=principal,
         scope=scope,
-        remote=gate.remotes.remote(mount.format, scope, principal),
-        arguments={name: value for name, value in arguments.items() if name != "scope"},
+        remote=gate.remotes.remote(mount.format, scope, principal, reads),
+        arguments=named,
         method=request.method.decode("ascii"),
         base_url=gate.external_url + "/".join(path.split("/")[: mount.prefix_segments + 1]),
         body=body,
@@ -154,7 +158,17 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
     return await mount.route.handler(call)
 
 
-async def _authenticate(gate: Gate, request: FrontRequest) -> Principal:
+def _foreseen(route: Route, arguments: Mapping[str, str]) -> IndexLookup | FileLookup | None:
+    """Say what the handler will ask first; an argument that it will refuse is refused in its turn."""
+    if route.foresee is None:
+        return None
+    try:
+        return route.foresee(arguments)
+    except PkgregdError:
+        return None
+
+
+async def _authenticate(gate: Gate, request: FrontRequest, reads: IReads) -> Principal:
     shown: dict[str, str] = {}
     try:
         for name, value in request.head.headers:
@@ -162,9 +176,9 @@ async def _authenticate(gate: Gate, request: FrontRequest) -> Principal:
                 if name.decode("ascii") in shown:
                     raise InvalidCredentials("a credential header is repeated")
                 shown[name.decode("ascii")] = value.decode("latin-1")
-        principal = await gate.authenticator.authenticate(shown)
+        principal = await gate.authenticator.authenticate(shown, reads)
     except InvalidCredentials:
-        gate.request_limits.admit_failure(request.channel.address)
+        gate.request_limits.admit_failure(request.address)
         raise
     request.log_fields["principal"] = principal.name
     return principal

@@ -24,7 +24,7 @@ from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import (
     IAccessPolicy,
     IAuthenticator,
-    IIdentityCatalog,
+    ICatalog,
     IPackageFormat,
     IRemotes,
     IRequestLimits,
@@ -66,7 +66,7 @@ def make_factory(
     limits_by_format: Mapping[str, FormatLimits],
     authenticator: IAuthenticator,
     policy: IAccessPolicy,
-    identity: IIdentityCatalog,
+    catalog: ICatalog,
     remotes: IRemotes,
     request_limits: IRequestLimits,
     readiness: Callable[[], Awaitable[Sequence[str]]],
@@ -80,7 +80,7 @@ def make_factory(
         readiness: returns why the daemon is not ready; empty when it is.
         external_url: scheme, host and perhaps a path, as clients reach the daemon.
     """
-    gate = Gate(authenticator, policy, identity, request_limits, remotes, external_url.rstrip("/"))
+    gate = Gate(authenticator, policy, catalog, request_limits, remotes, external_url.rstrip("/"))
     app = Klein()
     app.url_map.converters.update(CONVERTERS)
     app.url_map.merge_slashes = False

@@ -17,6 +17,7 @@ from pkgregd.interfaces import (
     IDraft,
     IEventSink,
     IPackageFormat,
+    IReads,
     IRemote,
     IRemotes,
 )
@@ -68,10 +69,13 @@ class Remotes:
         self.pages = Pages(self._render_thread.run)
         self._limits_by_format = limits_by_format
 
-    def remote(self, format: IPackageFormat, scope: Scope, principal: Principal) -> IRemote:
+    def remote(
+        self, format: IPackageFormat, scope: Scope, principal: Principal, reads: IReads | None = None
+    ) -> IRemote:
         """See IRemotes."""
         kind = ProjectRemote if scope.level is Level.PROJECT else GroupRemote
-        return kind(self, format.name, self._limits_by_format[format.name], scope, principal)
+        limits = self._limits_by_format[format.name]
+        return kind(self, format.name, limits, scope, principal, reads or self.catalog)
 
     async def close(self) -> None:
         """Stop what runs in the background."""
@@ -91,13 +95,23 @@ class ProjectRemote:
         limits: of the format.
         scope: already authorised for the route's permission.
         principal: who is asking.
+        reads: answers the questions of this request.
     """
 
-    def __init__(self, remotes: Remotes, format: str, limits: FormatLimits, scope: Scope, principal: Principal) -> None:
+    def __init__(
+        self,
+        remotes: Remotes,
+        format: str,
+        limits: FormatLimits,
+        scope: Scope,
+        principal: Principal,
+        reads: IReads,
+    ) -> None:
         self.scope = scope
         self.limits = limits
         self._format = format
         self._principal = principal
+        self._reads = reads
         self._catalog = remotes.catalog
         self._blobs = remotes.blobs
         self._policy = remotes.policy
@@ -128,7 +142,7 @@ class ProjectRemote:
     ) -> PackageFile:
         """See IRemote."""
         project_ids = await self._project_ids(canonical_name or None)
-        found = await self._catalog.find_file(
+        found = await self._reads.find_file(
             project_ids, self._format, canonical_name, canonical_version, file_name, sha256
         )
         if found is None:
@@ -137,7 +151,7 @@ class ProjectRemote:
 
     async def index_state(self, canonical_name: str | None = None) -> IndexState:
         """See IRemote."""
-        return await self._catalog.index_state(await self._project_ids(canonical_name), self._format, canonical_name)
+        return await self._reads.index_state(await self._project_ids(canonical_name), self._format, canonical_name)
 
     async def render_names(
         self, state: IndexState, variant: str, render: Callable[[Sequence[PackageName]], bytes]

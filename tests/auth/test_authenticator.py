@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 from zope.interface.verify import verifyClass, verifyObject
 
 from pkgregd.auth.authenticator import (
@@ -21,19 +22,20 @@ from pkgregd.auth.authenticator import (
     PrincipalRealm,
     TokenAuthenticator,
     TokenCredentials,
-    find_credentials,
+    find_token,
 )
 from pkgregd.auth.tokens import mint
 from pkgregd.errors import InvalidCredentials, Unavailable
-from pkgregd.interfaces import IAuthenticator
+from pkgregd.interfaces import IAuthenticator, IReads
 from pkgregd.values import ANONYMOUS, Principal, TokenKind, TokenRecord
 
 NOW = datetime.datetime(2030, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 SECOND = datetime.timedelta(seconds=1)
 
 
+@implementer(IReads)
 class TokenTable:
-    """The one verb of a catalog that authentication uses, with a record of its calls."""
+    """The one question that authentication asks, with a record of its calls."""
 
     def __init__(self) -> None:
         self.records: dict[str, TokenRecord] = {}
@@ -43,6 +45,12 @@ class TokenTable:
         """See IIdentityCatalog."""
         self.lookups.append(public_id)
         return self.records.get(public_id)
+
+    async def find_scope(self, *asked: object) -> None:
+        """Not asked here."""
+        raise AssertionError
+
+    index_state = find_file = find_scope
 
 
 def basic(user: str, password: str) -> str:
@@ -57,7 +65,7 @@ class AuthenticatorTests(SynchronousTestCase):
         """Make a table with one token of each kind."""
         self.now = NOW
         self.table = TokenTable()
-        self.authenticator = TokenAuthenticator(self.table, lambda: self.now)
+        self.authenticator = TokenAuthenticator(lambda: self.now)
         self.secrets = {kind: self.add_token(kind) for kind in TokenKind}
 
     def add_token(self, kind: TokenKind, **changes: object) -> str:
@@ -71,12 +79,12 @@ class AuthenticatorTests(SynchronousTestCase):
     def authenticate(self, **headers: str) -> Principal:
         """Authenticate a request; underscores in the names of headers stand for dashes."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.successResultOf(self.authenticator.authenticate(named))
+        return self.successResultOf(self.authenticator.authenticate(named, self.table))
 
     def refusal(self, **headers: str) -> str:
         """Return the text with which a request is refused."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return str(self.failureResultOf(self.authenticator.authenticate(named), InvalidCredentials).value)
+        return str(self.failureResultOf(self.authenticator.authenticate(named, self.table), InvalidCredentials).value)
 
     def kind_of(self, **headers: str) -> TokenKind | None:
         """Return the kind of token that a request is authenticated by."""
@@ -85,7 +93,7 @@ class AuthenticatorTests(SynchronousTestCase):
     def test_provides_its_interface(self) -> None:
         """The interfaces hold."""
         verifyClass(IAuthenticator, TokenAuthenticator)
-        verifyObject(ITokenCredentials, TokenCredentials("x", frozenset()))
+        verifyObject(ITokenCredentials, TokenCredentials("x", frozenset(), self.table))
 
     def test_nothing_shown_is_anonymous(self) -> None:
         """A request without credentials is anonymous and asks the catalog nothing."""
@@ -244,9 +252,8 @@ class AuthenticatorTests(SynchronousTestCase):
             async def find_token(self, public_id: str) -> TokenRecord | None:
                 raise Unavailable("the catalog does not answer")
 
-        broken = TokenAuthenticator(Broken(), lambda: NOW)
         headers = {"private-token": self.secrets[TokenKind.PERSONAL]}
-        self.failureResultOf(broken.authenticate(headers), Unavailable)
+        self.failureResultOf(self.authenticator.authenticate(headers, Broken()), Unavailable)
 
     def test_a_client_that_leaves_cancels_the_lookup(self) -> None:
         """Cancelling reaches the catalog."""
@@ -257,7 +264,7 @@ class AuthenticatorTests(SynchronousTestCase):
                 return await lookup
 
         headers = {"private-token": self.secrets[TokenKind.PERSONAL]}
-        asking = ensureDeferred(TokenAuthenticator(Slow(), lambda: NOW).authenticate(headers))
+        asking = ensureDeferred(self.authenticator.authenticate(headers, Slow()))
         asking.cancel()
         self.failureResultOf(asking)
         self.assertTrue(lookup.called)
@@ -275,12 +282,13 @@ class AuthenticatorTests(SynchronousTestCase):
     def test_any_headers_are_nothing_credentials_or_a_refusal(self, headers: dict[str, str]) -> None:
         """No header makes anything but one token, none, or InvalidCredentials."""
         try:
-            credentials = find_credentials(headers)
+            shown = find_token(headers)
         except InvalidCredentials:
             return
-        if credentials is not None:
-            self.assertNotEqual(credentials.text, "")
-            self.assertEqual(repr(credentials), f"TokenCredentials(kinds={credentials.kinds!r})")
+        if shown is not None:
+            text, kinds = shown
+            self.assertNotEqual(text, "")
+            self.assertEqual(repr(TokenCredentials(text, kinds, self.table)), f"TokenCredentials(kinds={kinds!r})")
 
 
 class RealmTests(SynchronousTestCase):

@@ -10,11 +10,12 @@ from pkgregd.catalog.sql import SqlCatalog
 from pkgregd.catalog.sqlite import SqliteDatabase
 from pkgregd.interfaces import ICatalog
 from pkgregd.testing.catalog_contract import START_SECONDS, CatalogContract
+from pkgregd.testing.foresight_contract import ForesightContract
 from pkgregd.testing.yanks_contract import DocumentsContract, YanksContract
 from tests.catalog.support import ThreadedClock, make_folder, migrated_file
 
 
-class MemoryCatalogTests(YanksContract, DocumentsContract, CatalogContract, SynchronousTestCase):
+class MemoryCatalogTests(YanksContract, DocumentsContract, ForesightContract, CatalogContract, SynchronousTestCase):
     """The catalog in memory."""
 
     def make_catalog(self) -> ICatalog:
@@ -22,7 +23,7 @@ class MemoryCatalogTests(YanksContract, DocumentsContract, CatalogContract, Sync
         return MemoryCatalog(self.clock.seconds)
 
 
-class SqliteCatalogTests(YanksContract, DocumentsContract, CatalogContract, SynchronousTestCase):
+class SqliteCatalogTests(YanksContract, DocumentsContract, ForesightContract, CatalogContract, SynchronousTestCase):
     """The catalog on SQLite, with its threads."""
 
     def make_catalog(self) -> ICatalog:

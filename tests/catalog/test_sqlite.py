@@ -263,7 +263,41 @@ class QueueTests(SqliteCase):
         self.get(gatherResults(self.running))
         self.get(self.database.read(count_paths))
         self.assertEqual(began, [])
+        self.reactor.advance(10.1)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def commits(self, *verbs: Any) -> list[Deferred[Any]]:
+        """Have verbs wait for the writer together, let it go, and return what became of them."""
+        waiting = [self.start(self.database.write(verb)) for verb in verbs]
+        self.open_gates()
+        self.get(gatherResults(self.running))
+        for deferred in waiting:
+            self.reactor.wait(deferred)
+        return waiting
+
+    def test_writes_that_wait_share_a_commit(self) -> None:
+        """They see each other's rows, and nothing is told before all of it is committed."""
+        added, counted = self.commits(add_path, count_paths)
+        self.assertEqual((self.successResultOf(added), self.successResultOf(counted)), (None, 1))
+        self.assertEqual(self.get(self.database.read(count_paths)), 1)
+
+    def test_a_failed_write_takes_no_other_with_it(self) -> None:
+        """Only what the failing verb did is undone."""
+        failed, added = self.commits(add_path_then_fail, add_path)
+        self.failureResultOf(failed, NotFound)
+        self.assertIsNone(self.successResultOf(added))
+        self.assertEqual(self.get(self.database.read(count_paths)), 1)
+
+    def test_a_broken_statement_takes_no_other_with_it(self) -> None:
+        """A bug in one verb stays its own."""
+
+        async def broken(tx: Transaction) -> None:
+            await tx.execute(NONSENSE)
+
+        added, failed = self.commits(add_path, broken)
+        self.assertIsNone(self.successResultOf(added))
+        self.failureResultOf(failed, sqlite3.OperationalError)
+        self.assertEqual(self.get(self.database.read(count_paths)), 1)
 
     def test_cancelling_a_write(self) -> None:
         """A cancelled write is carried out; only the wait ends."""

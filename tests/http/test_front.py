@@ -34,6 +34,7 @@ from pkgregd.values import (
     ByteRange,
     Digest,
     FormatLimits,
+    IndexLookup,
     Level,
     Page,
     PageBody,
@@ -99,6 +100,13 @@ class Source:
         Source.opened -= 1
 
 
+def foresee(arguments):
+    """Foresee a look at an index, unless the name is bad."""
+    if arguments["name"] == "bad":
+        raise errors.InvalidName("bad")
+    return IndexLookup(arguments["name"])
+
+
 @implementer(IPackageFormat)
 class ToyFormat:
     """A format whose handlers are set by the tests."""
@@ -119,7 +127,14 @@ class ToyFormat:
         """Some of each kind."""
         both = frozenset({Level.PROJECT, Level.GROUP})
         return (
-            Route(("GET",), "/<segment:name>/<path:file>", Permission.READ_PACKAGE, self.case.handle, both),
+            Route(
+                ("GET",),
+                "/<segment:name>/<path:file>",
+                Permission.READ_PACKAGE,
+                self.case.handle,
+                both,
+                foresee=foresee,
+            ),
             Route(
                 ("POST",),
                 "/odd/<segment:f>/<segment:self>/<segment:request>",
@@ -156,8 +171,9 @@ class World:
         self.failures = []
         self.scope = Scope(Level.PROJECT, 7, "acme/tools", Visibility.PRIVATE)
         self.asked = []
+        self.foreseen = []
 
-    async def authenticate(self, headers):
+    async def authenticate(self, headers, reads):
         """Answer as commanded."""
         self.headers_seen.append(dict(headers))
         if self.credential_error:
@@ -192,7 +208,12 @@ class World:
         """Take note."""
         self.failures.append(address)
 
-    def remote(self, format, scope, principal):
+    def foreseeing(self, foresight):
+        """Keep what is foreseen."""
+        self.foreseen.append(foresight)
+        return self
+
+    def remote(self, format, scope, principal, reads=None):
         """Make something to recognise."""
         return ("remote", format.name, scope.id)
 
@@ -216,7 +237,7 @@ class FrontCase(SynchronousTestCase):
             limits_by_format={"toy": toy.default_limits},
             authenticator=self.world,
             policy=self.world,
-            identity=self.world,
+            catalog=self.world,
             remotes=self.world,
             request_limits=self.world,
             readiness=lambda: succeed(self.reasons),
@@ -418,6 +439,13 @@ class GuardTests(FrontCase):
         self.world.credential_error = errors.InvalidCredentials()
         self.get()
         self.assertEqual(self.world.asked, [])
+
+    def test_what_a_route_foresees(self):
+        """The catalog is told before anything is asked; an argument that is refused later foresees nothing."""
+        self.get("/n/f")
+        self.get("/bad/f")
+        found = [(seen.level, seen.ident, seen.format, seen.lookup) for seen in self.world.foreseen]
+        self.assertEqual(found, [(Level.PROJECT, 7, "toy", IndexLookup("n")), (Level.PROJECT, 7, "toy", None)])
 
     def test_chunked_body_is_limited(self):
         """A body without a length is stopped at the format's limit."""
