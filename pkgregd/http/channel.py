@@ -67,6 +67,9 @@ LARGE_READ_BYTES = 1024 * 1024
 ALL_READS_BYTES = 4 * 1024 * 1024
 """What one read of every body together may return: the more bodies, the smaller their reads."""
 
+LARGE_WRITE_BYTES = 1024 * 1024
+"""The most that one write hands to the kernel (an attribute of Twisted's transports)."""
+
 CRUMB_BYTES = 512
 CRUMBS_READ_BYTES = 16 * 1024
 """What one read returns of a body in chunks smaller than CRUMB_BYTES: each costs about a microsecond."""
@@ -130,7 +133,9 @@ class FrontChannel(Protocol):
         self.factory.connected(self)
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
-        self._sends_at_once = isinstance(self.transport, Connection)  # not TLS, which wraps one
+        if isinstance(self.transport, Connection):  # not TLS, which wraps one
+            self._sends_at_once = True
+            self.transport.SEND_LIMIT = LARGE_WRITE_BYTES
         self.transport.registerProducer(self, True)
         if ISSLTransport.providedBy(self.transport):
             self._set_deadline(self._settings.handshake_timeout_seconds)
@@ -399,7 +404,7 @@ class FrontChannel(Protocol):
 
     def write(self, data: bytes) -> None:
         """Write bytes of a reply."""
-        self.transport.write(data)
+        self._send_at_once(data)
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Take a streaming producer of a reply's body."""

@@ -1,17 +1,19 @@
 """One connection: order, pauses, refusals, deadlines."""
 
 import json
+import socket
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
+from twisted.internet.tcp import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.errors import BodyTooLarge, BodyTooSlow, ClientGone, MalformedBody
 from pkgregd.http.accesslog import AccessLog
-from pkgregd.http.channel import CRUMBS_READ_BYTES, LARGE_READ_BYTES, PIPELINE_BYTES, SMALL_READ_BYTES
+from pkgregd.http.channel import CRUMBS_READ_BYTES, LARGE_READ_BYTES, PIPELINE_BYTES, SMALL_READ_BYTES, held_bytes
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.testing.client import MemoryClient, parse_replies
@@ -546,6 +548,23 @@ class PinnedNameTests(SynchronousTestCase):
         transport = FileDescriptor(Clock())
         for name in ("bufferSize", "dataBuffer", "_tempDataLen", "offset"):
             self.assertTrue(hasattr(transport, name), name)
+
+    def test_what_small_replies_need(self):
+        """A TCP connection writes at once when asked, as much as we say, and tells how much that was."""
+        ours, theirs = socket.socketpair()
+        self.addCleanup(theirs.close)
+        transport = Connection(ours, None, Clock())
+        self.addCleanup(ours.close)
+        self.assertEqual((held_bytes(transport), transport.connected, transport.disconnecting), (0, 0, False))
+        self.assertEqual(transport.writeSomeData(b"hello"), 5)
+        self.assertEqual(theirs.recv(10), b"hello")
+        transport.SEND_LIMIT = 2
+        self.assertEqual(transport.writeSomeData(b"hello"), 2)
+        transport.SEND_LIMIT = 1 << 20
+        while transport.writeSomeData(bytes(1 << 20)):
+            pass
+        theirs.close()
+        self.assertIsInstance(transport.writeSomeData(b"hello"), Exception)
 
     def test_memory_transport_has_them_too(self):
         """The stand-in is measured the same way."""
