@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import resource
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
@@ -50,6 +51,9 @@ CHECK_SECONDS = 2.0
 """How long a part may take to say whether it is ready."""
 
 LEAST_OPEN_FILES = 4096
+
+SWITCH_SECONDS = 0.001
+"""How long another thread may keep the interpreter from the reactor, which may want it several times for one request."""
 
 
 @frozen
@@ -139,6 +143,7 @@ class Daemon(Service):
     def privilegedStartService(self) -> None:
         """Open and bind."""
         raise_open_files()
+        sys.setswitchinterval(SWITCH_SECONDS)
         try:
             self._open()
         except PkgregdError as error:

@@ -1,1 +1,1 @@
-"""The HTTP front: the only user of twisted.web, klein and werkzeug."""
+"""The HTTP front: the only user of klein and werkzeug."""
