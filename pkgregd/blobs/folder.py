@@ -129,7 +129,8 @@ class BlobFolder:
         self._is_prepared = False
         self._staging: tuple[str, Lock] | None = None
         self._numbers = itertools.count()
-        # one flag per aa/bb: this process has made sure that the directory itself survives a power cut
+        # one flag per aa, and per aa/bb: this process has made sure that the directory itself survives a power cut
+        self._is_outer_durable = bytearray(1 << 8)
         self._is_durable = bytearray(1 << 16)
 
     # ------------------------------------------------------------------ the blobs
@@ -219,7 +220,9 @@ class BlobFolder:
             made = True
         if made or not self._is_durable[index]:
             # another process may have made them without having come to its fsync yet
-            fsync_folder(self.operations, self._blobs)
+            if not self._is_outer_durable[index >> 8]:
+                fsync_folder(self.operations, self._blobs)
+                self._is_outer_durable[index >> 8] = True
             fsync_folder(self.operations, outer)
             self._is_durable[index] = True
 
