@@ -627,6 +627,24 @@ class IRemote(Interface):
             PackageNotFound: there are none.
         """
 
+    async def render_with_document(
+        canonical_name: str,
+        state: IndexState,
+        variant: str,
+        choose: Callable[[Sequence[PackageFile]], tuple[PackageFile, str] | None],
+        render: Callable[[Sequence[PackageFile], bytes | None], bytes],
+    ) -> Page:
+        """
+        Do as render_files() does, for a page that also shows a document of one of the files.
+
+        Args:
+            choose: pure; called off the reactor with the files, names one of them and a document beside it, or None.
+            render: pure; called off the reactor with the files and the document, None where there is none.
+
+        Raises:
+            PackageNotFound: there are no files, or the format's own functions say so.
+        """
+
     async def find_document(file: PackageFile, name: str) -> bytes:
         """Return a document that was published beside a file. Raises FileNotFound."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
@@ -20,6 +20,7 @@ from pkgregd.clockwork import start
 from pkgregd.values import Page
 
 Rows = TypeVar("Rows")
+T = TypeVar("T")
 
 PAGE_CACHE_BYTES = 64 << 20
 """What all kept pages may take together."""
@@ -31,6 +32,13 @@ GZIP_MIN_BYTES = 512
 GZIP_LEVEL = 6
 
 Key: TypeAlias = tuple[str, ...]
+
+
+class Run(Protocol):
+    """Runs a job away from the reactor."""
+
+    async def __call__(self, job: Callable[[], T]) -> T:
+        """Return what the job returns."""
 
 
 class RenderThread:
@@ -45,7 +53,7 @@ class RenderThread:
         self._reactor = reactor
         self._pool = ThreadPool(0, RENDER_THREADS, name="pages")
 
-    async def run(self, job: Callable[[], Page]) -> Page:
+    async def run(self, job: Callable[[], T]) -> T:
         """Return what the job returns."""
         if not self._pool.started:
             self._pool.start()
@@ -66,8 +74,8 @@ class Pages:
         max_bytes: what is kept; a page of more than a quarter of it is rendered every time.
     """
 
-    def __init__(self, run: Callable[[Callable[[], Page]], Awaitable[Page]], max_bytes: int = PAGE_CACHE_BYTES) -> None:
-        self._run = run
+    def __init__(self, run: Run, max_bytes: int = PAGE_CACHE_BYTES) -> None:
+        self.run = run
         self._max_bytes = max_bytes
         self._kept: OrderedDict[Key, Page] = OrderedDict()
         self._kept_bytes = 0
@@ -98,7 +106,7 @@ class Pages:
         """Have a page made for all who wait for it, whoever of them leaves meanwhile."""
         try:
             rows = await load()
-            page = await self._run(lambda: _render(rows, render))
+            page = await self.run(lambda: _render(rows, render))
         except Exception as error:
             for done in self._under_way.pop(key):
                 done.errback(error)

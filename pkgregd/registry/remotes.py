@@ -176,6 +176,29 @@ class ProjectRemote:
 
         return await self._pages.get((self._format, canonical_name, variant, state.token), load, render)
 
+    async def render_with_document(
+        self,
+        canonical_name: str,
+        state: IndexState,
+        variant: str,
+        choose: Callable[[Sequence[PackageFile]], tuple[PackageFile, str] | None],
+        render: Callable[[Sequence[PackageFile], bytes | None], bytes],
+    ) -> Page:
+        """See IRemote."""
+
+        async def load() -> tuple[tuple[PackageFile, ...], bytes | None]:
+            files = await self._catalog.list_files(state.project_ids, self._format, canonical_name)
+            if not files:
+                raise PackageNotFound
+            chosen = await self._pages.run(lambda: choose(files))
+            if chosen is None:
+                return files, None
+            file, name = chosen
+            return files, await self._catalog.find_document(file.id, name)
+
+        key = (self._format, canonical_name, variant, state.token)
+        return await self._pages.get(key, load, lambda found: render(*found))
+
     async def find_document(self, file: PackageFile, name: str) -> bytes:
         """See IRemote."""
         document = await self._catalog.find_document(file.id, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,8 +13,10 @@ from pkgregd.registry.pages import GZIP_MIN_BYTES, Pages
 from pkgregd.testing.calls import now
 from pkgregd.values import Page
 
+T = TypeVar("T")
 
-async def at_once(job: Callable[[], Page]) -> Page:
+
+async def at_once(job: Callable[[], T]) -> T:
     """Run a job here."""
     return job()
 
