@@ -41,6 +41,7 @@ class FormLimits:
         max_field_bytes: of one field's value.
         max_fields_bytes: of all names and values of fields together.
         max_header_bytes, max_headers: of one header line of a part; of its lines.
+        ignored_files: names of parts whose files are read past; they count as fields.
     """
 
     max_file_bytes: int
@@ -49,6 +50,7 @@ class FormLimits:
     max_fields_bytes: int = 1 << 20
     max_header_bytes: int = 4096
     max_headers: int = 8
+    ignored_files: frozenset[str] = frozenset()
 
 
 @frozen
@@ -225,6 +227,7 @@ class _FormReader:
         self._tap: _Tap | None = None
         self._part: multipart.MultipartSegment | None = None
         self._is_file = False
+        self._is_ignored = False
         self._value = bytearray()
         self._fields: list[tuple[str, str]] = []
         self._fields_room_bytes = limits.max_fields_bytes
@@ -298,7 +301,8 @@ class _FormReader:
         name, file_name = _check_part(part)
         if file_name is None and name == self._file_field:
             raise MalformedBody(f"the part {name} is not a file")
-        if file_name is not None:
+        self._is_ignored = file_name is not None and name in self._limits.ignored_files
+        if file_name is not None and not self._is_ignored:
             if name != self._file_field:
                 raise MalformedBody(f"a file is only taken in the part {self._file_field}")
             if self._file_name is not None:
@@ -308,7 +312,7 @@ class _FormReader:
             if self._on_file is not None:
                 self._on_file(file_name, self._form())
             self._file_name, self._fields_before_file = file_name, len(self._fields)
-        self._part, self._is_file = part, file_name is not None
+        self._part, self._is_file = part, file_name is not None and not self._is_ignored
         self._value = bytearray()
 
     def _take_bytes(self, data: bytes | bytearray) -> None:
@@ -327,6 +331,9 @@ class _FormReader:
         if self._is_file:
             return
         name = cast(str, self._part.name)
+        if self._is_ignored:
+            self._fields_room_bytes -= len(self._value) + len(name)
+            return
         try:
             value = self._value.decode("utf-8")
         except UnicodeDecodeError:

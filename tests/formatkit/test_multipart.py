@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import multipart
+from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -93,6 +94,18 @@ class FormTests(SynchronousTestCase):
         sink = RecordingSink()
         self.assertRaises(InvalidFileName, read, body, sink=sink, on_file=refuse)
         self.assertEqual(sink.pieces, [])
+
+    def test_ignored_files(self) -> None:
+        """A file that is ignored by name leaves nothing, is no second file, and has the bounds of a field."""
+        limits = evolve(LIMITS, ignored_files=frozenset({"sig"}))
+        for parts in (
+            [file(b"\xff", "sig", ""), text("a", "1"), file(b"DATA")],
+            [text("a", "1"), file(b"DATA"), file(b"\xff", "sig")],
+        ):
+            form, content = read([*parts, END], limits=limits)
+            self.assertEqual((form.fields, form.file_name, content), ((("a", "1"),), "a.whl", b"DATA"))
+        for parts in ([file(b"x" * 1001, "sig")], [file(b"x" * 700, "sig")] * 3, [file(b"x", "other")]):
+            self.assertRaises(MalformedBody, read, [*parts, file(b"DATA"), END], limits=limits)
 
     def test_headers_of_real_clients(self) -> None:
         """Quoted and bare boundaries, bare names, charsets and encodings that change nothing are taken."""
