@@ -1,28 +1,34 @@
 """
 The simple index: files in, bytes out.
 
-Links are relative, so that they stay on the address that the client used.
+Links to files are relative, so that they stay on the address that the client used; those to provenance have to
+be absolute.
 
-Source: PEP 503 (HTML), PEP 691 (JSON and its negotiation), PEP 700 (versions, sizes, upload times).
+Source: the simple repository API of the Python packaging user guide: PEP 503 (HTML), PEP 691 (JSON and its
+negotiation), PEP 592 (yanked), PEP 658 and 714 (metadata), PEP 700 (versions, sizes, upload times), PEP 740
+(provenance).
 """
 
 from __future__ import annotations
 
-import datetime
 import enum
 import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
-from attrs import asdict, frozen
-
 from pkgregd.formatkit.headers import best_media_type
-from pkgregd.formats.pypi_names import parse_version
+from pkgregd.formats.pypi_files import FileMetadata, file_path, ordered, upload_time, versions_of
 from pkgregd.values import PackageFile, PackageName
 
-REVISION = 1
+REVISION = 2
 """Goes up when the same rows come to look differently: it is part of every ETag."""
+
+
+API_VERSION = "1.3"
+"""1.1 has versions, sizes and upload times, 1.3 provenance; what 1.2 adds is optional."""
+
+_META = {"api-version": API_VERSION}
 
 
 class Representation(enum.Enum):
@@ -49,29 +55,6 @@ def choose_representation(accept: str | None) -> Representation | None:
     return None if chosen is None else Representation[chosen]
 
 
-@frozen
-class FileMetadata:
-    """
-    What is kept beside a file, taken from the archive.
-
-    Attributes:
-        filetype: `bdist_wheel` or `sdist`.
-        requires_python: as the archive says, or None.
-    """
-
-    filetype: str
-    requires_python: str | None = None
-
-    def to_json(self) -> str:
-        """Write it for the catalog."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> FileMetadata:
-        """Read what to_json() wrote."""
-        return cls(**json.loads(text))
-
-
 def render_names(names: Iterable[PackageName], representation: Representation, link_prefix: str) -> bytes:
     """
     Write the list of all names.
@@ -80,63 +63,70 @@ def render_names(names: Iterable[PackageName], representation: Representation, l
         link_prefix: leads from the page's own URL to the pages of names.
     """
     if representation is Representation.JSON:
-        return _json({"meta": {"api-version": "1.1"}, "projects": [{"name": name.name} for name in names]})
+        return _json({"meta": _META, "projects": [{"name": name.name} for name in names]})
     links = [_link(f"{link_prefix}{quote(name.canonical_name)}/", name.name) for name in names]
     return _html("Simple index", links)
 
 
-def render_files(canonical_name: str, files: Iterable[PackageFile], representation: Representation) -> bytes:
+def render_files(
+    canonical_name: str, base_url: str, files: Iterable[PackageFile], representation: Representation
+) -> bytes:
     """
     Write the page of a name.
 
     Args:
+        base_url: where the format is, for the links that have to be absolute.
         files: by creation; of several with one name, which a group may have, the newest counts.
     """
-    newest = tuple({file.file_name: file for file in files}.values())
+    shown = ordered(files)
     if representation is Representation.JSON:
         return _json(
             {
-                "meta": {"api-version": "1.1"},
+                "meta": _META,
                 "name": canonical_name,
-                "versions": _versions(newest),
-                "files": [_json_file(file) for file in newest],
+                "versions": list(versions_of(shown).values()),
+                "files": [_json_file(file, base_url) for file in shown],
             }
         )
-    return _html(f"Links for {canonical_name}", [_html_file(file) for file in newest])
+    return _html(f"Links for {canonical_name}", [_html_file(file, base_url) for file in shown])
 
 
-def _url(file: PackageFile) -> str:
-    return f"../../files/{file.blob.sha256.hex}/{quote(file.file_name)}"
-
-
-def _versions(files: Iterable[PackageFile]) -> Sequence[str]:
-    """List each version once, in the spelling of its first file."""
-    spellings: dict[str, str] = {}
-    for file in files:
-        spellings.setdefault(file.canonical_version, file.version)
-    return sorted(spellings.values(), key=parse_version)
-
-
-def _json_file(file: PackageFile) -> Mapping[str, object]:
+def _json_file(file: PackageFile, base_url: str) -> Mapping[str, object]:
     sha256 = file.blob.sha256.hex
-    uploaded_at = file.created_at.astimezone(datetime.UTC).isoformat(timespec="microseconds")
+    path = file_path(file)
+    kept = FileMetadata.from_json(file.file_metadata_json)
     fields: dict[str, object] = {
         "filename": file.file_name,
-        "url": f"{_url(file)}#sha256={sha256}",
+        "url": f"../../{path}#sha256={sha256}",
         "hashes": {"sha256": sha256},
         "size": file.blob.size_bytes,
-        "upload-time": uploaded_at.replace("+00:00", "Z"),
+        "upload-time": upload_time(file),
     }
-    requires_python = FileMetadata.from_json(file.file_metadata_json).requires_python
-    if requires_python is not None:
-        fields["requires-python"] = requires_python
+    if kept.requires_python is not None:
+        fields["requires-python"] = kept.requires_python
+    if kept.wheel_metadata_sha256 is not None:
+        fields["core-metadata"] = fields["dist-info-metadata"] = {"sha256": kept.wheel_metadata_sha256}
+    if file.yanked_reason is not None:
+        fields["yanked"] = file.yanked_reason or True
+    if kept.has_provenance:
+        fields["provenance"] = f"{base_url}/{path}.provenance"
     return fields
 
 
-def _html_file(file: PackageFile) -> str:
-    requires_python = FileMetadata.from_json(file.file_metadata_json).requires_python
-    attributes = {} if requires_python is None else {"data-requires-python": requires_python}
-    return _link(f"{_url(file)}#sha256={file.blob.sha256.hex}", file.file_name, attributes)
+def _html_file(file: PackageFile, base_url: str) -> str:
+    path = file_path(file)
+    kept = FileMetadata.from_json(file.file_metadata_json)
+    attributes: dict[str, str] = {}
+    if kept.requires_python is not None:
+        attributes["data-requires-python"] = kept.requires_python
+    if kept.wheel_metadata_sha256 is not None:
+        digest = f"sha256={kept.wheel_metadata_sha256}"
+        attributes["data-core-metadata"] = attributes["data-dist-info-metadata"] = digest
+    if file.yanked_reason is not None:
+        attributes["data-yanked"] = file.yanked_reason
+    if kept.has_provenance:
+        attributes["data-provenance"] = f"{base_url}/{path}.provenance"
+    return _link(f"../../{path}#sha256={file.blob.sha256.hex}", file.file_name, attributes)
 
 
 def _link(url: str, text: str, attributes: Mapping[str, str] | None = None) -> str:
@@ -150,7 +140,7 @@ def _html(title: str, links: Iterable[str]) -> bytes:
     head = (
         "<!DOCTYPE html>\n"
         '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="pypi:repository-version" content="1.0">\n'
+        f'<meta name="pypi:repository-version" content="{API_VERSION}">\n'
         f"<title>{html.escape(title)}</title>\n</head>\n<body>\n<h1>{html.escape(title)}</h1>\n"
     )
     return (head + "".join(links) + "</body>\n</html>\n").encode("utf-8")

@@ -107,6 +107,26 @@ class FileName:
         elif not any(split == wanted for split in self._sdist_splits()):
             raise MetadataMismatch("name and version", ("form", f"{name} {version}"), ("file name", self.text))
 
+    def is_spelling_of(self, other: FileName, name: str, version: str) -> bool:
+        """
+        Whether both name the same distribution of a package.
+
+        Args:
+            name, version: of the package that the other is a file of.
+        """
+        if self.text == other.text:
+            return True
+        if self.filetype == WHEEL == other.filetype:
+            return parse_wheel_filename(self.text) == parse_wheel_filename(other.text)
+        if not any(self.text.endswith(ending) and other.text.endswith(ending) for ending in _SDIST_ENDINGS):
+            return False
+        return (canonicalize_name(name), canonicalize_version(version)) in self._sdist_splits()
+
+    @property
+    def python_tag(self) -> str:
+        """What the upload protocol calls the Python version: the wheel's first tag, or `source`."""
+        return self.text.removesuffix(".whl").split("-")[-3] if self.filetype == WHEEL else "source"
+
     def _sdist_splits(self) -> list[tuple[str, str]]:
         """Every reading as name and version: old tools wrote dashes in both."""
         stem = next(self.text.removesuffix(end) for end in _SDIST_ENDINGS if self.text.endswith(end))
