@@ -24,6 +24,9 @@ from pkgregd.values import MAX_DOCUMENT_BYTES
 MAX_REQUIREMENTS = 2000
 """With more than these a form's requirements are not compared, but refused."""
 
+MAX_REQUIREMENT_CHARACTERS = 2000
+"""A longer one is compared as it is written."""
+
 
 @frozen
 class Inspection:
@@ -138,9 +141,12 @@ def _demand_requirements(said: Sequence[str], found: Sequence[str]) -> None:
 
 def _normal(text: str) -> str:
     """Bring a requirement to one spelling; what is none stays as it is, but for its spaces."""
+    as_text = " ".join(text.split())
+    if len(text) > MAX_REQUIREMENT_CHARACTERS:
+        return as_text
     try:
         requirement = Requirement(text)
-    except InvalidRequirement:
-        return " ".join(text.split())
+    except (InvalidRequirement, RecursionError):
+        return as_text
     requirement.name = canonicalize_name(requirement.name)
     return str(requirement)
