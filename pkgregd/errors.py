@@ -24,7 +24,8 @@ class InvalidDigest(InvalidRequest):
     """Not a digest we know."""
 
     def __init__(self, algorithm: str, hex_digits: str) -> None:
-        super().__init__(f"not a digest: {algorithm[:32]}:{hex_digits[:128]}")
+        shown = f"{algorithm[:32]}:{hex_digits[:128]}"
+        super().__init__(f"not a digest: {shown!a}")
 
 
 class InvalidName(InvalidRequest):
