@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd import errors
+from pkgregd.formatkit.names import is_printable
 from pkgregd.formats.pypi import PyPIFormat
 from pkgregd.formats.pypi_files import FileMetadata
 from pkgregd.testing.calls import FormatWorld, body_of, cut, now
@@ -41,6 +42,15 @@ class PyPIContractTests(FormatContract, SynchronousTestCase):
         reply = PyPIFormat().render_error(Refusal(409, "file_exists", "taken", "r"))
         assert reply is not None
         self.assertIn(b"File name has already been taken", body_of(reply))
+
+
+FIELD_NAMES = st.sampled_from(
+    ("name", "version", "filetype", "requires_python", "requires_dist", "sha256_digest", "md5_digest", "pyversion",
+     "blake2_256_digest", "attestations", ":action", "protocol_version", "summary", "classifiers")
+)  # fmt: skip
+FIELD_VALUES = st.text() | st.sampled_from(
+    ("demo", "1.0", "file_upload", "1", "[]", "bdist_wheel", ">=3.8", "x; extra == 'y'", "0" * 32, "0" * 64)
+)
 
 
 class UploadTests(PyPITestCase):
@@ -217,6 +227,19 @@ class UploadTests(PyPITestCase):
         self.assert_refused(errors.BodyTooLarge, fields, wheel_name(), data)
         self.world.limits = FormatLimits(max_file_bytes=len(data))
         self.assertEqual(self.post(fields, wheel_name(), data).status, 201)
+
+    @settings(max_examples=60)
+    @given(st.lists(st.tuples(FIELD_NAMES, FIELD_VALUES), max_size=6), st.booleans())
+    def test_any_fields(self, fields: list[tuple[str, str]], has_names: bool) -> None:
+        """A form with whatever values is published or refused for a reason, and a refused one leaves nothing."""
+        self.world = FormatWorld(PyPIFormat())
+        good = [("name", "demo"), ("version", "1.0")] if has_names else []
+        try:
+            self.assertEqual(self.post([*good, *fields], wheel_name(), wheel()).status, 201)
+        except (errors.InvalidRequest, errors.DigestMismatch) as error:
+            self.assertTrue(is_printable(str(error)), ascii(str(error)))
+            self.assertEqual(self.world.blobs.contents, {})
+        self.assertTrue(self.world.is_clean())
 
     @settings(max_examples=40)
     @given(st.lists(st.integers(0, 5000), max_size=10), st.data())
