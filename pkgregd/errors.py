@@ -168,6 +168,19 @@ class FileWasDeleted(FileExists):
         self.args = (f"the file name {file_name} has already been taken by a deleted file and cannot be used again",)
 
 
+class FileSpelledOtherwise(FileExists):
+    """
+    The file is there under another spelling of its name, and clients would take both for one.
+
+    Args:
+        taken: the spelling that is there.
+    """
+
+    def __init__(self, file_name: str, taken: str) -> None:
+        super().__init__(file_name)
+        self.args = (f"the file name {file_name} is another spelling of {taken}, which has already been taken",)
+
+
 class PreconditionFailed(PkgregdError):
     """`If-Match` or `If-None-Match` does not hold."""
 

@@ -259,7 +259,8 @@ class IPackageCatalog(Interface):
         created=False (unless `precondition.absent`).
 
         Raises:
-            FileExists: other bytes are there and on_duplicate is REFUSE.
+            FileExists: other bytes are there and on_duplicate is REFUSE; or whatever bytes, under another
+                spelling of the name (FileSpelledOtherwise).
             FileWasDeleted: a tombstone with other bytes stands, and tombstones are respected.
             PreconditionFailed: the precondition does not hold.
             ProjectNotFound: the project went away meanwhile.

@@ -444,6 +444,8 @@ class Publication:
         on_duplicate: see OnDuplicate.
         precondition: checked inside the transaction.
         respects_tombstones: refuse other bytes for a file name that was deleted before.
+        file_key: brings a file name of this package to the form in which two of them are the same file, of which
+            one spelling is kept; pure, quick and total. None where every name is a file of its own.
     """
 
     coordinates: Coordinates
@@ -455,6 +457,7 @@ class Publication:
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
     precondition: Precondition = NO_PRECONDITION
     respects_tombstones: bool = False
+    file_key: Callable[[str], str] | None = None
 
 
 @frozen

@@ -31,6 +31,7 @@ from pkgregd.catalog.rules import (
 from pkgregd.errors import (
     AlreadyExists,
     FileExists,
+    FileSpelledOtherwise,
     FileWasDeleted,
     GroupNotFound,
     NotFound,
@@ -272,6 +273,9 @@ class MemoryCatalog:
             if buried is not None and buried != blob.sha256.hex:
                 raise FileWasDeleted(wanted.file_name)
 
+        if existing is None and publication.file_key is not None:
+            self._check_spellings(publication, publication.file_key, package)
+
         status = publication.status or (package[0].status if package else PackageStatus.DEFAULT)
         if existing is not None and same and existing.status is status:
             return Published(self._with_blob(existing), created=False)
@@ -290,6 +294,19 @@ class MemoryCatalog:
         file = self._with_blob(self._files[file.id])
         self.audit.append(("set_status" if same else "replace" if existing else "publish", principal.name, file))
         return Published(file, created=not same)
+
+    def _check_spellings(
+        self, publication: Publication, file_key: Callable[[str], str], package: list[PackageFile]
+    ) -> None:
+        wanted = publication.coordinates
+        own = file_key(wanted.file_name)
+        for file in package:
+            if file_key(file.file_name) == own:
+                raise FileSpelledOtherwise(wanted.file_name, file.file_name)
+        for key, sha256 in self._tombstones.items():
+            is_other = key[:4] == _tombstone_key(wanted)[:4] and sha256 != publication.blob.sha256.hex
+            if publication.respects_tombstones and is_other and file_key(key[4]) == own:
+                raise FileWasDeleted(wanted.file_name)
 
     def _with_blob(self, file: PackageFile) -> PackageFile:
         """Show a file with all that is known of its blob by now."""

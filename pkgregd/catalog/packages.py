@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 from sqlalchemy import Select, bindparam, delete, func, literal_column, select, update
@@ -22,7 +22,7 @@ from pkgregd.catalog.tables import (
     projects,
     tombstones,
 )
-from pkgregd.errors import FileExists, FileWasDeleted, PackageNotFound, ProjectNotFound
+from pkgregd.errors import FileExists, FileSpelledOtherwise, FileWasDeleted, PackageNotFound, ProjectNotFound
 from pkgregd.values import (
     BlobInfo,
     Coordinates,
@@ -107,6 +107,10 @@ FILE_IN_PACKAGE = Statement(
     select(package_files.c.id, package_files.c.sha256)
     .where(package_files.c.package_id == bindparam("package_id"), package_files.c.file_name == bindparam("file_name"))
     .with_for_update()
+)
+
+NAMES_IN_PACKAGE = Statement(
+    select(package_files.c.file_name).where(package_files.c.package_id == bindparam("package_id"))
 )
 
 ADD_FILE = Statement(
@@ -254,6 +258,15 @@ FIND_TOMBSTONE = Statement(
     )
 )
 
+TOMBSTONES_OF_PACKAGE = Statement(
+    select(tombstones.c.file_name, tombstones.c.sha256).where(
+        tombstones.c.project_id == bindparam("project_id"),
+        tombstones.c.format == bindparam("format"),
+        tombstones.c.canonical_name == bindparam("canonical_name"),
+        tombstones.c.canonical_version == bindparam("canonical_version"),
+    )
+)
+
 _tombstone = insert(tombstones).values(
     project_id=bindparam("project_id"),
     format=bindparam("format"),
@@ -312,6 +325,9 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
 
     shown_before = await _listed_name(tx, wanted.project_id, wanted.format, wanted.canonical_name)
     package_id = await _write_package(tx, publication, package, sets_status=sets_status, has_bytes=has_bytes)
+    if existing is None and publication.file_key is not None:
+        # behind the package's row, which those who publish into it hold one after the other
+        await _check_spellings(tx, publication, publication.file_key, package_id)
     if has_bytes:
         assert existing is not None
         action, file_id = "set_status", existing[0]
@@ -345,6 +361,28 @@ async def _check_tombstone(tx: Transaction, wanted: Coordinates, sha256: Digest)
     )
     if tombstone is not None and tombstone[0] != sha256.hex:
         raise FileWasDeleted(wanted.file_name)
+
+
+async def _check_spellings(
+    tx: Transaction, publication: Publication, file_key: Callable[[str], str], package_id: int
+) -> None:
+    """Pass if no other spelling of the file's name is there, or was there with other bytes."""
+    wanted = publication.coordinates
+    own = file_key(wanted.file_name)
+    for (name,) in await tx.fetch_all(NAMES_IN_PACKAGE, package_id=package_id):
+        if file_key(name) == own:
+            raise FileSpelledOtherwise(wanted.file_name, name)
+    if publication.respects_tombstones:
+        buried = await tx.fetch_all(
+            TOMBSTONES_OF_PACKAGE,
+            project_id=wanted.project_id,
+            format=wanted.format,
+            canonical_name=wanted.canonical_name,
+            canonical_version=wanted.canonical_version,
+        )
+        for name, sha256 in buried:
+            if sha256 != publication.blob.sha256.hex and file_key(name) == own:
+                raise FileWasDeleted(wanted.file_name)
 
 
 async def _write_package(

@@ -11,11 +11,16 @@ from pkgregd.catalog.sqlite import SqliteDatabase
 from pkgregd.interfaces import ICatalog
 from pkgregd.testing.catalog_contract import START_SECONDS, CatalogContract
 from pkgregd.testing.foresight_contract import ForesightContract
+from pkgregd.testing.spellings_contract import SpellingsContract
 from pkgregd.testing.yanks_contract import DocumentsContract, YanksContract
 from tests.catalog.support import ThreadedClock, make_folder, migrated_file
 
 
-class MemoryCatalogTests(YanksContract, DocumentsContract, ForesightContract, CatalogContract, SynchronousTestCase):
+class WholeContract(YanksContract, DocumentsContract, ForesightContract, SpellingsContract, CatalogContract):
+    """All that a catalog promises."""
+
+
+class MemoryCatalogTests(WholeContract, SynchronousTestCase):
     """The catalog in memory."""
 
     def make_catalog(self) -> ICatalog:
@@ -23,7 +28,7 @@ class MemoryCatalogTests(YanksContract, DocumentsContract, ForesightContract, Ca
         return MemoryCatalog(self.clock.seconds)
 
 
-class SqliteCatalogTests(YanksContract, DocumentsContract, ForesightContract, CatalogContract, SynchronousTestCase):
+class SqliteCatalogTests(WholeContract, SynchronousTestCase):
     """The catalog on SQLite, with its threads."""
 
     def make_catalog(self) -> ICatalog:
