@@ -139,6 +139,25 @@ class FileName:
         return splits
 
 
+def file_key(text: str) -> str:
+    """
+    Bring a file name of a package to what installers tell it by from the others of its version.
+
+    That is a wheel's build and tags, in any order; and the kind of a source distribution, of which a version has one.
+
+    Returns:
+        The text itself for what is no file name.
+    """
+    try:
+        file_name = FileName.parse(text)
+    except InvalidFileName:
+        return text
+    if file_name.filetype == WHEEL:
+        _, _, build, tags = parse_wheel_filename(text)
+        return f"{build} {sorted(map(str, tags))}"
+    return next(ending for ending in _SDIST_ENDINGS if text.endswith(ending))
+
+
 def demand_dist_info(folder: str, file_name: FileName) -> None:
     """
     Pass if a wheel's .dist-info directory belongs to its file name, as installers demand.

@@ -20,7 +20,7 @@ from pkgregd.formatkit.multipart import Form, FormLimits, read_form
 from pkgregd.formats.pypi_attestations import Subject, demand_subject, provenance_of, read_attestations
 from pkgregd.formats.pypi_files import FORMAT, METADATA_DOCUMENT, PROVENANCE_DOCUMENT, FileMetadata
 from pkgregd.formats.pypi_inspection import Inspection, inspect_package
-from pkgregd.formats.pypi_names import FileName, canonical_name, canonical_version
+from pkgregd.formats.pypi_names import FileName, canonical_name, canonical_version, file_key
 from pkgregd.interfaces import IBlobSink, ICall
 from pkgregd.values import BlobInfo, Coordinates, Digest, OnDuplicate, Publication, Reply
 
@@ -190,4 +190,5 @@ def _publication(project_id: int, claim: _Claim, blob: BlobInfo, found: Inspecti
         documents=documents,
         on_duplicate=OnDuplicate.REFUSE,
         respects_tombstones=True,
+        file_key=file_key,
     )

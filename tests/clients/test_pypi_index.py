@@ -217,6 +217,8 @@ class CurlIndexTests(IndexTestCase):
                 self.base_path + where, {**credentials, "If-None-Match": headers["ETag"] or ""}
             )
             self.assertEqual((again, rest), (304, b""), where)
+        for where in (f"/pypi/{name}/9.9/json", "/pypi/nobody/json", "/simple/nobody/", f"/files/{sha256}/x.metadata"):
+            self.assertEqual(self.daemon.get(self.base_path + where, credentials)[0], 404, where)
         status, _, body = self.daemon.get(f"{self.base_path}/pypi/{name}/json", credentials)
         (file,) = json.loads(body)["urls"]
         data = self.daemon.get(file["url"].removeprefix(self.daemon.url), credentials)[2]

@@ -108,6 +108,23 @@ class UploadTests(PyPITestCase):
         self.assertRaises(errors.FileWasDeleted, self.post, fields, wheel_name(), wheel(source=b"x = 2\n"))
         self.publish()
 
+    def test_spellings_of_one_file_name(self) -> None:
+        """What installers take for the same file is there once: another spelling never brings other bytes."""
+        fields = [("name", "demo.pkg"), ("version", "1.0")]
+        self.publish("demo-pkg")
+        for stem in ("Demo.Pkg-1.0", "demo_pkg-1.0.0", "demo_pkg-1"):
+            file_name = f"{stem}-py3-none-any.whl"
+            data = wheel("demo-pkg", source=b"evil = 1\n")
+            self.assertRaises(errors.FileSpelledOtherwise, self.post, fields, file_name, data)
+        self.assertEqual(len(self.world.blobs.contents), 1)
+        for file_name in ("demo_pkg-1.0-1-py3-none-any.whl", "demo_pkg-1.0-py2-none-any.whl"):
+            self.assertEqual(self.post(fields, file_name, wheel("demo-pkg")).status, 201)
+        remote = self.world.remote()
+        now(remote.delete_file(now(remote.find_file("demo-pkg", "1", wheel_name("demo-pkg"))), NO_PRECONDITION))
+        evil = wheel("demo-pkg", source=b"evil = 1\n")
+        self.assertRaises(errors.FileWasDeleted, self.post, fields, "demo_pkg-1.0.0-py3-none-any.whl", evil)
+        self.assertTrue(self.world.is_clean())
+
     def test_archive_decides(self) -> None:
         """Name, version and what Python it needs are the archive's words."""
         data = wheel("Demo.Pkg", "1.0.0", extra="Requires-Python: >=3.9\n", folder="demo_pkg-1.0.dist-info")

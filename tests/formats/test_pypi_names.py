@@ -17,6 +17,7 @@ from pkgregd.formats.pypi_names import (
     canonical_name,
     canonical_version,
     demand_dist_info,
+    file_key,
     parse_version,
 )
 
@@ -149,3 +150,29 @@ class FileNameTests(SynchronousTestCase):
         """Any text is a file name that can be compared with a package, or is refused."""
         with contextlib.suppress(InvalidFileName, MetadataMismatch):
             FileName.parse(text).demand("demo", "1.0")
+
+
+class FileKeyTests(SynchronousTestCase):
+    """file_key()."""
+
+    def test_same_file(self) -> None:
+        """Spellings of name and version do not count, and neither does the order of tags."""
+        for one, other in (
+            ("demo_pkg-1.0-py3-none-any.whl", "Demo.Pkg-1.0.0-py3-none-any.whl"),
+            ("a-1-py2.py3-none-any.whl", "a-1-py3.py2-none-any.whl"),
+            ("demo-pkg-1.0.tar.gz", "demo_pkg-1.0.0.tar.gz"),
+        ):
+            self.assertEqual(file_key(one), file_key(other))
+
+    def test_other_file(self) -> None:
+        """Builds, tags and kinds do."""
+        names = (
+            "a-1-py3-none-any.whl", "a-1-py2-none-any.whl", "a-1-1-py3-none-any.whl", "a-1-2-py3-none-any.whl",
+            "a-1-1a-py3-none-any.whl", "a-1-cp311-abi3-manylinux_2_17_x86_64.whl", "a-1.tar.gz", "a-1.zip",
+        )  # fmt: skip
+        self.assertEqual(len({file_key(name) for name in names}), len(names))
+
+    @given(st.text())
+    def test_any_text(self, text: str) -> None:
+        """Every text has a key, whatever rows of other versions hold."""
+        self.assertIsInstance(file_key(text), str)
