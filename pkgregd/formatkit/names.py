@@ -9,13 +9,24 @@ from pkgregd.errors import InvalidRequest
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters, line ends and escape sequences among them
     "\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, or turning the direction of text
-    "\ud800-\udfff]"  # surrogates, which no encoding carries
+    "\ud800-\udfff"  # surrogates, which no encoding carries
+    "\U000e0000-\U000e007f]"  # invisible tags
 )
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def is_printable(text: str) -> bool:
     """Whether text holds no control, bidirectional or invisible character, so that a line of it stays one line."""
     return _UNSAFE.search(text) is None
+
+
+def has_control(text: str) -> bool:
+    """
+    Whether text that is prose holds what moves a terminal's cursor or turns the direction of what follows.
+
+    Tabs and line feeds are prose, and so are the joiners that some scripts and emoji are written with.
+    """
+    return _CONTROL.search(text) is not None
 
 
 def check(text: str, grammar: re.Pattern[str], max_characters: int, error: type[InvalidRequest], what: str) -> str:

@@ -1,8 +1,9 @@
 """
-A strict walk over the headers of a gzip-compressed tar file.
+A strict walk over all headers of a gzip-compressed tar file.
 
 Python's tarfile reads a header's extensions whole, however large they say they are, and lets the last
 of two sizes win. This walk caps what it reads before reading it, and refuses what readers differ about.
+It ends where the file ends, so that there is nothing that only some readers see.
 
 Source: POSIX.1-2017 pax, "ustar Interchange Format" and "pax Header Block"; the GNU tar manual for `L` and `K`.
 """
@@ -10,42 +11,36 @@ Source: POSIX.1-2017 pax, "ustar Interchange Format" and "pax Header Block"; the
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator
 from typing import IO
 
-from attrs import frozen
+from attrs import define, frozen
 
 from pkgregd.errors import InvalidArchive
-from pkgregd.formatkit.names import is_printable
+from pkgregd.formatkit.gunzip import Gunzip
+from pkgregd.formatkit.tree import MAX_NAME_CHARACTERS, Kind, check_path
 
 MAX_MEMBERS = 60_000
 """Headers of extensions count too."""
 
-MAX_BYTES_OUT = 512 << 20
-"""Of the decompressed tar, as far as it is read."""
-
-MAX_RATIO = 100
-RATIO_COUNTS_FROM_BYTES = 64 << 20
-"""A small archive may be as dense as it likes."""
-
 MAX_EXTENSION_BYTES = 64 << 10
 """Of one pax header or GNU long name."""
 
-MAX_NAME_BYTES = 1024
-
 _BLOCK = 512
-_CHUNK_BYTES = 64 << 10
-_OUT_BYTES = 256 << 10
+_ZEROS = bytes(_BLOCK)
 
 _OCTAL = re.compile(rb"[ ]*([0-7]+)[ \0]*")
 _PAX_LENGTH = re.compile(rb"([1-9][0-9]{0,5}) ")
 
-_FILE, _DIRECTORY, _LINK, _PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK = range(7)
-_TYPES = {
-    b"0": _FILE, b"\0": _FILE, b"5": _DIRECTORY, b"1": _LINK, b"2": _LINK,
-    b"x": _PAX, b"g": _PAX_GLOBAL, b"L": _GNU_NAME, b"K": _GNU_LINK,
+_KINDS = {
+    b"0": Kind.FILE, b"\0": Kind.FILE, b"5": Kind.DIRECTORY, b"1": Kind.HARD_LINK, b"2": Kind.SYMLINK,
 }  # fmt: skip
+_PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_TARGET = b"x", b"g", b"L", b"K"
+_EXTENSIONS = frozenset({_PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_TARGET})
+
+_MAGIC_POSIX, _MAGIC_GNU, _MAGIC_NONE = b"ustar\0", b"ustar ", bytes(6)
+_NOT_FOR_ALL = (b"path", b"size", b"linkpath")
+_UTF8 = b"ISO-IR 10646 2000 UTF-8"
 
 
 @frozen
@@ -54,14 +49,34 @@ class TarMember:
     A member of a tar file.
 
     Attributes:
-        name: relative, without `.` and empty segments.
-        is_file: a plain file; else a directory or a link.
+        path: relative, without `.` and empty segments; empty for the entry `./`.
         size_bytes: of its data.
+        target: of a link, as written.
     """
 
-    name: str
-    is_file: bool
+    path: str
+    kind: Kind
     size_bytes: int
+    target: str
+
+
+@frozen
+class _Header:
+    """What one block says; names as they are stored."""
+
+    type: bytes
+    name: bytes
+    target: bytes
+    size_bytes: int
+
+
+@define
+class _Extensions:
+    """What extensions say of the member that follows them."""
+
+    name: bytes | None = None
+    target: bytes | None = None
+    pax: dict[bytes, bytes] | None = None
 
 
 class TarReader:
@@ -73,47 +88,60 @@ class TarReader:
     """
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._stream = _Gunzip(file)
+        self._stream = Gunzip(file)
         self._left_bytes = 0
         self._padding_bytes = 0
 
     def members(self) -> Iterator[TarMember]:
         """
-        Go through the members; before the next one, read_data() may be called.
+        Go through the members to the end of the file; before the next one, read_data() may be called.
 
         Raises:
             InvalidArchive.
         """
-        path: str | None = None
-        pax: dict[bytes, bytes] = {}
+        told = _Extensions()
         for _ in range(MAX_MEMBERS):
-            self._stream.skip(self._left_bytes + self._padding_bytes)
-            header = self._stream.read(_BLOCK)
-            if header == bytes(_BLOCK):
-                if path is not None or pax:
+            block = self._next_block()
+            if block == _ZEROS:
+                if told != _Extensions():
                     raise InvalidArchive("the tar file ends with an extension")
+                if self._stream.read(_BLOCK) != _ZEROS:
+                    raise InvalidArchive("the tar file has only half an end")
+                self._stream.finish()
                 return
-            kind, name, size_bytes = _parse_header(header)
-            self._left_bytes, self._padding_bytes = size_bytes, -size_bytes % _BLOCK
-            if kind in (_FILE, _DIRECTORY, _LINK):
-                yield _member(kind, _final_name(name, path, pax), size_bytes, pax)
-                path, pax = None, {}
-                continue
-            if size_bytes > MAX_EXTENSION_BYTES:
-                raise InvalidArchive(f"an extension in the tar file is larger than {MAX_EXTENSION_BYTES} bytes")
-            data = self.read_data(MAX_EXTENSION_BYTES)
-            if kind == _PAX_GLOBAL:
-                if _parse_pax(data).keys() & {b"path", b"size", b"linkpath"}:
-                    raise InvalidArchive("a global header of the tar file changes names or sizes")
-            elif kind == _PAX:
-                if pax:
-                    raise InvalidArchive("a member of the tar file has two pax headers")
-                pax = _parse_pax(data)
-            elif kind == _GNU_NAME:
-                if path is not None:
-                    raise InvalidArchive("a member of the tar file has two long names")
-                path = _decode(data.rstrip(b"\0"))
+            header = _parse_header(block)
+            self._left_bytes, self._padding_bytes = header.size_bytes, -header.size_bytes % _BLOCK
+            if header.type in _EXTENSIONS:
+                self._read_extension(header, told)
+            else:
+                yield _member(header, told)
+                told = _Extensions()
         raise InvalidArchive(f"the tar file has more than {MAX_MEMBERS} members")
+
+    def _next_block(self) -> bytes:
+        self._stream.skip(self._left_bytes + self._padding_bytes)
+        return self._stream.read(_BLOCK)
+
+    def _read_extension(self, header: _Header, told: _Extensions) -> None:
+        """Read an extension into what is told of the next member."""
+        if header.size_bytes > MAX_EXTENSION_BYTES:
+            raise InvalidArchive(f"an extension in the tar file is larger than {MAX_EXTENSION_BYTES} bytes")
+        data = self.read_data(MAX_EXTENSION_BYTES)
+        if header.type == _PAX_GLOBAL:
+            if not _parse_pax(data).keys().isdisjoint(_NOT_FOR_ALL):
+                raise InvalidArchive("a global header of the tar file changes names or sizes")
+        elif header.type == _PAX:
+            if told.pax is not None:
+                raise InvalidArchive("a member of the tar file has two pax headers")
+            told.pax = _parse_pax(data)
+        elif header.type == _GNU_NAME:
+            if told.name is not None:
+                raise InvalidArchive("a member of the tar file has two long names")
+            told.name = data.rstrip(b"\0")
+        else:
+            if told.target is not None:
+                raise InvalidArchive("a link in the tar file has two long targets")
+            told.target = data.rstrip(b"\0")
 
     def read_data(self, max_bytes: int) -> bytes:
         """
@@ -129,21 +157,37 @@ class TarReader:
         return data
 
 
-def _parse_header(header: bytes) -> tuple[int, str | None, int]:
-    """Return kind, name (None when it is not UTF-8, as an extension will say it) and size."""
-    kind = _TYPES.get(header[156:157])
-    if kind is None:
-        raise InvalidArchive(f"a member of the tar file has the type {header[156:157]!r}")
-    checksum = sum(header) - sum(header[148:156]) + 8 * 0x20
-    if _octal(header[148:156]) != checksum:
-        raise InvalidArchive("a header of the tar file has a wrong checksum")
-    name = header[:100].partition(b"\0")[0]
-    if header[257:263] == b"ustar\0" and header[345] != 0:
-        name = header[345:500].partition(b"\0")[0] + b"/" + name
+def looks_like_tar(file: IO[bytes]) -> bool:
+    """Whether a file begins as a tar does that is not compressed: with a header whose checksum is right."""
+    file.seek(0)
+    block = file.read(_BLOCK)
     try:
-        return kind, name.decode("utf-8"), _octal(header[124:136])
-    except UnicodeDecodeError:
-        return kind, None, _octal(header[124:136])
+        return len(block) == _BLOCK and _octal(block[148:156]) == _checksum(block)
+    except InvalidArchive:
+        return False
+
+
+def _parse_header(block: bytes) -> _Header:
+    kind = block[156:157]
+    if kind not in _KINDS and kind not in _EXTENSIONS:
+        raise InvalidArchive(f"a member of the tar file has the type {kind!r}")
+    if _octal(block[148:156]) != _checksum(block):
+        raise InvalidArchive("a header of the tar file has a wrong checksum")
+    magic = block[257:263]
+    name = _cut(block[:100])
+    if block[345:500] != _ZEROS[:155]:
+        # GNU keeps times here, and Python takes them for a part of the name
+        if magic != _MAGIC_POSIX:
+            raise InvalidArchive("a header of the tar file has a prefix that only some readers see")
+        if block[345]:
+            name = _cut(block[345:500]) + b"/" + name
+    if magic not in (_MAGIC_POSIX, _MAGIC_GNU, _MAGIC_NONE):
+        raise InvalidArchive("a header of the tar file is of no known format")
+    return _Header(kind, name, _cut(block[157:257]), _octal(block[124:136]))
+
+
+def _checksum(block: bytes) -> int:
+    return sum(block) - sum(block[148:156]) + 8 * 0x20
 
 
 def _octal(raw: bytes) -> int:
@@ -153,12 +197,16 @@ def _octal(raw: bytes) -> int:
     return int(match[1], 8)
 
 
+def _cut(raw: bytes) -> bytes:
+    return raw.partition(b"\0")[0]
+
+
 def _parse_pax(data: bytes) -> dict[bytes, bytes]:
     """
     Split the records of a pax header.
 
     Raises:
-        InvalidArchive: malformed, a key twice, or a sparse file.
+        InvalidArchive: malformed, a key twice, a sparse file, or another character set.
     """
     records: dict[bytes, bytes] = {}
     position = 0
@@ -172,90 +220,47 @@ def _parse_pax(data: bytes) -> dict[bytes, bytes]:
             raise InvalidArchive("malformed pax header in the tar file")
         records[key] = value
         position = end
+    if records.get(b"hdrcharset", _UTF8) != _UTF8:
+        raise InvalidArchive("names in the tar file are not UTF-8")
     return records
 
 
-def _final_name(name: str | None, path: str | None, pax: dict[bytes, bytes]) -> str:
-    """Choose between the header's name and what extensions say."""
-    if path is not None and b"path" in pax:
-        raise InvalidArchive("a member of the tar file has two long names")
-    if b"path" in pax:
-        name = _decode(pax[b"path"])
-    elif path is not None:
-        name = path
-    if name is None:
-        raise InvalidArchive("a name in the tar file is not UTF-8")
-    if len(name) > MAX_NAME_BYTES or not is_printable(name) or "\\" in name or name.startswith("/"):
-        raise InvalidArchive(f"forbidden name in the tar file: {name[:MAX_NAME_BYTES]!a}")
-    segments = [segment for segment in name.split("/") if segment not in ("", ".")]
-    if ".." in segments:
-        raise InvalidArchive(f"forbidden name in the tar file: {name!a}")
-    return "/".join(segments)
-
-
-def _member(kind: int, name: str, size_bytes: int, pax: dict[bytes, bytes]) -> TarMember:
-    if pax.get(b"size", b"%d" % size_bytes) != b"%d" % size_bytes:
+def _member(header: _Header, told: _Extensions) -> TarMember:
+    """Put together what a header and its extensions say."""
+    kind, pax = _KINDS[header.type], told.pax or {}
+    if pax.get(b"size", b"%d" % header.size_bytes) != b"%d" % header.size_bytes:
         raise InvalidArchive("a member of the tar file has two sizes")
-    if kind != _FILE and size_bytes:
+    name = _decode(_one(header.name, told.name, pax.get(b"path")))
+    target = _decode(_one(header.target, told.target, pax.get(b"linkpath"))) if _is_link(kind) else ""
+    if not _is_link(kind) and (told.target is not None or b"linkpath" in pax):
+        raise InvalidArchive("a member of the tar file that is no link has a target")
+    check_path(name, "name in the tar file")
+    if kind is Kind.FILE and name.endswith("/"):
+        kind = Kind.DIRECTORY  # as tars from before POSIX have it
+    if kind is not Kind.FILE and header.size_bytes:
         raise InvalidArchive("a directory or link in the tar file has data")
-    return TarMember(name, kind == _FILE, size_bytes)
+    segments = [segment for segment in name.split("/") if segment not in ("", ".")]
+    if ".." in segments or (kind is not Kind.DIRECTORY and not segments):
+        raise InvalidArchive(f"forbidden name in the tar file: {name!a}")
+    return TarMember("/".join(segments), kind, header.size_bytes, target)
+
+
+def _is_link(kind: Kind) -> bool:
+    return kind in (Kind.SYMLINK, Kind.HARD_LINK)
+
+
+def _one(short: bytes, gnu: bytes | None, pax: bytes | None) -> bytes:
+    """Choose between the header's name and what extensions say."""
+    if gnu is not None and pax is not None:
+        raise InvalidArchive("a member of the tar file has two long names")
+    longer = gnu if pax is None else pax
+    return short if longer is None else longer
 
 
 def _decode(raw: bytes) -> str:
+    if len(raw) > 4 * MAX_NAME_CHARACTERS:
+        raise InvalidArchive(f"forbidden name in the tar file: {raw[:MAX_NAME_CHARACTERS]!a}")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidArchive("a name in the tar file is not UTF-8") from None
-
-
-class _Gunzip:
-    """One gzip member, decompressed within limits."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        self._ready = b""
-        self._in_bytes = 0
-        self._out_bytes = 0
-
-    def read(self, size_bytes: int) -> bytes:
-        """Return exactly so many bytes."""
-        pieces: list[bytes] = []
-        missing_bytes = size_bytes
-        while missing_bytes:
-            if not self._ready:
-                self._ready = self._more()
-            piece, self._ready = self._ready[:missing_bytes], self._ready[missing_bytes:]
-            pieces.append(piece)
-            missing_bytes -= len(piece)
-        return b"".join(pieces)
-
-    def skip(self, size_bytes: int) -> None:
-        """Decompress so many bytes and drop them."""
-        if size_bytes > MAX_BYTES_OUT:
-            raise InvalidArchive(f"more than {MAX_BYTES_OUT} bytes lie before the metadata")
-        while size_bytes > len(self._ready):
-            size_bytes -= len(self._ready)
-            self._ready = self._more()
-        self._ready = self._ready[size_bytes:]
-
-    def _more(self) -> bytes:
-        """Decompress some more; never empty."""
-        while True:
-            data = self._inflater.unconsumed_tail
-            if not data:
-                data = self._file.read(_CHUNK_BYTES)
-                self._in_bytes += len(data)
-            if not data or self._inflater.eof:
-                raise InvalidArchive("the tar file is cut short")
-            try:
-                out = self._inflater.decompress(data, _OUT_BYTES)
-            except zlib.error:
-                raise InvalidArchive("not a gzip file, or a damaged one") from None
-            self._out_bytes += len(out)
-            if self._out_bytes > MAX_BYTES_OUT:
-                raise InvalidArchive(f"more than {MAX_BYTES_OUT} bytes lie before the metadata")
-            if self._out_bytes > RATIO_COUNTS_FROM_BYTES and self._out_bytes > MAX_RATIO * self._in_bytes:
-                raise InvalidArchive(f"the archive is compressed more than {MAX_RATIO} times")
-            if out:
-                return out

@@ -6,11 +6,13 @@ import re
 from math import prod
 
 from attrs import frozen
+from packaging.tags import Tag
 from packaging.utils import canonicalize_name, canonicalize_version, parse_wheel_filename
 from packaging.version import Version
 
-from pkgregd.errors import InvalidFileName, InvalidName, InvalidVersion, MetadataMismatch
+from pkgregd.errors import InvalidArchive, InvalidFileName, InvalidName, InvalidVersion, MetadataMismatch
 from pkgregd.formatkit.names import check
+from pkgregd.formatkit.wheels import WheelFacts
 
 MAX_NAME_CHARACTERS = 200
 MAX_VERSION_CHARACTERS = 128
@@ -99,11 +101,11 @@ class FileName:
         """
         wanted = (canonicalize_name(name), canonicalize_version(version))
         if self.filetype == WHEEL:
-            found_name, found_version = _parse_wheel(self.text)
-            if found_name != wanted[0]:
-                raise MetadataMismatch("name", ("form", name), ("file name", found_name))
-            if canonicalize_version(found_version) != wanted[1]:
-                raise MetadataMismatch("version", ("form", version), ("file name", str(found_version)))
+            found = _parse_wheel(self.text)
+            if found.name != wanted[0]:
+                raise MetadataMismatch("name", ("form", name), ("file name", found.name))
+            if canonicalize_version(found.version) != wanted[1]:
+                raise MetadataMismatch("version", ("form", version), ("file name", str(found.version)))
         elif not any(split == wanted for split in self._sdist_splits()):
             raise MetadataMismatch("name and version", ("form", f"{name} {version}"), ("file name", self.text))
 
@@ -165,13 +167,41 @@ def demand_dist_info(folder: str, file_name: FileName) -> None:
     Raises:
         MetadataMismatch.
     """
-    name, version = _parse_wheel(file_name.text)
+    wanted = _parse_wheel(file_name.text)
     found_name, dash, found_version = folder.removesuffix(".dist-info").rpartition("-")
     if not dash or (canonicalize_name(found_name), _canonical_or_empty(found_version)) != (
-        name,
-        canonicalize_version(version),
+        wanted.name,
+        canonicalize_version(wanted.version),
     ):
         raise MetadataMismatch("name and version", ("file name", file_name.text), ("archive", folder))
+
+
+def demand_tags(facts: WheelFacts, file_name: FileName) -> None:
+    """
+    Pass if a wheel's file name stands for the tags that WHEEL lists, and has its build tag.
+
+    Installers choose by the file name: one that was changed by hand is installed where it does not run.
+
+    Raises:
+        MetadataMismatch.
+    """
+    wanted = _parse_wheel(file_name.text)
+    if facts.tags != wanted.tags:
+        differing = ", ".join(sorted(map(str, facts.tags ^ wanted.tags)))
+        raise MetadataMismatch("tags", ("file name", file_name.text), ("WHEEL", f"otherwise about {differing}"))
+    if facts.build not in ("", wanted.build):
+        raise MetadataMismatch("build tag", ("file name", wanted.build), ("WHEEL", facts.build))
+
+
+def demand_ending(is_zip: bool, file_name: FileName) -> None:
+    """
+    Pass if a source distribution is the kind of archive that its file name says.
+
+    Raises:
+        InvalidArchive.
+    """
+    if is_zip is not file_name.text.endswith(".zip"):
+        raise InvalidArchive(f"{file_name.text} is {'a zip file' if is_zip else 'no zip file'}")
 
 
 def _canonical_or_empty(version: str) -> str:
@@ -181,15 +211,25 @@ def _canonical_or_empty(version: str) -> str:
         return ""
 
 
-def _parse_wheel(text: str) -> tuple[str, Version]:
+@frozen
+class _WheelName:
+    """The parts of a wheel's file name."""
+
+    name: str
+    version: Version
+    build: str
+    tags: frozenset[Tag]
+
+
+def _parse_wheel(text: str) -> _WheelName:
     parts = text.removesuffix(".whl").split("-")
     if len(parts) not in (5, 6) or len(parts[1]) > MAX_VERSION_CHARACTERS:
         raise InvalidFileName(f"not a valid name of a wheel: {text!a}")
     if prod(part.count(".") + 1 for part in parts[-3:]) > MAX_WHEEL_TAGS:
         raise InvalidFileName(f"the name of the wheel stands for more than {MAX_WHEEL_TAGS} tags")
     try:
-        name, version, _, _ = parse_wheel_filename(text)
+        name, version, _, tags = parse_wheel_filename(text)
         canonical_name(name)
     except (ValueError, InvalidName):
         raise InvalidFileName(f"not a valid name of a wheel: {text!a}") from None
-    return name, version
+    return _WheelName(name, version, parts[2] if len(parts) == 6 else "", tags)

@@ -15,6 +15,7 @@ from pkgregd.formats.pypi import PyPIFormat
 from pkgregd.testing.calls import FormatWorld, body_of, cut
 from pkgregd.values import Reply
 from tests.formatkit.test_archives import make_zip
+from tests.support.packages import WHEEL_TEXT
 
 NAMES = "/simple/"
 FILES = "/simple/<segment:name>/"
@@ -44,12 +45,13 @@ def wheel(
 ) -> bytes:
     """Make a wheel."""
     folder = folder or f"{name.replace('-', '_')}-{version}.dist-info"
+    record = f"{name}.py,,\n{folder}/METADATA,,\n{folder}/WHEEL,,\n{folder}/RECORD,,\n"
     return make_zip(
         [
             (f"{name}.py", source),
             (f"{folder}/METADATA", metadata(name, version, extra)),
-            (f"{folder}/WHEEL", b""),
-            (f"{folder}/RECORD", b""),
+            (f"{folder}/WHEEL", WHEEL_TEXT.encode()),
+            (f"{folder}/RECORD", record.encode()),
         ]
     )
 
