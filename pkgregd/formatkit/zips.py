@@ -86,6 +86,11 @@ class Member:
     extra_bytes: int = 0
 
     @property
+    def label(self) -> str:
+        """Name it in a message."""
+        return ascii(self.raw_name[:255].decode("utf-8", "replace"))
+
+    @property
     def start(self) -> int:
         """Where the data begin."""
         return self.offset + _LOCAL.size + len(self.raw_name) + self.extra_bytes
@@ -389,7 +394,7 @@ def _read_data(file: IO[bytes], member: Member) -> Iterator[bytes]:
         checksum = zlib.crc32(piece, checksum)
         yield piece
     if (size_bytes, checksum) != (member.size_bytes, member.crc32):
-        raise InvalidArchive(f"{member.raw_name[:255]!r} has another size or checksum than declared")
+        raise InvalidArchive(f"{member.label} has another size or checksum than declared")
 
 
 def _stored(file: IO[bytes], member: Member) -> Iterator[bytes]:
@@ -416,7 +421,7 @@ def _inflate(file: IO[bytes], member: Member) -> Iterator[bytes]:
         if not data and not out:
             break
     if not inflater.eof or left_bytes or inflater.unused_data:
-        raise InvalidArchive(f"{member.raw_name[:255]!r} has another size than declared")
+        raise InvalidArchive(f"{member.label} has another size than declared")
 
 
 class _Window:
