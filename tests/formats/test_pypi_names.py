@@ -6,9 +6,11 @@ import contextlib
 
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.tags import parse_tag
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.errors import InvalidFileName, InvalidName, InvalidVersion, MetadataMismatch
+from pkgregd.errors import InvalidArchive, InvalidFileName, InvalidName, InvalidVersion, MetadataMismatch
+from pkgregd.formatkit.wheels import WheelFacts
 from pkgregd.formats.pypi_names import (
     MAX_WHEEL_TAGS,
     SDIST,
@@ -17,6 +19,8 @@ from pkgregd.formats.pypi_names import (
     canonical_name,
     canonical_version,
     demand_dist_info,
+    demand_ending,
+    demand_tags,
     file_key,
     parse_version,
 )
@@ -144,6 +148,20 @@ class FileNameTests(SynchronousTestCase):
             ".dist-info",
         ):
             self.assertRaises(MetadataMismatch, demand_dist_info, folder, file)
+
+    def test_tags(self) -> None:
+        """WHEEL lists what the file name stands for, in any order, and no other build."""
+        file = FileName.parse("demo-1.0-2x-py2.py3-none-any.whl")
+        for build in ("", "2x"):
+            demand_tags(WheelFacts(parse_tag("py3.py2-none-any"), build), file)
+        for tags, build in (("py3-none-any", ""), ("py2.py3.py4-none-any", ""), ("py2.py3-none-any", "2")):
+            self.assertRaises(MetadataMismatch, demand_tags, WheelFacts(parse_tag(tags), build), file)
+
+    def test_endings(self) -> None:
+        """A zip file ends like one, and a tar.gz does not."""
+        for is_zip, text in ((True, "demo-1.0.zip"), (False, "demo-1.0.tar.gz")):
+            demand_ending(is_zip, FileName.parse(text))
+            self.assertRaises(InvalidArchive, demand_ending, not is_zip, FileName.parse(text))
 
     @given(st.text(max_size=30) | st.from_regex(r"[a-zA-Z0-9_.!+-]{1,40}(\.whl|\.tar\.gz|\.zip)", fullmatch=True))
     def test_any_text(self, text: str) -> None:

@@ -60,7 +60,8 @@ class HostilePackageTests(DaemonTestCase):
         grown_bytes = self.daemon.peak_bytes() - before_bytes
         table = "".join(f"\n  {threat}  {counts[threat]:4}" for threat in sorted(counts))
         sys.stdout.write(
-            f"\n  refused uploads by threat{table}\n  all {counts.total():5}\n  memory grew by {grown_bytes / MIB:.0f} MiB\n"
+            f"\n  refused uploads by threat{table}\n  all {counts.total():5}\n"
+            f"  memory grew by {grown_bytes / MIB:.0f} MiB\n"
             f"  the slowest, its making included, took {slowest[0]:.2f} s: {slowest[1]} "
         )
         self.assertGreater(counts.total(), 400)
