@@ -93,20 +93,6 @@ def read_wheel(file: IO[bytes]) -> Wheel:
     return wheel
 
 
-def read_wheel_metadata(file: IO[bytes]) -> tuple[bytes, str]:
-    """
-    Read METADATA of a wheel.
-
-    Returns:
-        The bytes of METADATA, and the name of the .dist-info directory that they were in.
-
-    Raises:
-        InvalidArchive: see read_wheel().
-    """
-    wheel = read_wheel(file)
-    return wheel.metadata, wheel.folder
-
-
 def read_sdist(file: IO[bytes]) -> Sdist:
     """
     Read what a source distribution says of itself, .tar.gz or .zip.
@@ -124,20 +110,6 @@ def read_sdist(file: IO[bytes]) -> Sdist:
     metadata, folder = _read_zipped(file) if is_zip else _read_tarred(file)
     _demand_folder(folder, parse_core_metadata(metadata))
     return Sdist(metadata, folder, is_zip)
-
-
-def read_sdist_metadata(file: IO[bytes]) -> tuple[bytes, str]:
-    """
-    Read PKG-INFO of a source distribution, .tar.gz or .zip.
-
-    Returns:
-        The bytes of PKG-INFO, and the name of the top directory.
-
-    Raises:
-        InvalidArchive, MetadataMismatch: see read_sdist().
-    """
-    sdist = read_sdist(file)
-    return sdist.metadata, sdist.folder
 
 
 def _read_zipped(file: IO[bytes]) -> tuple[bytes, str]:

@@ -15,10 +15,18 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pkgregd.errors import InvalidArchive, MetadataMismatch
-from pkgregd.formatkit.archives import read_sdist_metadata, read_wheel_metadata
+from pkgregd.formatkit.archives import read_sdist, read_wheel
 from pkgregd.formatkit.coremetadata import parse_core_metadata
 from pkgregd.formats.pypi_metadata import MetadataFields, read_fields
-from pkgregd.formats.pypi_names import WHEEL, FileName, canonical_name, canonical_version, demand_dist_info
+from pkgregd.formats.pypi_names import (
+    WHEEL,
+    FileName,
+    canonical_name,
+    canonical_version,
+    demand_dist_info,
+    demand_ending,
+    demand_tags,
+)
 from pkgregd.values import MAX_DOCUMENT_BYTES
 
 MAX_REQUIREMENTS = 2000
@@ -95,12 +103,15 @@ def inspect_package(
 
 
 def _read(file: IO[bytes], file_name: FileName) -> bytes:
+    """Return METADATA or PKG-INFO of an archive that is what its file name says."""
     if file_name.filetype == WHEEL:
-        data, folder = read_wheel_metadata(file)
-        demand_dist_info(folder, file_name)
-        return data
-    data, _ = read_sdist_metadata(file)
-    return data
+        wheel = read_wheel(file)
+        demand_dist_info(wheel.folder, file_name)
+        demand_tags(wheel.facts, file_name)
+        return wheel.metadata
+    sdist = read_sdist(file)
+    demand_ending(sdist.is_zip, file_name)
+    return sdist.metadata
 
 
 def _is_final(file_name: FileName, fields: MetadataFields, name: str) -> bool:

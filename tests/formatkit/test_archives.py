@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.errors import InvalidArchive, MetadataMismatch
+from pkgregd.errors import InvalidArchive, InvalidRequest, MetadataMismatch
 from pkgregd.formatkit import archives, gunzip, tars, zips
-from pkgregd.formatkit.archives import read_sdist_metadata, read_wheel_metadata
+from pkgregd.formatkit.archives import Sdist, Wheel, read_sdist, read_wheel
 from tests.support.archives import (
     FOLDER,
     GOOD_MEMBER,
@@ -42,11 +42,12 @@ WHEEL = make_zip(wheel_files())
 class ArchiveTestCase(SynchronousTestCase):
     """Reading bytes as an archive."""
 
-    reader: Callable[[IO[bytes]], tuple[bytes, str]]
+    reader: Callable[[IO[bytes]], Wheel | Sdist]
 
     def read(self, data: bytes) -> tuple[bytes, str]:
         """Read an archive."""
-        return type(self).reader(io.BytesIO(data))
+        found = type(self).reader(io.BytesIO(data))
+        return found.metadata, found.folder
 
     def assert_refused(self, data: bytes, text: str = "") -> None:
         """Fail unless it is an invalid archive for that reason."""
@@ -55,9 +56,9 @@ class ArchiveTestCase(SynchronousTestCase):
 
 
 class WheelTests(ArchiveTestCase):
-    """read_wheel_metadata()."""
+    """read_wheel()."""
 
-    reader = staticmethod(read_wheel_metadata)
+    reader = staticmethod(read_wheel)
 
     def patched(self, offset: int, data: bytes, of: bytes = WHEEL) -> bytes:
         """Overwrite bytes of an archive."""
@@ -210,9 +211,9 @@ class WheelTests(ArchiveTestCase):
 
 
 class SdistTests(ArchiveTestCase):
-    """read_sdist_metadata()."""
+    """read_sdist()."""
 
-    reader = staticmethod(read_sdist_metadata)
+    reader = staticmethod(read_sdist)
 
     def assert_good(self, *blocks: bytes) -> None:
         """Fail unless PKG-INFO is found."""
@@ -406,7 +407,7 @@ class SdistTests(ArchiveTestCase):
         """Of a great bomb little more than the limits is ever decompressed."""
         data = gz(header(b"demo-1.0/x", 1 << 28), bytes(1 << 28))
         file = io.BytesIO(data)
-        self.assertRaises(InvalidArchive, read_sdist_metadata, file)
+        self.assertRaises(InvalidArchive, read_sdist, file)
         most_in = (gunzip.RATIO_COUNTS_FROM_BYTES // 500) + (64 << 10)
         self.assertLess(file.tell(), most_in)
 
@@ -427,7 +428,7 @@ class SdistTests(ArchiveTestCase):
         )
         for _ in range(data.draw(st.integers(1, 4))):
             good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
-        with contextlib.suppress(InvalidArchive):
+        with contextlib.suppress(InvalidRequest):
             self.read(gz(bytes(good)))
 
     @given(st.binary(max_size=200), st.integers(0, 400))

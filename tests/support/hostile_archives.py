@@ -66,7 +66,6 @@ class Hostile:
         threat: its number.
         label: what is wrong, unlike any other of the threat.
         make: writes the file.
-        needs_file_name: it is refused by read_package() only, which knows the file name.
     """
 
     threat: str
@@ -74,7 +73,6 @@ class Hostile:
     file_name: str
     fields: Fields
     make: Callable[[], bytes] = field(repr=False)
-    needs_file_name: bool = False
 
     def __str__(self) -> str:
         return f"{self.threat} {self.label}"
@@ -152,8 +150,8 @@ def _names() -> Iterator[Hostile]:
 # ---------------------------------------------------------------------- zip files
 
 
-def _wheel(threat: str, label: str, make: Callable[[], bytes], *, needs_file_name: bool = False) -> Hostile:
-    return Hostile(threat, f"wheel: {label}", WHEEL_NAME, FIELDS, make, needs_file_name)
+def _wheel(threat: str, label: str, make: Callable[[], bytes]) -> Hostile:
+    return Hostile(threat, f"wheel: {label}", WHEEL_NAME, FIELDS, make)
 
 
 def _zip(members: Sequence[ZipMember], **more: object) -> Callable[[], bytes]:
@@ -380,7 +378,7 @@ def _wheel_contents() -> Iterator[Hostile]:
         "another build": WHEEL_TEXT + "Build: 7\n",
     }.items():
         make = partial(make_zip, wheel_files(wheel=text.encode()))
-        yield _wheel("T28", f"WHEEL: {label} than the file name", make, needs_file_name=True)
+        yield _wheel("T28", f"WHEEL: {label} than the file name", make)
     listed = record_text(["demo.py", f"{FOLDER}/METADATA", f"{FOLDER}/WHEEL"])
     for label, record in {
         "empty": b"",
@@ -427,8 +425,8 @@ def _zip_sdists() -> Iterator[Hostile]:
 # ---------------------------------------------------------------------- tar files
 
 
-def _tar(threat: str, label: str, make: Callable[[], bytes], *, needs_file_name: bool = False) -> Hostile:
-    return Hostile(threat, f"tar: {label}", SDIST_NAME, FIELDS, make, needs_file_name)
+def _tar(threat: str, label: str, make: Callable[[], bytes]) -> Hostile:
+    return Hostile(threat, f"tar: {label}", SDIST_NAME, FIELDS, make)
 
 
 def _tars() -> Iterator[Hostile]:
@@ -643,8 +641,8 @@ def _polyglots() -> Iterator[Hostile]:
     yield _wheel("T36", "a wheel that is a tar as well", _tar_in_zip)
     yield _tar("T36", "a tar.gz that is a zip as well", _zip_in_gzip)
     zipped = write_zip(ZIP_SDIST)
-    yield _tar("T36", "a zip called tar.gz", lambda: zipped, needs_file_name=True)
-    yield Hostile("T36", "a tar.gz called zip", ZIP_NAME, FIELDS, lambda: sdist, needs_file_name=True)
+    yield _tar("T36", "a zip called tar.gz", lambda: zipped)
+    yield Hostile("T36", "a tar.gz called zip", ZIP_NAME, FIELDS, lambda: sdist)
 
 
 def _tar_in_zip() -> bytes:
