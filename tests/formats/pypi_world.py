@@ -41,8 +41,9 @@ def metadata(name: str = "demo", version: str = "1.0", extra: str = "") -> bytes
 
 
 def wheel(
-    name: str = "demo", version: str = "1.0", source: bytes = b"x = 1\n", *, extra: str = "", folder: str | None = None
-) -> bytes:
+    name: str = "demo", version: str = "1.0", source: bytes = b"x = 1\n", *,
+    extra: str = "", folder: str | None = None, tag: str = "py3-none-any",
+) -> bytes:  # fmt: skip
     """Make a wheel."""
     folder = folder or f"{name.replace('-', '_')}-{version}.dist-info"
     record = f"{name}.py,,\n{folder}/METADATA,,\n{folder}/WHEEL,,\n{folder}/RECORD,,\n"
@@ -50,7 +51,7 @@ def wheel(
         [
             (f"{name}.py", source),
             (f"{folder}/METADATA", metadata(name, version, extra)),
-            (f"{folder}/WHEEL", WHEEL_TEXT.encode()),
+            (f"{folder}/WHEEL", WHEEL_TEXT.replace("py3-none-any", tag).encode()),
             (f"{folder}/RECORD", record.encode()),
         ]
     )

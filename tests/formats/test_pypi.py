@@ -117,8 +117,9 @@ class UploadTests(PyPITestCase):
             data = wheel("demo-pkg", source=b"evil = 1\n")
             self.assertRaises(errors.FileSpelledOtherwise, self.post, fields, file_name, data)
         self.assertEqual(len(self.world.blobs.contents), 1)
-        for file_name in ("demo_pkg-1.0-1-py3-none-any.whl", "demo_pkg-1.0-py2-none-any.whl"):
-            self.assertEqual(self.post(fields, file_name, wheel("demo-pkg")).status, 201)
+        for build, tag in (("-1", "py3-none-any"), ("", "py2-none-any")):
+            data = wheel("demo-pkg", tag=tag)
+            self.assertEqual(self.post(fields, f"demo_pkg-1.0{build}-{tag}.whl", data).status, 201)
         remote = self.world.remote()
         now(remote.delete_file(now(remote.find_file("demo-pkg", "1", wheel_name("demo-pkg"))), NO_PRECONDITION))
         evil = wheel("demo-pkg", source=b"evil = 1\n")
