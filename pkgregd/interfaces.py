@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from twisted.internet.interfaces import IConsumer
 from zope.interface import Attribute, Interface
@@ -522,15 +522,16 @@ class IRequestBody(Interface):
         """Return the whole body. Raises what push_to() raises; BodyTooLarge past the limit."""
 
 
-class ICall(Interface):
-    """One authorised request, as a format's handler meets it."""
+class IAuthorisedCall(Interface):
+    """One authorised request, as any handler meets it."""
 
     principal: Principal = Attribute("who")
     scope: Scope = Attribute("the project or group, already authorised for the route's permission")
-    remote: IRemote = Attribute("the format's remote at that scope")
-    arguments: Mapping[str, str] = Attribute("decoded path arguments of the route")
+    arguments: Mapping[str, Any] = Attribute("decoded path arguments of the route; `<number:x>` makes an int")
     method: str = Attribute("GET, HEAD, PUT, …; GET for HEAD is up to http")
-    base_url: str = Attribute("absolute URL of the format at this scope as the client wrote it, without a final slash")
+    base_url: str = Attribute(
+        "absolute URL of what the route's path is below, as the client wrote it, without a final slash"
+    )
     body: IRequestBody = Attribute("the body")
 
     def header(name: str) -> str | None:
@@ -538,6 +539,13 @@ class ICall(Interface):
 
     def query(name: str) -> str | None:
         """The last value of a query parameter, decoded, or None."""
+
+
+class ICall(IAuthorisedCall):
+    """One authorised request, as a format's handler meets it; its base_url is that of the format at the scope."""
+
+    remote: IRemote = Attribute("the format's remote at that scope")
+    arguments: Mapping[str, str] = Attribute("decoded path arguments of the route")
 
 
 class IDraft(Interface):
@@ -677,15 +685,26 @@ class IRemotes(Interface):
         """The remote of a format at an authorised scope, for this principal; `reads` may know some answers."""
 
 
-class IPackageFormat(Interface):
+class IRouteTable(Interface):
+    """Routes that belong together, each behind the same guards. Never sees a request."""
+
+    name: str = Attribute("short name")
+    challenge: str | None = Attribute("value of WWW-Authenticate on 401, or None")
+
+    def routes() -> Sequence[Route]:
+        """What is answered; the same each time."""
+
+    def render_error(refusal: Refusal) -> Reply | None:
+        """Dress an error in the shape that the clients of these routes know; None for the common JSON."""
+
+
+class IPackageFormat(IRouteTable):
     """
-    One ecosystem: pure, stateless, never sees a request or a store.
+    One ecosystem: pure, stateless, never sees a store. Its name is also the URL segment, e.g. `pypi`.
     """
 
-    name: str = Attribute("short name, also the URL segment, e.g. `pypi`")
     title: str = Attribute("for people, e.g. `PyPI`")
     default_limits: FormatLimits = Attribute("what holds unless configured")
-    challenge: str | None = Attribute("value of WWW-Authenticate on 401, or None")
 
     def canonical_name(name: str) -> str:
         """
@@ -694,9 +713,3 @@ class IPackageFormat(Interface):
         Raises:
             InvalidName.
         """
-
-    def routes() -> Sequence[Route]:
-        """What the format answers; the same each time."""
-
-    def render_error(refusal: Refusal) -> Reply | None:
-        """Dress an error in the ecosystem's own shape; None for the common JSON."""

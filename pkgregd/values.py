@@ -587,12 +587,13 @@ class Refusal:
 @frozen
 class Route:
     """
-    One thing a format answers.
+    One thing that a format, or another table of routes, answers.
 
     Attributes:
         methods: upper-case; GET also answers HEAD.
-        path: below the format's prefix, empty or starting with `/`. `<segment:x>` is one decoded path
-            segment without a slash, `<path:x>` one or more, decoded and joined with `/`.
+        path: below the prefix of its table, empty or starting with `/`. `<segment:x>` is one decoded path
+            segment without a slash, `<path:x>` one or more, decoded and joined with `/`, `<number:x>` a
+            segment of digits alone, as an int.
         permission: what the caller needs at the level's scope.
         handler: answers, or raises an error of `pkgregd.errors`.
         levels: where the route is mounted.

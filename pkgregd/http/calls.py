@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from attrs import define
 from zope.interface import implementer
 
 from pkgregd.http.request import FrontRequest
-from pkgregd.interfaces import ICall, IRemote, IRequestBody
+from pkgregd.interfaces import IAuthorisedCall, ICall, IRemote, IRequestBody
 from pkgregd.values import Principal, Scope
 
 
-@implementer(ICall)
+@implementer(IAuthorisedCall)
 @define
-class Call:
-    """See ICall."""
+class AuthorisedCall:
+    """See IAuthorisedCall."""
 
     principal: Principal
     scope: Scope
-    remote: IRemote
-    arguments: Mapping[str, str]
+    arguments: Mapping[str, Any]
     method: str
     base_url: str
     body: IRequestBody
     request: FrontRequest
 
     def header(self, name: str) -> str | None:
-        """See ICall."""
+        """See IAuthorisedCall."""
         value = self.request.header(name.lower().encode("ascii"))
         return None if value is None else value.decode("latin-1")
 
     def query(self, name: str) -> str | None:
-        """See ICall."""
+        """See IAuthorisedCall."""
         return self.request.query(name)
+
+
+@implementer(ICall)
+@define
+class Call(AuthorisedCall):
+    """See ICall."""
+
+    remote: IRemote

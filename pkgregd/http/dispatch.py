@@ -9,6 +9,7 @@ Each guard can end the request before a byte of the body is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 from attrs import evolve, frozen
@@ -17,7 +18,7 @@ from twisted.logger import Logger
 
 from pkgregd.clockwork import shielded
 from pkgregd.errors import BodyTooLarge, InvalidCredentials, PkgregdError
-from pkgregd.http.calls import Call
+from pkgregd.http.calls import AuthorisedCall, Call
 from pkgregd.http.refusals import common_reply, internal_error, refuse
 from pkgregd.http.replies import send
 from pkgregd.http.request import FrontRequest
@@ -29,6 +30,7 @@ from pkgregd.interfaces import (
     IReads,
     IRemotes,
     IRequestLimits,
+    IRouteTable,
 )
 from pkgregd.values import FileLookup, Foresight, FormatLimits, IndexLookup, Level, Principal, Refusal, Reply, Route
 
@@ -52,13 +54,16 @@ class Gate:
 @frozen
 class Mount:
     """
-    A route of a format at one level.
+    A route at one level.
 
     Attributes:
-        prefix_segments: how many segments of the path make up the format's base URL.
+        table: whose route it is.
+        format: the same if it is a format, whose handlers get a remote; else None.
+        prefix_segments: how many segments of the path make up the base URL.
     """
 
-    format: IPackageFormat
+    table: IRouteTable
+    format: IPackageFormat | None
     limits: FormatLimits
     route: Route
     level: Level
@@ -72,9 +77,9 @@ async def serve(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapp
         return await _guard_and_handle(gate, mount, request, arguments)
 
     def dress(refusal: Refusal) -> Reply:
-        return mount.format.render_error(refusal) or common_reply(refusal)
+        return mount.table.render_error(refusal) or common_reply(refusal)
 
-    await respond(request, answer, dress, mount.format.challenge)
+    await respond(request, answer, dress, mount.table.challenge)
 
 
 async def respond(
@@ -131,7 +136,7 @@ def _explain(error: Exception, request: FrontRequest, challenge: str | None) -> 
 async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> Reply:
     named = {name: value for name, value in arguments.items() if name != "scope"}
     ident = arguments["scope"]
-    reads = gate.catalog.foreseeing(Foresight(mount.level, ident, mount.format.name, _foreseen(mount.route, named)))
+    reads = gate.catalog.foreseeing(Foresight(mount.level, ident, mount.table.name, _foreseen(mount.route, named)))
     principal = await _authenticate(gate, request, reads)
     path = request.path.decode("ascii")
     gate.request_limits.admit(path, principal, request.address)
@@ -143,10 +148,12 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
     if body.declared_bytes is not None and body.declared_bytes > limit_bytes:
         raise BodyTooLarge(mount.limits.max_file_bytes)
     body.limit_bytes = limit_bytes
-    call = Call(
+    make_call: Callable[..., Any] = AuthorisedCall
+    if mount.format is not None:
+        make_call = partial(Call, remote=gate.remotes.remote(mount.format, scope, principal, reads))
+    call = make_call(
         principal=principal,
         scope=scope,
-        remote=gate.remotes.remote(mount.format, scope, principal, reads),
         arguments=named,
         method=request.method.decode("ascii"),
         base_url=gate.external_url + "/".join(path.split("/")[: mount.prefix_segments + 1]),

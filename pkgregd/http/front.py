@@ -1,9 +1,9 @@
-"""Puts the front together: Klein's rules from the formats' routes, and the health pages."""
+"""Puts the front together: Klein's rules from the routes of formats and other tables, and the health pages."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -28,6 +28,7 @@ from pkgregd.interfaces import (
     IPackageFormat,
     IRemotes,
     IRequestLimits,
+    IRouteTable,
 )
 from pkgregd.values import FormatLimits, Level, Refusal, Reply, Route
 
@@ -37,26 +38,48 @@ PREFIXES: Mapping[Level, str] = {
 }
 """Where a format's routes are mounted at each level, before the format's name."""
 
+TABLE_PREFIXES: Mapping[Level, str] = {
+    Level.PROJECT: "/api/v4/projects/<scope:scope>",
+    Level.GROUP: "/api/v4/groups/<scope:scope>",
+}
+"""Where the routes of other tables are mounted at each level."""
+
+TABLE_LIMITS = FormatLimits(max_file_bytes=1 << 16)
+"""What routes that belong to no format take as a body: parameters, never files."""
 
 ARGUMENT_PREFIX = "argument_"
 """Klein passes path arguments by keyword through functions with names of their own: ours must not meet them."""
 
 
-def mounts(formats: Iterable[IPackageFormat], limits_by_format: Mapping[str, FormatLimits]) -> list[tuple[str, Mount]]:
+def mounts(
+    formats: Iterable[IPackageFormat],
+    limits_by_format: Mapping[str, FormatLimits],
+    tables: Iterable[IRouteTable] = (),
+) -> list[tuple[str, Mount]]:
     """
-    List every rule of every format.
+    List every rule of every format, and of the tables beside them.
 
     Returns:
-        (rule, mount) in the formats' order.
+        (rule, mount) in that order.
     """
     found = []
     for package_format in formats:
-        for route in package_format.routes():
-            for level in sorted(route.levels, key=lambda level: level.value):
-                prefix = PREFIXES[level] + package_format.name
-                limits = limits_by_format[package_format.name]
-                found.append((prefix + route.path, Mount(package_format, limits, route, level, prefix.count("/"))))
+        limits = limits_by_format[package_format.name]
+        for route, level in _by_level(package_format):
+            prefix = PREFIXES[level] + package_format.name
+            mount = Mount(package_format, package_format, limits, route, level, prefix.count("/"))
+            found.append((prefix + route.path, mount))
+    for table in tables:
+        for route, level in _by_level(table):
+            prefix = TABLE_PREFIXES[level]
+            found.append((prefix + route.path, Mount(table, None, TABLE_LIMITS, route, level, prefix.count("/"))))
     return found
+
+
+def _by_level(table: IRouteTable) -> Iterator[tuple[Route, Level]]:
+    for route in table.routes():
+        for level in sorted(route.levels, key=lambda level: level.value):
+            yield route, level
 
 
 def make_factory(
@@ -72,6 +95,7 @@ def make_factory(
     readiness: Callable[[], Awaitable[Sequence[str]]],
     external_url: str,
     settings: FrontSettings,
+    tables: Sequence[IRouteTable] = (),
 ) -> FrontFactory:
     """
     Make the factory of HTTP connections.
@@ -79,13 +103,14 @@ def make_factory(
     Args:
         readiness: returns why the daemon is not ready; empty when it is.
         external_url: scheme, host and perhaps a path, as clients reach the daemon.
+        tables: routes that belong to no format.
     """
     gate = Gate(authenticator, policy, catalog, request_limits, remotes, external_url.rstrip("/"))
     app = Klein()
     app.url_map.converters.update(CONVERTERS)
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
-    for number, (rule, mount) in enumerate(mounts(formats, limits_by_format)):
+    for number, (rule, mount) in enumerate(mounts(formats, limits_by_format, tables)):
         _add_route(app, number, rule, mount, gate)
     _add_health(app, readiness)
     return FrontFactory(reactor, settings, Router(app, _unmatched), AccessLog())
@@ -99,7 +124,7 @@ def _add_route(app: Klein, number: int, rule: str, mount: Mount, gate: Gate) -> 
         named = {name.removeprefix(ARGUMENT_PREFIX): value for name, value in arguments.items()}
         await serve(gate, mount, request, named)
 
-    endpoint.__name__ = f"{mount.format.name}_{number}"
+    endpoint.__name__ = f"{mount.table.name}_{number}"
     klein_rule = rule.replace(":", ":" + ARGUMENT_PREFIX)
     app.route(klein_rule, methods=list(route.methods), strict_slashes=True)(endpoint)
 

@@ -15,6 +15,9 @@ from werkzeug.routing import BaseConverter
 
 from pkgregd.errors import InvalidRequest
 
+MAX_DIGITS = 18
+"""Of the number of a row in a path: what 64 bits hold with a sign."""
+
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 _ENCODED_TWICE = re.compile(r"%(?:2[EeFf]|5[Cc]|[01][0-9A-Fa-f]|7[Ff])")
@@ -79,11 +82,24 @@ class ScopeConverter(BaseConverter):
     def to_python(self, value: str) -> Any:
         """Return an int for digits, else the decoded path."""
         text = decode_segment(value, allow_slash=True)
-        if text.isascii() and text.isdigit():
-            if len(text) > 18:
-                raise InvalidRequest("the number in the path is too large")
-            return int(text)
-        return text
+        return _number(text) if text.isascii() and text.isdigit() else text
 
 
-CONVERTERS = {"segment": SegmentConverter, "path": PathConverter, "scope": ScopeConverter}
+class NumberConverter(BaseConverter):
+    """`<number:x>`: the number of a row. A segment of digits alone; any other is left to other rules."""
+
+    regex = "[0-9]+"
+    part_isolating = True
+
+    def to_python(self, value: str) -> Any:
+        """Return an int; InvalidRequest if no row can have it."""
+        return _number(value)
+
+
+def _number(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise InvalidRequest("the number in the path is too large")
+    return int(digits)
+
+
+CONVERTERS = {"segment": SegmentConverter, "path": PathConverter, "scope": ScopeConverter, "number": NumberConverter}
