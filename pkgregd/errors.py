@@ -182,7 +182,7 @@ class FileSpelledOtherwise(FileExists):
 
 
 class PreconditionFailed(PkgregdError):
-    """`If-Match` or `If-None-Match` does not hold."""
+    """`If-Match`, `If-None-Match` or `If-Unmodified-Since` does not hold."""
 
 
 # --- the body ------------------------------------------------------------------------------

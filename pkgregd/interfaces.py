@@ -21,15 +21,21 @@ from pkgregd.values import (
     ByteRange,
     Digest,
     Event,
+    FileListing,
+    FileOrder,
     Foresight,
     FormatLimits,
     IndexState,
     Level,
     NewToken,
     PackageFile,
+    PackageListing,
     PackageName,
+    PackageQuery,
+    PackageRecord,
     Page,
     Permission,
+    Piece,
     Precondition,
     Principal,
     Publication,
@@ -346,8 +352,53 @@ class IPackageCatalog(Interface):
         """
         Delete a file, leave a tombstone, and delete the package with its last file.
 
+        Args:
+            precondition: unmodified_since counts against when the file's present bytes were published.
+
         Returns:
             False if it was gone already.
+
+        Raises:
+            PreconditionFailed.
+        """
+
+
+class IInventoryCatalog(Interface):
+    """Packages of all formats, by their numbers, for those who manage them. One verb, one transaction."""
+
+    async def projects_below(group_id: int, user_id: int | None, *, direct_only: bool = False) -> tuple[Scope, ...]:
+        """
+        The projects below a group that have a package, as that user meets them.
+
+        Args:
+            direct_only: leave out those of the groups below it.
+        """
+
+    async def list_packages(project_ids: Sequence[int], query: PackageQuery, piece: Piece) -> PackageListing:
+        """List packages of these projects, and count all that the query means."""
+
+    async def find_package(project_id: int, package_id: int) -> PackageRecord | None:
+        """Find a package of a project, whatever its status. One query."""
+
+    async def list_package_files(
+        package_id: int, order: FileOrder, piece: Piece, *, is_descending: bool = False
+    ) -> FileListing:
+        """List files of a package, and count all of them."""
+
+    async def find_package_file(project_id: int, package_id: int, file_id: int) -> PackageFile | None:
+        """Find a file of a package of a project. One query."""
+
+    async def delete_package(
+        project_id: int, package_id: int, principal: Principal, precondition: Precondition
+    ) -> bool:
+        """
+        Delete a package with all its files, and leave a tombstone for each of them.
+
+        Args:
+            precondition: its unmodified_since counts, against the newest of the package and its files.
+
+        Returns:
+            False if the project has no such package (any more).
 
         Raises:
             PreconditionFailed.
@@ -393,7 +444,7 @@ class IReads(Interface):
         """See IPackageCatalog.find_file."""
 
 
-class ICatalog(IIdentityCatalog, IPackageCatalog, IBlobCatalog, IReads):
+class ICatalog(IIdentityCatalog, IPackageCatalog, IInventoryCatalog, IBlobCatalog, IReads):
     """All of it, over one database."""
 
     def foreseeing(foresight: Foresight) -> IReads:
@@ -683,6 +734,62 @@ class IRemotes(Interface):
 
     def remote(format: IPackageFormat, scope: Scope, principal: Principal, reads: IReads | None = None) -> IRemote:
         """The remote of a format at an authorised scope, for this principal; `reads` may know some answers."""
+
+
+class IInventory(Interface):
+    """
+    The packages of all formats at one project or group: all that their management may do with storage.
+
+    A group's inventory lists the packages of the projects below it that the principal may read;
+    everything else is done at the project.
+    """
+
+    scope: Scope = Attribute("where")
+
+    async def list_packages(query: PackageQuery, piece: Piece, *, direct_only: bool = False) -> PackageListing:
+        """
+        List packages.
+
+        Args:
+            direct_only: at a group, leave out the projects of the groups below it.
+        """
+
+    async def find_package(package_id: int) -> PackageRecord:
+        """Find a package, whatever its status. Raises PackageNotFound."""
+
+    async def list_files(
+        package_id: int, order: FileOrder, piece: Piece, *, is_descending: bool = False
+    ) -> FileListing:
+        """List files of a package. Raises PackageNotFound."""
+
+    async def find_file(package_id: int, file_id: int) -> PackageFile:
+        """Find a file of a package. Raises FileNotFound."""
+
+    async def open_file(file: PackageFile, byte_range: ByteRange | None = None) -> IBlobSource:
+        """See IRemote.open_file."""
+
+    async def delete_package(package_id: int, precondition: Precondition) -> None:
+        """
+        Delete a package with all its files; see IInventoryCatalog.delete_package.
+
+        Raises:
+            PackageNotFound, PreconditionFailed.
+        """
+
+    async def delete_file(package_id: int, file_id: int, precondition: Precondition) -> None:
+        """
+        Delete a file, and the package with its last one; see IPackageCatalog.delete_file.
+
+        Raises:
+            FileNotFound, PreconditionFailed.
+        """
+
+
+class IInventories(Interface):
+    """Makes inventories."""
+
+    def inventory(scope: Scope, principal: Principal) -> IInventory:
+        """The inventory of an authorised scope, for this principal."""
 
 
 class IRouteTable(Interface):

@@ -382,6 +382,126 @@ class Foresight:
     lookup: IndexLookup | FileLookup | None = None
 
 
+class PackageOrder(enum.Enum):
+    """
+    By what a listing of packages is ordered; equals follow by their number.
+
+    All are compared as text of code points but the time: a version does not know its format's order here.
+    """
+
+    CREATED_AT = "created_at"
+    NAME = "name"
+    VERSION = "version"
+    TYPE = "type"
+    PROJECT_PATH = "project_path"
+
+
+class FileOrder(enum.Enum):
+    """By what a listing of files is ordered; equals follow by their number."""
+
+    ID = "id"
+    CREATED_AT = "created_at"
+    FILE_NAME = "file_name"
+
+
+@frozen
+class PackageQuery:
+    """
+    Which packages are wanted, in which order; all conditions hold together.
+
+    Attributes:
+        format: only of this format.
+        name_part: only names that hold this text, without regard to the case of ASCII letters.
+        version: only this version, as published.
+        status: only packages of this status.
+        order: see PackageOrder.
+        is_descending: the other way round, equals included.
+    """
+
+    format: str | None = None
+    name_part: str | None = None
+    version: str | None = None
+    status: PackageStatus = PackageStatus.DEFAULT
+    order: PackageOrder = PackageOrder.CREATED_AT
+    is_descending: bool = False
+
+
+@frozen
+class Piece:
+    """
+    Which part of a listing is wanted.
+
+    Attributes:
+        offset: how many rows are passed over.
+        limit: how many rows are wanted at most.
+    """
+
+    offset: int
+    limit: int
+
+
+@frozen
+class PackageRecord:
+    """
+    A package without its files.
+
+    Attributes:
+        id, project_id: row numbers.
+        project_path: full path of the project.
+        format, name, version: as published.
+        status: whether it is listed.
+        created_at: when it got its first file, aware UTC.
+        yanked_reason: why it was yanked, perhaps empty; None while it is not.
+    """
+
+    id: int
+    project_id: int
+    project_path: str
+    format: str
+    name: str
+    version: str
+    status: PackageStatus
+    created_at: datetime.datetime
+    yanked_reason: str | None
+
+
+@frozen
+class FileRecord:
+    """
+    A file of a package, to be shown.
+
+    Attributes:
+        id, package_id: row numbers.
+        file_name: may hold `/` where the format allows it.
+        size_bytes: of its bytes.
+        digests: those that are known, sha256 always, by algorithm, as hex.
+        created_at: when these bytes were published, aware UTC.
+    """
+
+    id: int
+    package_id: int
+    file_name: str
+    size_bytes: int
+    digests: Mapping[str, str]
+    created_at: datetime.datetime
+
+
+@frozen
+class PackageListing:
+    """A piece of a listing of packages, and how long all of it is."""
+
+    packages: tuple[PackageRecord, ...]
+    total: int
+
+
+@frozen
+class FileListing:
+    """A piece of a listing of files, and how long all of it is."""
+
+    files: tuple[FileRecord, ...]
+    total: int
+
+
 MAX_DOCUMENT_BYTES = 1 << 20
 """What a format may keep of one document: it travels through memory and the catalog's log in one piece."""
 
@@ -396,15 +516,17 @@ class OnDuplicate(enum.Enum):
 @frozen
 class Precondition:
     """
-    What the client demands of the present state of a file (RFC 9110, section 13).
+    What the client demands of the present state of a file or package (RFC 9110, section 13).
 
     Attributes:
         absent: `If-None-Match: *` was sent.
         sha256_any_of: sha256 hex digits of `If-Match`; empty when not sent; `*` means any.
+        unmodified_since: the time of `If-Unmodified-Since`, aware; None when not sent.
     """
 
     absent: bool = False
     sha256_any_of: tuple[str, ...] = ()
+    unmodified_since: datetime.datetime | None = None
 
     def demand(self, sha256: str | None, file_name: str) -> None:
         """
@@ -424,6 +546,20 @@ class Precondition:
             raise PreconditionFailed(f"the file {file_name} does not exist")
         if wanted and "*" not in wanted and sha256 not in wanted:
             raise PreconditionFailed(f"the file {file_name} has changed")
+
+    def demand_unmodified(self, modified_at: datetime.datetime, what: str) -> None:
+        """
+        Pass if what is there is not newer than the client knows it.
+
+        Args:
+            modified_at: compared by whole seconds, which is all that the header can say.
+            what: for the message.
+
+        Raises:
+            PreconditionFailed.
+        """
+        if self.unmodified_since is not None and modified_at.replace(microsecond=0) > self.unmodified_since:
+            raise PreconditionFailed(f"{what} has changed since then")
 
 
 NO_PRECONDITION = Precondition()
@@ -484,7 +620,7 @@ class Event:
         format: the format's name.
         project_id: where.
         principal: who.
-        coordinates_text: `name version file`, for people.
+        coordinates_text: `name version file`, for people; without a file it tells of the whole package.
     """
 
     name: str

@@ -216,6 +216,12 @@ PROJECTS_WITH_NAME = Statement(
 
 PROJECTS_WITH_FORMAT = Statement(_project_scopes(_is_below, _has_format.exists()))
 
+_has_package = select(literal_column("1")).select_from(packages).where(packages.c.project_id == projects.c.id).exists()
+
+PROJECTS_BELOW = Statement(_project_scopes(_is_below, _has_package))
+
+PROJECTS_DIRECTLY_BELOW = Statement(_project_scopes(projects.c.group_id == bindparam("group_id"), _has_package))
+
 
 # ======================================================================== verbs
 
@@ -410,6 +416,12 @@ async def projects_with(
             user_id=user_id,
         )
     return tuple(_scopes(Level.PROJECT, rows))
+
+
+async def projects_below(tx: Transaction, group_id: int, user_id: int | None, direct_only: bool) -> tuple[Scope, ...]:
+    """See IInventoryCatalog."""
+    statement = PROJECTS_DIRECTLY_BELOW if direct_only else PROJECTS_BELOW
+    return tuple(_scopes(Level.PROJECT, await tx.fetch_all(statement, group_id=group_id, user_id=user_id)))
 
 
 def _scopes(level: Level, rows: list[Row]) -> list[Scope]:

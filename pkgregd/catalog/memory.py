@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from attrs import define, evolve, field
 from zope.interface import implementer
 
+from pkgregd.catalog import memory_inventory
 from pkgregd.catalog.rules import (
     can_be_path,
     check_group_path,
@@ -44,14 +45,20 @@ from pkgregd.values import (
     BlobInfo,
     Coordinates,
     Digest,
+    FileListing,
+    FileOrder,
     Foresight,
     IndexState,
     Level,
     NewToken,
     OnDuplicate,
     PackageFile,
+    PackageListing,
     PackageName,
+    PackageQuery,
+    PackageRecord,
     PackageStatus,
+    Piece,
     Precondition,
     Principal,
     Publication,
@@ -97,7 +104,8 @@ class MemoryCatalog:
         seconds: the clock, since 1970.
 
     Attributes:
-        audit: (action, principal name, file) of every change to a file, oldest first.
+        audit: (action, principal name, file) of every change to a file, oldest first; of a package that was
+            deleted any of its files.
     """
 
     def __init__(self, seconds: Callable[[], float] = time.time) -> None:
@@ -107,6 +115,7 @@ class MemoryCatalog:
         self._places: dict[str, _Place] = {}
         self._tokens: dict[str, TokenRecord] = {}
         self._files: dict[int, PackageFile] = {}
+        self._package_times: dict[int, datetime.datetime] = {}
         self._blobs: dict[str, _StoredBlob] = {}
         self._tombstones: dict[tuple[int, str, str, str, str], str] = {}
         self._documents: dict[int, dict[str, bytes]] = {}
@@ -324,11 +333,13 @@ class MemoryCatalog:
         self, publication: Publication, package: list[PackageFile], existing: PackageFile | None, blob: BlobInfo
     ) -> PackageFile:
         wanted = publication.coordinates
+        package_id = package[0].package_id if package else self._next_id("package")
+        self._package_times.setdefault(package_id, from_microseconds(self._now()))
         package_json = publication.package_metadata_json
         if package and package_json == "{}":
             package_json = package[0].package_metadata_json
         return PackageFile(
-            package_id=package[0].package_id if package else self._next_id("package"),
+            package_id=package_id,
             id=existing.id if existing else self._next_id("file"),
             project_id=wanted.project_id,
             format=wanted.format,
@@ -394,14 +405,18 @@ class MemoryCatalog:
         if file is None:
             return False
         precondition.demand(file.blob.sha256.hex, file.file_name)
+        precondition.demand_unmodified(file.created_at, f"the file {file.file_name}")
         shown_before = self._shown_name(file.project_id, file.format, file.canonical_name)
-        del self._files[file_id]
-        del self._documents[file_id]
-        self._tombstones[_tombstone_key(file)] = file.blob.sha256.hex
-        self._release(file.blob.sha256.hex)
+        self._bury(file)
         self._bump(file, shown_before)
         self.audit.append(("delete", principal.name, file))
         return True
+
+    def _bury(self, file: PackageFile) -> None:
+        del self._files[file.id]
+        del self._documents[file.id]
+        self._tombstones[_tombstone_key(file)] = file.blob.sha256.hex
+        self._release(file.blob.sha256.hex)
 
     def _found(self, project_ids: Sequence[int], format: str) -> list[PackageFile]:
         """Files of some projects, by creation then id."""
@@ -481,6 +496,80 @@ class MemoryCatalog:
             for project_id in set(project_ids)
             if (project_id, format, canonical_name or "") in self._revisions
         )
+
+    # --------------------------------------------------------------- inventory
+
+    async def projects_below(
+        self, group_id: int, user_id: int | None, *, direct_only: bool = False
+    ) -> tuple[Scope, ...]:
+        """See IInventoryCatalog."""
+        holders = {file.project_id for file in self._files.values()}
+        return tuple(
+            self._scope(project, user_id)
+            for project in self._at(Level.PROJECT)
+            if group_id in (project.group_ids[:1] if direct_only else project.group_ids) and project.id in holders
+        )
+
+    def _records(self, project_ids: Sequence[int]) -> list[PackageRecord]:
+        """The packages of some projects."""
+        of_package = {file.package_id: file for file in self._files.values() if file.project_id in project_ids}
+        paths = {project.id: project.path for project in self._at(Level.PROJECT)}
+        return [
+            PackageRecord(
+                id=file.package_id,
+                project_id=file.project_id,
+                project_path=paths[file.project_id],
+                format=file.format,
+                name=file.name,
+                version=file.version,
+                status=file.status,
+                created_at=self._package_times[file.package_id],
+                yanked_reason=file.yanked_reason,
+            )
+            for file in of_package.values()
+        ]
+
+    def _files_of(self, package_id: int) -> list[PackageFile]:
+        return [self._with_blob(file) for file in self._files.values() if file.package_id == package_id]
+
+    async def list_packages(self, project_ids: Sequence[int], query: PackageQuery, piece: Piece) -> PackageListing:
+        """See IInventoryCatalog."""
+        return memory_inventory.list_packages(self._records(project_ids), query, piece)
+
+    async def find_package(self, project_id: int, package_id: int) -> PackageRecord | None:
+        """See IInventoryCatalog."""
+        return next((package for package in self._records((project_id,)) if package.id == package_id), None)
+
+    async def list_package_files(
+        self, package_id: int, order: FileOrder, piece: Piece, *, is_descending: bool = False
+    ) -> FileListing:
+        """See IInventoryCatalog."""
+        files = map(memory_inventory.file_record, self._files_of(package_id))
+        return memory_inventory.list_files(files, order, piece, is_descending=is_descending)
+
+    async def find_package_file(self, project_id: int, package_id: int, file_id: int) -> PackageFile | None:
+        """See IInventoryCatalog."""
+        file = self._files.get(file_id)
+        if file is None or (file.project_id, file.package_id) != (project_id, package_id):
+            return None
+        return self._with_blob(file)
+
+    async def delete_package(
+        self, project_id: int, package_id: int, principal: Principal, precondition: Precondition
+    ) -> bool:
+        """See IInventoryCatalog."""
+        files = self._files_of(package_id)
+        if not files or files[0].project_id != project_id:
+            return False
+        first = files[0]
+        modified_at = max(self._package_times[package_id], *(file.created_at for file in files))
+        precondition.demand_unmodified(modified_at, f"the package {first.name} {first.version}")
+        shown_before = self._shown_name(project_id, first.format, first.canonical_name)
+        for file in files:
+            self._bury(file)
+        self._bump(first, shown_before)
+        self.audit.append(("delete_package", principal.name, first))
+        return True
 
     # ------------------------------------------------------------------- blobs
 

@@ -323,7 +323,7 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
         if publication.respects_tombstones:
             await _check_tombstone(tx, wanted, blob.sha256)
 
-    shown_before = await _listed_name(tx, wanted.project_id, wanted.format, wanted.canonical_name)
+    shown_before = await listed_name(tx, wanted.project_id, wanted.format, wanted.canonical_name)
     package_id = await _write_package(tx, publication, package, sets_status=sets_status, has_bytes=has_bytes)
     if existing is None and publication.file_key is not None:
         # behind the package's row, which those who publish into it hold one after the other
@@ -334,7 +334,7 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
     else:
         await adopt_blob(tx, blob)
         action, file_id = await _write_file(tx, publication, package_id, existing)
-    await _bump(tx, wanted.project_id, wanted.format, wanted.canonical_name, shown_before)
+    await bump_index(tx, wanted.project_id, wanted.format, wanted.canonical_name, shown_before)
     file = await _load(tx, file_id)
     await _audit(tx, action, principal, file, replaced_sha256=present_sha256 if action == "replace" else None)
     return Published(file, created=not has_bytes)
@@ -457,7 +457,8 @@ async def delete_file(tx: Transaction, file_id: int, principal: Principal, preco
     file = _package_file(row)
     sha256 = file.blob.sha256.hex
     precondition.demand(sha256, file.file_name)
-    shown_before = await _listed_name(tx, file.project_id, file.format, file.canonical_name)
+    precondition.demand_unmodified(file.created_at, f"the file {file.file_name}")
+    shown_before = await listed_name(tx, file.project_id, file.format, file.canonical_name)
     await tx.execute(
         LEAVE_TOMBSTONE,
         project_id=file.project_id,
@@ -472,7 +473,7 @@ async def delete_file(tx: Transaction, file_id: int, principal: Principal, preco
     await tx.execute(DELETE_FILE, file_id=file_id)
     await tx.execute(DELETE_EMPTY_PACKAGE, package_id=file.package_id)
     await release_blob(tx, sha256)
-    await _bump(tx, file.project_id, file.format, file.canonical_name, shown_before)
+    await bump_index(tx, file.project_id, file.format, file.canonical_name, shown_before)
     await _audit(tx, "delete", principal, file)
     return True
 
@@ -502,20 +503,22 @@ async def set_yanked(
     await tx.execute(SET_YANKED, package_id=package_id, new_reason=reason)
     await tx.execute(BUMP_REVISION, project_id=project_id, format=format, canonical_name=canonical_name, now=tx.now)
     detail = {"format": format, "name": name, "version": version, "reason": reason}
-    await _add_audit_entry(tx, "unyank" if reason is None else "yank", principal, project_id, detail)
+    await add_audit_entry(tx, "unyank" if reason is None else "yank", principal, project_id, detail)
     return True
 
 
-async def _listed_name(tx: Transaction, project_id: int, format: str, canonical_name: str) -> str | None:
+async def listed_name(tx: Transaction, project_id: int, format: str, canonical_name: str) -> str | None:
     """The name as the list of names shows it now, None when it does not."""
     row = await tx.fetch_one(LISTED_NAME, project_id=project_id, format=format, canonical_name=canonical_name)
     return None if row is None else row[0]
 
 
-async def _bump(tx: Transaction, project_id: int, format: str, canonical_name: str, shown_before: str | None) -> None:
+async def bump_index(
+    tx: Transaction, project_id: int, format: str, canonical_name: str, shown_before: str | None
+) -> None:
     """Count a change of a name's index; and of the list of names, if that shows something else now."""
     await tx.execute(BUMP_REVISION, project_id=project_id, format=format, canonical_name=canonical_name, now=tx.now)
-    if await _listed_name(tx, project_id, format, canonical_name) != shown_before:
+    if await listed_name(tx, project_id, format, canonical_name) != shown_before:
         await tx.execute(BUMP_REVISION, project_id=project_id, format=format, canonical_name="", now=tx.now)
 
 
@@ -532,12 +535,13 @@ async def _audit(
     }
     if replaced_sha256 is not None:
         detail["replaced_sha256"] = replaced_sha256
-    await _add_audit_entry(tx, action, principal, file.project_id, detail)
+    await add_audit_entry(tx, action, principal, file.project_id, detail)
 
 
-async def _add_audit_entry(
+async def add_audit_entry(
     tx: Transaction, action: str, principal: Principal, project_id: int, detail: Mapping[str, object]
 ) -> None:
+    """Write down who did what."""
     await tx.execute(
         ADD_AUDIT_ENTRY,
         now=tx.now,
@@ -585,6 +589,14 @@ async def find_file(
     statement = FIND_FILE[bool(canonical_name), canonical_version is not None, sha256 is not None]
     row = await tx.fetch_one(statement, **parameters)
     return None if row is None else _package_file(row)
+
+
+async def find_package_file(tx: Transaction, project_id: int, package_id: int, file_id: int) -> PackageFile | None:
+    """See IInventoryCatalog."""
+    row = await tx.fetch_one(FILE_BY_ID, file_id=file_id) if 0 < file_id <= MAX_ID else None
+    file = None if row is None else _package_file(row)
+    is_there = file is not None and (file.project_id, file.package_id) == (project_id, package_id)
+    return file if is_there else None
 
 
 async def list_files(

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy import column, select, table
 from zope.interface import implementer
 
-from pkgregd.catalog import blobs, documents, identity, packages
+from pkgregd.catalog import blobs, documents, identity, inventory, packages
 from pkgregd.catalog.foreseen import ForeseenReads
 from pkgregd.catalog.schema import check_revision
 from pkgregd.catalog.statement import Statement, Transaction
@@ -17,12 +17,18 @@ from pkgregd.interfaces import ICatalog, IReads
 from pkgregd.values import (
     BlobInfo,
     Digest,
+    FileListing,
+    FileOrder,
     Foresight,
     IndexState,
     Level,
     NewToken,
     PackageFile,
+    PackageListing,
     PackageName,
+    PackageQuery,
+    PackageRecord,
+    Piece,
     Precondition,
     Principal,
     Publication,
@@ -177,6 +183,36 @@ class SqlCatalog:
     async def delete_file(self, file_id: int, principal: Principal, precondition: Precondition) -> bool:
         """See IPackageCatalog."""
         return await self._database.write(packages.delete_file, file_id, principal, precondition)
+
+    async def projects_below(
+        self, group_id: int, user_id: int | None, *, direct_only: bool = False
+    ) -> tuple[Scope, ...]:
+        """See IInventoryCatalog."""
+        return await self._database.read(identity.projects_below, group_id, user_id, direct_only)
+
+    async def list_packages(self, project_ids: Sequence[int], query: PackageQuery, piece: Piece) -> PackageListing:
+        """See IInventoryCatalog."""
+        return await self._database.read(inventory.list_packages, project_ids, query, piece)
+
+    async def find_package(self, project_id: int, package_id: int) -> PackageRecord | None:
+        """See IInventoryCatalog."""
+        return await self._database.read(inventory.find_package, project_id, package_id)
+
+    async def list_package_files(
+        self, package_id: int, order: FileOrder, piece: Piece, *, is_descending: bool = False
+    ) -> FileListing:
+        """See IInventoryCatalog."""
+        return await self._database.read(inventory.list_package_files, package_id, order, piece, is_descending)
+
+    async def find_package_file(self, project_id: int, package_id: int, file_id: int) -> PackageFile | None:
+        """See IInventoryCatalog."""
+        return await self._database.read(packages.find_package_file, project_id, package_id, file_id)
+
+    async def delete_package(
+        self, project_id: int, package_id: int, principal: Principal, precondition: Precondition
+    ) -> bool:
+        """See IInventoryCatalog."""
+        return await self._database.write(inventory.delete_package, project_id, package_id, principal, precondition)
 
     async def is_blob_unused(self, sha256: Digest) -> bool:
         """See IBlobCatalog."""

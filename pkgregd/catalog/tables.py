@@ -163,6 +163,8 @@ packages = Table(
     CheckConstraint("canonical_name <> ''", name="canonical_name"),
     # Covers the list of names, and finds the newest listed package of a name in one step.
     Index("ix_packages_listed", "project_id", "format", "status", "canonical_name", "id", "name"),
+    # Counts the packages of a project of any format, and has them in the order in which they came.
+    Index("ix_packages_by_time", "project_id", "status", "created_at", "id"),
     sqlite_autoincrement=True,
 )
 

@@ -11,12 +11,15 @@ from pkgregd.catalog.sqlite import SqliteDatabase
 from pkgregd.interfaces import ICatalog
 from pkgregd.testing.catalog_contract import START_SECONDS, CatalogContract
 from pkgregd.testing.foresight_contract import ForesightContract
+from pkgregd.testing.listings_contract import ListingsContract
 from pkgregd.testing.spellings_contract import SpellingsContract
 from pkgregd.testing.yanks_contract import DocumentsContract, YanksContract
 from tests.catalog.support import ThreadedClock, make_folder, migrated_file
 
 
-class WholeContract(YanksContract, DocumentsContract, ForesightContract, SpellingsContract, CatalogContract):
+class WholeContract(
+    ListingsContract, YanksContract, DocumentsContract, ForesightContract, SpellingsContract, CatalogContract
+):
     """All that a catalog promises."""
 
 

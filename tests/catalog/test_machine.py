@@ -26,10 +26,14 @@ from pkgregd.values import (
     ANONYMOUS,
     Coordinates,
     Digest,
+    FileOrder,
     Level,
     NewToken,
     OnDuplicate,
+    PackageOrder,
+    PackageQuery,
     PackageStatus,
+    Piece,
     Precondition,
     Publication,
     Role,
@@ -55,12 +59,27 @@ formats = st.sampled_from(("pypi", "generic"))
 project_ids = st.integers(1, 4)
 some_projects = st.lists(project_ids, max_size=4)
 file_ids = st.integers(1, 8)
+package_ids = st.integers(1, 6)
+times = st.one_of(
+    st.none(), st.integers(0, 300).map(lambda s: datetime.datetime.fromtimestamp(int(START_SECONDS) + s, datetime.UTC))
+)
+pieces = st.builds(Piece, st.integers(0, 3), st.integers(1, 4))
+queries = st.builds(
+    PackageQuery,
+    format=st.one_of(st.none(), formats),
+    name_part=st.sampled_from((None, None, "A", "ph", "b", "%")),
+    version=st.sampled_from((None, None, "v1", "1")),
+    status=st.sampled_from(PackageStatus),
+    order=st.sampled_from(PackageOrder),
+    is_descending=st.booleans(),
+)
 preconditions = st.builds(
     Precondition,
     absent=st.integers(0, 9).map(lambda number: number == 0),
     sha256_any_of=st.one_of(
         st.just(()), st.just(()), st.just(()), st.lists(st.sampled_from((*SHA256S, "*")), max_size=2).map(tuple)
     ),
+    unmodified_since=times,
 )
 publications = st.builds(
     lambda format, project_id, name, version, file_name, data, locator, md5, **rest: Publication(
@@ -199,6 +218,38 @@ class CatalogMachine(RuleBasedStateMachine):
     def delete_file(self, file_id: int, precondition: Precondition) -> None:
         """Delete."""
         self.both(lambda catalog: catalog.delete_file(file_id, ANONYMOUS, precondition))
+
+    @rule(project_id=project_ids, package_id=package_ids, since=times)
+    def delete_package(self, project_id: int, package_id: int, since: datetime.datetime | None) -> None:
+        """Delete a package."""
+        precondition = Precondition(unmodified_since=since)
+        self.both(lambda catalog: catalog.delete_package(project_id, package_id, ANONYMOUS, precondition))
+
+    @rule(projects=some_projects, query=queries, piece=pieces)
+    def list_packages(self, projects: list[int], query: PackageQuery, piece: Piece) -> None:
+        """List packages of any format."""
+        self.both(lambda catalog: catalog.list_packages(projects, query, piece))
+
+    @rule(
+        project_id=project_ids,
+        package_id=package_ids,
+        file_id=file_ids,
+        order=st.sampled_from(FileOrder),
+        piece=pieces,
+        is_descending=st.booleans(),
+    )
+    def look_into_package(
+        self, project_id: int, package_id: int, file_id: int, order: FileOrder, piece: Piece, is_descending: bool
+    ) -> None:
+        """Look at a package, its files and one of them."""
+        self.both(lambda catalog: catalog.find_package(project_id, package_id))
+        self.both(lambda catalog: catalog.list_package_files(package_id, order, piece, is_descending=is_descending))
+        self.both(lambda catalog: catalog.find_package_file(project_id, package_id, file_id))
+
+    @rule(group_id=st.integers(1, 4), user=st.sampled_from((None, 1)), direct_only=st.booleans())
+    def projects_below(self, group_id: int, user: int | None, direct_only: bool) -> None:
+        """Look below a group for packages of any format."""
+        self.both(lambda catalog: catalog.projects_below(group_id, user, direct_only=direct_only))
 
     @rule(sha256=st.sampled_from(SHA256S))
     def forget_blob(self, sha256: str) -> None:

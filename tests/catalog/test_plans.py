@@ -8,9 +8,9 @@ import sqlite3
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.catalog import blobs, documents, identity, packages
+from pkgregd.catalog import blobs, documents, identity, inventory, packages
 from pkgregd.catalog.statement import SQLITE, Statement, compile_all
-from pkgregd.values import Level
+from pkgregd.values import Level, PackageOrder
 from tests.catalog.support import make_folder, migrated_file
 
 SMALL = ("SCAN json_each",)
@@ -29,6 +29,7 @@ PARAMETERS = {
     "id": 1,
     "ident": 1,
     "name_key": "jane",
+    "name_pattern": None,
     "now": 0,
     "package_id": 1,
     "path_key": "acme",
@@ -36,9 +37,12 @@ PARAMETERS = {
     "project_ids": json.dumps([1, 2]),
     "public_id": "abc",
     "row_limit": 10,
+    "row_offset": 0,
     "sha256": "0" * 64,
     "the_sha256": "0" * 64,
+    "status": "default",
     "user_id": 1,
+    "version": None,
 }
 
 
@@ -73,6 +77,7 @@ class PlanTests(SynchronousTestCase):
         for level in (Level.PROJECT, Level.GROUP):
             self.assert_by_index(identity.SCOPE_BY_ID[level], identity.SCOPE_BY_PATH[level])
         self.assert_by_index(identity.PROJECTS_WITH_NAME, identity.PROJECTS_WITH_FORMAT)
+        self.assert_by_index(identity.PROJECTS_BELOW, identity.PROJECTS_DIRECTLY_BELOW)
 
     def test_packages(self) -> None:
         """Files, names and revisions."""
@@ -81,6 +86,23 @@ class PlanTests(SynchronousTestCase):
         self.assert_by_index(packages.FIND_PACKAGE, packages.FILE_IN_PACKAGE, packages.FIND_TOMBSTONE)
         self.assert_by_index(packages.NAMES_IN_PACKAGE, packages.TOMBSTONES_OF_PACKAGE)
         self.assert_by_index(packages.FIND_YANK, documents.FIND_DOCUMENT, documents.DROP_DOCUMENTS)
+
+    def test_inventory(self) -> None:
+        """Listings of packages and files, counts, and the deletion of a package."""
+        self.assert_by_index(*inventory.LIST_PACKAGES.values(), *inventory.COUNT_PACKAGES.values())
+        self.assert_by_index(*inventory.LIST_PACKAGE_FILES.values(), inventory.COUNT_PACKAGE_FILES)
+        self.assert_by_index(inventory.PACKAGE_BY_ID, inventory.PACKAGE_TO_DELETE, inventory.NEWEST_FILE)
+        self.assert_by_index(inventory.LEAVE_TOMBSTONES, inventory.RELEASE_BLOBS, inventory.DROP_DOCUMENTS)
+        self.assert_by_index(inventory.DELETE_FILES, inventory.DELETE_PACKAGE)
+
+    def test_packages_by_time_are_not_sorted(self) -> None:
+        """The usual listing of a project reads the rows that it shows, and counts in the index alone."""
+        for (order, is_one, _), statement in inventory.LIST_PACKAGES.items():
+            is_in_order = is_one and order is PackageOrder.CREATED_AT
+            self.assertEqual("USE TEMP B-TREE" in " ".join(self.plan(statement)), not is_in_order, (order, is_one))
+        for is_one in (False, True):
+            plan = " ".join(self.plan(inventory.COUNT_PACKAGES[is_one, False]))
+            self.assertIn("USING COVERING INDEX ix_packages_by_time", plan)
 
     def test_names_come_from_the_index_alone(self) -> None:
         """The list of names never touches the packages themselves."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import pathlib
 import sqlite3
@@ -28,6 +29,7 @@ from pkgregd.values import (
     OnDuplicate,
     PackageFile,
     PackageStatus,
+    Precondition,
     Principal,
     Published,
     TokenKind,
@@ -489,6 +491,30 @@ class PublishingTests(SqliteCase):
         self.assertEqual([detail["sha256"] for detail in details], [x, y, y, y])
         self.assertEqual([detail.get("replaced_sha256") for detail in details], [None, x, None, None])
         self.assertEqual(details[3]["file_name"], "alpha-1.0.tar.gz")
+
+    def test_deleted_package_leaves_one_audit_entry(self) -> None:
+        """However many files it had, one entry tells of it, and only the tombstones tell of each file."""
+        jane = Principal("jane", TokenKind.PERSONAL, 5, 7)
+        for number in range(3):
+            publication = publication_of(f"{number}".encode(), file_name=f"{number}.zip")
+            package_id = self.get(self.catalog.publish(publication, jane)).file.package_id
+        self.error(
+            self.catalog.delete_package(
+                1, package_id, jane, Precondition(unmodified_since=datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC))
+            )
+        )
+        self.assertTrue(self.get(self.catalog.delete_package(1, package_id, jane, NO_PRECONDITION)))
+        self.assertFalse(self.get(self.catalog.delete_package(1, package_id, jane, NO_PRECONDITION)))
+        rows = self.rows(
+            "SELECT principal_name, user_id, token_id, project_id, detail_json FROM audit_entries"
+            " WHERE action = 'delete_package'"
+        )
+        detail = {"format": "pypi", "name": "alpha", "version": "1.0", "status": "default", "files": 3}
+        self.assertEqual([(*row[:4], json.loads(row[4])) for row in rows], [("jane", 7, 5, 1, detail)])
+        buried = self.rows("SELECT file_name FROM tombstones ORDER BY file_name")
+        self.assertEqual(buried, [("0.zip",), ("1.zip",), ("2.zip",)])
+        left = self.rows("SELECT (SELECT count(*) FROM packages), (SELECT count(*) FROM package_files)")
+        self.assertEqual(left, [(0, 0)])
 
     def test_the_list_of_ancestors_is_closed(self) -> None:
         """Every group has itself and all above it, with the distance."""
