@@ -34,9 +34,11 @@ from pkgregd.http.factory import FrontFactory
 from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import IBlobStore, ICatalog, IPackageFormat
+from pkgregd.manage.packages import PackageManagement
 from pkgregd.plugin import find_formats
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.events import LogEvents
+from pkgregd.registry.inventory import Inventories
 from pkgregd.registry.limits import PrefixLimits
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.sweep import sweep
@@ -151,8 +153,9 @@ class Daemon(Service):
 
     def _open(self) -> None:
         self._parts = parts = self._make_parts(self._reactor, self._config)
-        policy = AccessPolicy()
-        self._remotes = Remotes(self._reactor, parts.catalog, parts.blobs, policy, LogEvents(), parts.limits_by_format)
+        policy, events = AccessPolicy(), LogEvents()
+        self._remotes = Remotes(self._reactor, parts.catalog, parts.blobs, policy, events, parts.limits_by_format)
+        inventories = Inventories(parts.catalog, parts.blobs, policy, events)
         self._factory = make_factory(
             self._reactor,
             formats=parts.formats,
@@ -165,6 +168,7 @@ class Daemon(Service):
             readiness=self.readiness,
             external_url=self._config.http.external_url,
             settings=front_settings(self._config),
+            tables=[PackageManagement(inventories, [made.name for made in parts.formats])],
         )
         for description in self._config.http.listen:
             self._bind(description, self._factory)

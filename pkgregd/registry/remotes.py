@@ -23,6 +23,7 @@ from pkgregd.interfaces import (
 )
 from pkgregd.registry.pages import Pages, RenderThread
 from pkgregd.registry.publishing import Draft, Inspections, Leftovers
+from pkgregd.registry.reading import emit_for_file, open_package_file
 from pkgregd.values import (
     ByteRange,
     Digest,
@@ -208,11 +209,7 @@ class ProjectRemote:
 
     async def open_file(self, file: PackageFile, byte_range: ByteRange | None = None) -> IBlobSource:
         """See IRemote."""
-        source = await self._blobs.open_blob(file.blob, byte_range)
-        if byte_range is None or byte_range.start == 0:
-            text = f"{file.name} {file.version} {file.file_name}"
-            self._events.emit(Event("pull_package", self._format, file.project_id, self._principal, text))
-        return source
+        return await open_package_file(self._blobs, self._events, self._principal, file, byte_range)
 
     def duplicate_rule(self, name: str, version: str) -> bool:
         """See IRemote."""
@@ -238,8 +235,7 @@ class ProjectRemote:
         """See IRemote."""
         if not await self._catalog.delete_file(file.id, self._principal, precondition):
             raise FileNotFound
-        text = f"{file.name} {file.version} {file.file_name}"
-        self._events.emit(Event("delete_package", self._format, file.project_id, self._principal, text))
+        emit_for_file(self._events, "delete_package", self._principal, file)
 
 
 @implementer(IRemote)

@@ -1,0 +1,1 @@
+"""The management API: GitLab's paths and JSON, as tables of routes beside the formats."""

@@ -1,0 +1,200 @@
+"""
+Packages of all formats and their files: listed, looked at, fetched and deleted.
+
+Compatible with GitLab's packages API; beyond it: `yanked_reason`, validators and ranges.
+
+Source: GitLab's documentation, `api/packages.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from zope.interface import implementer
+
+from pkgregd.errors import PackageNotFound
+from pkgregd.interfaces import IAuthorisedCall, IInventories, IInventory, IRouteTable
+from pkgregd.manage.pagination import page_headers, read_page
+from pkgregd.manage.parameters import read_choice, read_flag, read_precondition, read_text
+from pkgregd.manage.shapes import file_fields, group_package_fields, json_reply, package_fields
+from pkgregd.values import (
+    FileOrder,
+    Level,
+    PackageListing,
+    PackageOrder,
+    PackageQuery,
+    PackageStatus,
+    Permission,
+    Refusal,
+    Reply,
+    Route,
+    StreamBody,
+)
+
+GITLAB_TYPES = (
+    "cargo", "composer", "conan", "debian", "generic", "golang", "helm", "maven", "ml_model", "npm", "nuget", "pypi",
+    "rpm", "rubygems", "terraform_module",
+)  # fmt: skip
+"""Types that scripts written for GitLab may ask for, whether or not there is such a format here."""
+
+STATUSES: Mapping[str, PackageStatus | None] = {
+    **{status.value: status for status in PackageStatus},
+    **dict.fromkeys(("processing", "error", "pending_destruction", "deprecated")),
+}
+"""GitLab's statuses; None for those that no package has here."""
+
+SORTS: Mapping[str, bool] = {"asc": False, "desc": True}
+GROUP_ORDERS: Mapping[str, PackageOrder] = {order.value: order for order in PackageOrder}
+PROJECT_ORDERS: Mapping[str, PackageOrder] = {
+    word: order for word, order in GROUP_ORDERS.items() if order is not PackageOrder.PROJECT_PATH
+}
+FILE_ORDERS: Mapping[str, FileOrder] = {order.value: order for order in FileOrder}
+
+PACKAGE_PARAMETERS = (
+    "package_type",
+    "package_name",
+    "package_version",
+    "status",
+    "include_versionless",
+    "exclude_subgroups",
+    "order_by",
+    "sort",
+)
+FILE_PARAMETERS = ("order_by", "sort")
+
+_PACKAGES = "/packages"
+_PACKAGE = "/packages/<number:package_id>"
+_FILES = _PACKAGE + "/package_files"
+_FILE = _FILES + "/<number:file_id>"
+
+
+@implementer(IRouteTable)
+class PackageManagement:
+    """
+    See IRouteTable.
+
+    Args:
+        inventories: where packages are.
+        format_names: of the formats that are served.
+    """
+
+    name = "manage_packages"
+    challenge: str | None = None
+
+    def __init__(self, inventories: IInventories, format_names: Sequence[str]) -> None:
+        self._inventories = inventories
+        self._types = {name: name for name in (*GITLAB_TYPES, *format_names)}
+
+    def routes(self) -> Sequence[Route]:
+        """See IRouteTable."""
+        read, destroy = Permission.READ_PACKAGE, Permission.DESTROY_PACKAGE
+        return (
+            Route(("GET",), _PACKAGES, read, self.list_of_project),
+            Route(("GET",), _PACKAGES, read, self.list_of_group, frozenset({Level.GROUP})),
+            Route(("GET",), _PACKAGE, read, self.show),
+            Route(("DELETE",), _PACKAGE, destroy, self.delete_package),
+            Route(("GET",), _FILES, read, self.list_files),
+            Route(("DELETE",), _FILE, destroy, self.delete_file),
+            Route(("GET",), _FILE + "/download", read, self.download),
+        )
+
+    def render_error(self, refusal: Refusal) -> Reply | None:
+        """Leave it to the common JSON, which is GitLab's."""
+        return None
+
+    def _inventory(self, call: IAuthorisedCall) -> IInventory:
+        return self._inventories.inventory(call.scope, call.principal)
+
+    # -------------------------------------------------------------------- packages
+
+    async def list_of_project(self, call: IAuthorisedCall) -> Reply:
+        """List the packages of a project."""
+        return await self._list(call, PROJECT_ORDERS, direct_only=False)
+
+    async def list_of_group(self, call: IAuthorisedCall) -> Reply:
+        """List the packages of the projects below a group, each with its project."""
+        return await self._list(call, GROUP_ORDERS, direct_only=read_flag(call, "exclude_subgroups"))
+
+    async def _list(self, call: IAuthorisedCall, orders: Mapping[str, PackageOrder], *, direct_only: bool) -> Reply:
+        page = read_page(call)
+        query = self._query(call, orders)
+        if query is None:
+            listing = PackageListing((), 0)
+        else:
+            listing = await self._inventory(call).list_packages(query, page.piece, direct_only=direct_only)
+        show = package_fields if call.scope.level is Level.PROJECT else group_package_fields
+        headers = page_headers(call, call.base_url + _PACKAGES, PACKAGE_PARAMETERS, page, listing.total)
+        return json_reply([show(package, _api_url(call)) for package in listing.packages], headers)
+
+    def _query(self, call: IAuthorisedCall, orders: Mapping[str, PackageOrder]) -> PackageQuery | None:
+        """
+        Read what is asked for; None if no package can be it.
+
+        Raises:
+            InvalidRequest.
+        """
+        read_flag(call, "include_versionless")  # every package here has a version
+        status = read_choice(call, "status", STATUSES, PackageStatus.DEFAULT)
+        query = PackageQuery(
+            format=read_choice(call, "package_type", self._types, None),
+            name_part=read_text(call, "package_name"),
+            version=read_text(call, "package_version"),
+            status=status or PackageStatus.DEFAULT,
+            order=read_choice(call, "order_by", orders, PackageOrder.CREATED_AT),
+            is_descending=read_choice(call, "sort", SORTS, False),
+        )
+        return None if status is None else query
+
+    async def show(self, call: IAuthorisedCall) -> Reply:
+        """Show one package; a hidden one is only shown among the hidden ones."""
+        package = await self._inventory(call).find_package(call.arguments["package_id"])
+        if package.status is PackageStatus.HIDDEN:
+            raise PackageNotFound
+        return json_reply(package_fields(package, _api_url(call)))
+
+    async def delete_package(self, call: IAuthorisedCall) -> Reply:
+        """Delete a package with all its files."""
+        await self._inventory(call).delete_package(call.arguments["package_id"], read_precondition(call))
+        return Reply(204)
+
+    # ----------------------------------------------------------------------- files
+
+    async def list_files(self, call: IAuthorisedCall) -> Reply:
+        """List the files of a package."""
+        page = read_page(call)
+        package_id: int = call.arguments["package_id"]
+        listing = await self._inventory(call).list_files(
+            package_id,
+            read_choice(call, "order_by", FILE_ORDERS, FileOrder.ID),
+            page.piece,
+            is_descending=read_choice(call, "sort", SORTS, False),
+        )
+        url = f"{call.base_url}/packages/{package_id}/package_files"
+        headers = page_headers(call, url, FILE_PARAMETERS, page, listing.total)
+        return json_reply([file_fields(file) for file in listing.files], headers)
+
+    async def download(self, call: IAuthorisedCall) -> Reply:
+        """Send a file."""
+        inventory = self._inventory(call)
+        file = await inventory.find_file(call.arguments["package_id"], call.arguments["file_id"])
+        sha256 = file.blob.sha256.hex
+        return Reply(
+            body=StreamBody(file.blob.size_bytes, partial(inventory.open_file, file)),
+            content_type="application/octet-stream",
+            headers=(("X-Checksum-SHA256", sha256),),
+            etag=sha256,
+            last_modified=file.created_at,
+            download_name=file.file_name.rpartition("/")[2],
+        )
+
+    async def delete_file(self, call: IAuthorisedCall) -> Reply:
+        """Delete a file, and the package with its last one."""
+        arguments = call.arguments
+        await self._inventory(call).delete_file(arguments["package_id"], arguments["file_id"], read_precondition(call))
+        return Reply(204)
+
+
+def _api_url(call: IAuthorisedCall) -> str:
+    """The absolute URL up to `/api/v4`: above `/projects/:id` or `/groups/:id`."""
+    return call.base_url.rsplit("/", 2)[0]

@@ -1,0 +1,78 @@
+"""Numbered pages of a listing, as GitLab numbers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlencode
+
+from attrs import frozen
+
+from pkgregd.interfaces import IAuthorisedCall
+from pkgregd.manage.parameters import read_number
+from pkgregd.values import Piece
+
+DEFAULT_PER_PAGE = 20
+MAX_PER_PAGE = 100
+
+
+@frozen
+class NumberedPage:
+    """
+    Which page is wanted.
+
+    Attributes:
+        number: from 1; there may be no such page.
+        size: how many rows make a page.
+    """
+
+    number: int
+    size: int
+
+    @property
+    def piece(self) -> Piece:
+        """The rows of the page."""
+        return Piece((self.number - 1) * self.size, self.size)
+
+
+def read_page(call: IAuthorisedCall) -> NumberedPage:
+    """
+    Read `page` and `per_page`; of the latter MAX_PER_PAGE counts at most.
+
+    Raises:
+        InvalidRequest.
+    """
+    size = read_number(call, "per_page", DEFAULT_PER_PAGE)
+    return NumberedPage(read_number(call, "page", 1), min(size, MAX_PER_PAGE))
+
+
+def page_headers(
+    call: IAuthorisedCall, url: str, parameters: Iterable[str], page: NumberedPage, total: int
+) -> tuple[tuple[str, str], ...]:
+    """
+    Say where a page lies in its listing, and link to its neighbours.
+
+    Args:
+        url: of the listing, absolute, without a query.
+        parameters: the names of those that the links repeat.
+        total: how many rows the listing has.
+    Source: GitLab REST API, offset-based pagination; RFC 8288 for `Link`.
+    """
+    last = max(1, -(-total // page.size))
+    before = page.number - 1 if 1 < page.number <= last else None
+    after = page.number + 1 if page.number < last else None
+    given = [(name, value) for name in parameters if (value := call.query(name)) is not None]
+
+    def link(relation: str, number: int) -> str:
+        query = urlencode([*given, ("page", number), ("per_page", page.size)])
+        return f'<{url}?{query}>; rel="{relation}"'
+
+    wanted = (("prev", before), ("next", after), ("first", 1), ("last", last))
+    return (
+        ("Link", ", ".join(link(relation, number) for relation, number in wanted if number is not None)),
+        ("X-Next-Page", "" if after is None else str(after)),
+        ("X-Page", str(page.number)),
+        ("X-Per-Page", str(page.size)),
+        ("X-Prev-Page", "" if before is None else str(before)),
+        ("X-Total", str(total)),
+        ("X-Total-Pages", str(last)),
+    )

@@ -1,0 +1,184 @@
+"""The management API through the whole front, over storage in memory, with principals of every kind."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import Factory, define, field
+from twisted.internet.defer import succeed
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from pkgregd.auth.authenticator import TokenAuthenticator
+from pkgregd.auth.tokens import mint
+from pkgregd.blobs.memory import MemoryBlobStore
+from pkgregd.catalog.memory import MemoryCatalog
+from pkgregd.http.front import make_factory
+from pkgregd.http.settings import FrontSettings
+from pkgregd.interfaces import IEventSink
+from pkgregd.manage.packages import PackageManagement
+from pkgregd.registry.access import AccessPolicy
+from pkgregd.registry.inventory import Inventories
+from pkgregd.registry.limits import PrefixLimits
+from pkgregd.registry.remotes import Remotes
+from pkgregd.testing.calls import now
+from pkgregd.testing.client import ClientReply, MemoryClient
+from pkgregd.values import (
+    ANONYMOUS,
+    Coordinates,
+    Event,
+    NewToken,
+    PackageFile,
+    PackageStatus,
+    Publication,
+    Role,
+    TokenKind,
+    Visibility,
+)
+
+URL = "https://registry.test"
+START_SECONDS = 1_800_000_000.25
+
+PLACES = {
+    "acme": Visibility.PUBLIC,
+    "acme/private": Visibility.PRIVATE,
+    "acme/internal": Visibility.INTERNAL,
+    "acme/public": Visibility.PUBLIC,
+    "acme/deep": Visibility.PRIVATE,
+    "acme/deep/down": Visibility.PRIVATE,
+    "other": Visibility.PRIVATE,
+    "other/thing": Visibility.PRIVATE,
+}
+"""Groups and projects, each after its group; a path of two parts is a project unless another lies below it."""
+
+HEADERS = {"pkgr_dpl_": "Deploy-Token", "pkgr_job_": "JOB-TOKEN"}
+"""Where tokens are shown, by how they begin; all others are private tokens."""
+
+GROUPS = frozenset({"acme", "acme/deep", "other"})
+
+
+@implementer(IEventSink)
+@define
+class KeptEvents:
+    """Keeps events, as `name: text`."""
+
+    texts: list[str] = Factory(list)
+
+    def emit(self, event: Event) -> None:
+        """See IEventSink."""
+        self.texts.append(f"{event.name}: {event.coordinates_text}")
+
+
+@define
+class ManagedWorld:
+    """
+    A front with the management of packages.
+
+    Attributes:
+        clock: of the catalog.
+        ids: numbers of groups and projects by path.
+        tokens: secrets by a name for their bearer; the empty one is anonymous.
+        events: what was emitted.
+        last: the last reply.
+    """
+
+    clock: Clock = Factory(Clock)
+    catalog: MemoryCatalog = field(init=False)
+    blobs: MemoryBlobStore = Factory(MemoryBlobStore)
+    events: KeptEvents = Factory(KeptEvents)
+    ids: dict[str, int] = Factory(dict)
+    tokens: dict[str, str] = Factory(lambda: {"": ""})
+    client: MemoryClient = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.clock.advance(START_SECONDS)
+        self.catalog = MemoryCatalog(self.clock.seconds)
+        for path, visibility in PLACES.items():
+            add = self.catalog.add_group if path in GROUPS else self.catalog.add_project
+            self.ids[path] = now(add(path, visibility))
+        policy = AccessPolicy()
+        self.client = MemoryClient(
+            make_factory(
+                self.clock,
+                formats=[],
+                limits_by_format={},
+                authenticator=TokenAuthenticator(
+                    self.catalog, lambda: datetime.datetime.fromtimestamp(self.clock.seconds(), datetime.UTC)
+                ),
+                policy=policy,
+                identity=self.catalog,
+                remotes=Remotes(self.clock, self.catalog, self.blobs, policy, self.events, {}),
+                request_limits=PrefixLimits((), self.clock.seconds),
+                readiness=lambda: succeed([]),
+                external_url=URL,
+                settings=FrontSettings(),
+                tables=[PackageManagement(Inventories(self.catalog, self.blobs, policy, self.events), ["toys"])],
+            )
+        )
+        self.add_user("root", is_admin=True)
+
+    # --- who there is
+
+    def add_user(
+        self, name: str, place: str = "", role: Role | None = None, *, is_admin: bool = False, scope: str = "api"
+    ) -> None:
+        """Add a user, perhaps a member somewhere, with a personal token."""
+        now(self.catalog.add_user(name, is_admin=is_admin))
+        if role is not None:
+            now(self.catalog.set_member(name, place, role))
+        self.add_token(name, TokenKind.PERSONAL, scope, user=name)
+
+    def add_token(self, name: str, kind: TokenKind, *scopes: str, role: Role | None = None, **owner: str) -> None:
+        """Add a token."""
+        minted = mint(kind)
+        token = NewToken(minted.public_id, minted.secret_sha256, kind, name, frozenset(scopes), role=role, **owner)  # type: ignore[arg-type] # owners are texts
+        now(self.catalog.add_token(token))
+        self.tokens[name] = minted.secret
+
+    # --- what there is
+
+    def publish(
+        self,
+        name: str = "alpha",
+        version: str = "1.0",
+        file_name: str = "a.zip",
+        data: bytes = b"x",
+        *,
+        path: str = "acme/private",
+        format: str = "pypi",
+        status: PackageStatus | None = None,
+        algorithms: tuple[str, ...] = (),
+    ) -> PackageFile:
+        """Publish a file, and let a second pass."""
+        sink = now(self.blobs.open_sink(algorithms))
+        sink.write(data)
+        blob = now(sink.commit())
+        now(sink.abort())
+        coordinates = Coordinates(format, self.ids[path], name, name.lower(), version, version, file_name)
+        published = now(self.catalog.publish(Publication(coordinates, blob, status), ANONYMOUS))
+        self.clock.advance(1)
+        return published.file
+
+    # --- asking
+
+    def request(
+        self, method: str, path: str, who: str = "root", headers: Mapping[str, str] | None = None
+    ) -> ClientReply:
+        """Ask for something below `/api/v4`."""
+        secret = self.tokens[who]
+        shown = {HEADERS.get(secret[:9], "PRIVATE-TOKEN"): secret} if secret else {}
+        return self.client.request(method, "/api/v4" + path, {**shown, **(headers or {})})
+
+    def get(self, path: str, who: str = "root") -> Any:
+        """Get some JSON."""
+        reply = self.request("GET", path, who)
+        assert reply.status == 200, (path, reply)
+        assert reply.headers["content-type"] == "application/json"
+        return json.loads(reply.body)
+
+    def project(self, path: str = "acme/private") -> str:
+        """Where the packages of a project are, below `/api/v4`."""
+        return f"/projects/{self.ids[path]}/packages"
