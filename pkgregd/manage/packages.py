@@ -13,7 +13,7 @@ from functools import partial
 
 from zope.interface import implementer
 
-from pkgregd.errors import PackageNotFound
+from pkgregd.errors import PackageNotFound, PreconditionFailed
 from pkgregd.interfaces import IAuthorisedCall, IInventories, IInventory, IRouteTable
 from pkgregd.manage.pagination import page_headers, read_page
 from pkgregd.manage.parameters import read_choice, read_flag, read_precondition, read_text
@@ -155,7 +155,11 @@ class PackageManagement:
 
     async def delete_package(self, call: IAuthorisedCall) -> Reply:
         """Delete a package with all its files."""
-        await self._inventory(call).delete_package(call.arguments["package_id"], read_precondition(call))
+        precondition = read_precondition(call)
+        if precondition.sha256_any_of not in ((), ("*",)):
+            # no entity tag stands for the state of a whole package, so none can hold
+            raise PreconditionFailed("If-Match cannot hold for a package: use If-Unmodified-Since")
+        await self._inventory(call).delete_package(call.arguments["package_id"], precondition)
         return Reply(204)
 
     # ----------------------------------------------------------------------- files

@@ -20,6 +20,7 @@ MAX_CHARACTERS = 255
 MAX_DATE_CHARACTERS = 64
 
 _NUMBER = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
+_OUR_TAG = re.compile(r'(?:(?<=,)|^)[ \t]*"([0-9a-f]{64})"[ \t]*(?=,|$)', re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TRUTHS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "t", "1", "on", "yes"), True),
@@ -87,17 +88,27 @@ def read_flag(call: IAuthorisedCall, name: str) -> bool:
 
 def read_precondition(call: IAuthorisedCall) -> Precondition:
     """
-    Read `If-Unmodified-Since`; as the standard demands, what is no time does not count.
+    Read `If-Match`, or without it `If-Unmodified-Since`.
 
-    A time as our own JSON writes it counts too.
+    Of the times those count that HTTP and our own JSON write; as the standard demands, what is no time does not
+    count. What is no strong entity tag of ours becomes a demand that nothing meets.
 
-    Source: RFC 9110, section 13.1.4.
+    Source: RFC 9110, sections 13.1.1, 13.1.4 and 13.2.2.
     """
+    tags = call.header("If-Match")
+    if tags is not None:
+        return Precondition(sha256_any_of=_wanted(tags.strip(" \t")))
     text = (call.header("If-Unmodified-Since") or "").strip()
     if not text or len(text) > MAX_DATE_CHARACTERS:
         return Precondition()
     moment = _time(parsedate_to_datetime, text) or _time(datetime.datetime.fromisoformat, text)
     return Precondition(unmodified_since=moment)
+
+
+def _wanted(tags: str) -> tuple[str, ...]:
+    if tags == "*":
+        return ("*",)
+    return tuple(_OUR_TAG.findall(tags)) or ("nothing that is here",)
 
 
 def _time(parse: Callable[[str], datetime.datetime], text: str) -> datetime.datetime | None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from typing import Any
+from urllib.parse import quote
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.http.conditions import http_date
+from pkgregd.manage.packages import PACKAGE_PARAMETERS
 from pkgregd.testing.calls import now
 from pkgregd.values import ANONYMOUS, PackageStatus
 from tests.manage.support import URL, ManagedWorld
@@ -169,6 +173,37 @@ class ListTests(ManageCase):
     def test_what_only_the_other_level_knows(self) -> None:
         """A project has no subgroups to exclude: the parameter does not count there."""
         self.assertEqual(self.names("?exclude_subgroups=nonsense"), [])
+
+
+class HostileTests(ManageCase):
+    """Whatever is asked for."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.sampled_from((*PACKAGE_PARAMETERS, "page", "per_page")),
+        st.one_of(st.text(max_size=40), st.text("%_\\\\\"'0123456789-;", max_size=300), st.binary(max_size=20)),
+    )
+    def test_any_value(self, name: str, value: str | bytes) -> None:
+        """Any value of any parameter is answered or refused, and a refusal names the parameter."""
+        raw = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+        query = f"?{name}={quote(raw)}"
+        for path in (self.world.project(), GROUP, f"{self.world.project()}/1/package_files"):
+            reply = self.world.request("GET", path + query)
+            self.assertIn(reply.status, (200, 400, 404))
+            if reply.status == 400:
+                text = json.loads(reply.body)["message"]
+                self.assertTrue(name in text or "malformed query" in text, text)
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.sampled_from(("If-Unmodified-Since", "If-Match")),
+        st.text(st.characters(min_codepoint=32, max_codepoint=126)),
+    )
+    def test_any_condition(self, header: str, value: str) -> None:
+        """Any condition holds, fails or does not count."""
+        file = self.world.publish()
+        path = f"{self.world.project()}/{file.package_id}/package_files/{file.id}"
+        self.assertIn(self.world.request("DELETE", path, headers={header: value.strip()}).status, (204, 412))
 
 
 class PageTests(ManageCase):
@@ -402,6 +437,21 @@ class DeletionTests(ManageCase):
         self.assertEqual(self.world.request("DELETE", file, headers=since).status, 204)
         since = {"If-Unmodified-Since": "2027-01-15T09:00:00+01:00"}
         self.assertEqual(self.world.request("DELETE", self.path, headers=since).status, 204)
+
+    def test_only_the_bytes_that_the_client_knows(self) -> None:
+        """`If-Match` names the bytes that may be deleted, and then no time counts; no tag stands for a package."""
+        file = f"{self.path}/package_files/{self.second.id}"
+        etag = self.world.request("GET", file + "/download").headers["etag"]
+        other = f'"{self.first.blob.sha256.hex}"'
+        for path, tags in (
+            (file, other), (file, "W/" + etag), (file, etag.strip('"')), (file, ""), (file, '"x", "y"'),
+            (self.path, etag), (self.path, ""), (self.path, self.world.request("GET", self.path).headers["etag"]),
+        ):  # fmt: skip
+            self.refused(self.world.request("DELETE", path, headers={"If-Match": tags}), 412)
+        self.assertEqual(len(self.world.get(self.path + "/package_files")), 2)
+        headers = {"If-Match": f"{other}, {etag}", "If-Unmodified-Since": http_date(self.first.created_at)}
+        self.assertEqual(self.world.request("DELETE", file, headers=headers).status, 204)
+        self.assertEqual(self.world.request("DELETE", self.path, headers={"If-Match": "*"}).status, 204)
 
     def test_what_is_no_time_does_not_count(self) -> None:
         """As the standard demands, a condition that cannot be read is none."""
