@@ -56,7 +56,7 @@ class TableTests(FrontCase):
                 limits_by_format={"toy": self.format.default_limits},
                 authenticator=self.world,
                 policy=self.world,
-                identity=self.world,
+                catalog=self.world,
                 remotes=self.world,
                 request_limits=self.world,
                 readiness=lambda: succeed([]),

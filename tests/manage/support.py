@@ -106,10 +106,10 @@ class ManagedWorld:
                 formats=[],
                 limits_by_format={},
                 authenticator=TokenAuthenticator(
-                    self.catalog, lambda: datetime.datetime.fromtimestamp(self.clock.seconds(), datetime.UTC)
+                    lambda: datetime.datetime.fromtimestamp(self.clock.seconds(), datetime.UTC)
                 ),
                 policy=policy,
-                identity=self.catalog,
+                catalog=self.catalog,
                 remotes=Remotes(self.clock, self.catalog, self.blobs, policy, self.events, {}),
                 request_limits=PrefixLimits((), self.clock.seconds),
                 readiness=lambda: succeed([]),
