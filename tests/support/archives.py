@@ -49,9 +49,17 @@ def make_zip(
     with warnings.catch_warnings(), zipfile.ZipFile(made, "w", compression) as archive:
         warnings.simplefilter("ignore")
         for name, data in members:
-            archive.writestr(name, data)
+            archive.writestr(_member(name, compression), data)
         archive.comment = comment
     return made.getvalue()
+
+
+def _member(name: str, compression: int) -> zipfile.ZipInfo:
+    """Describe a member of no particular time: the same archive made again has the same bytes."""
+    member = zipfile.ZipInfo(name)
+    member.compress_type = compression
+    member.external_attr = (0o40775 << 16 | 0x10) if name.endswith("/") else 0o600 << 16
+    return member
 
 
 # ---------------------------------------------------------------------- zip files by hand
