@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
@@ -35,7 +35,7 @@ from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import IBlobStore, ICatalog, IPackageFormat
 from pkgregd.manage.packages import PackageManagement
-from pkgregd.plugin import find_formats
+from pkgregd.plugin import find_formats, read_manuals
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.events import LogEvents
 from pkgregd.registry.inventory import Inventories
@@ -43,6 +43,7 @@ from pkgregd.registry.limits import PrefixLimits
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.sweep import sweep
 from pkgregd.values import FormatLimits
+from pkgregd.web.help import help_pages
 
 log = Logger()
 
@@ -60,12 +61,18 @@ SWITCH_SECONDS = 0.001
 
 @frozen
 class Parts:
-    """What a daemon works with; tests put others in."""
+    """
+    What a daemon works with; tests put others in.
+
+    Attributes:
+        manuals: the manual page of each format, by its name.
+    """
 
     catalog: ICatalog
     blobs: IBlobStore
     formats: Sequence[IPackageFormat]
     limits_by_format: Mapping[str, FormatLimits]
+    manuals: Mapping[str, str] = field(factory=dict, repr=False)
 
 
 def make_parts(reactor: Any, config: Config) -> Parts:
@@ -83,6 +90,7 @@ def make_parts(reactor: Any, config: Config) -> Parts:
     limits = {
         name: config.formats.get(name, FormatConfig()).limits(made.default_limits) for name, made in enabled.items()
     }
+    manuals = read_manuals(enabled)
     catalog = open_catalog(reactor, config.catalog.url, config.folder, config.catalog.readers)
     blobs = open_blob_store(
         reactor,
@@ -91,7 +99,7 @@ def make_parts(reactor: Any, config: Config) -> Parts:
         reserve_bytes=config.blobs.reserve_bytes,
         threads=config.blobs.threads,
     )
-    return Parts(catalog, blobs, list(enabled.values()), limits)
+    return Parts(catalog, blobs, list(enabled.values()), limits, manuals)
 
 
 def front_settings(config: Config) -> FrontSettings:
@@ -169,6 +177,7 @@ class Daemon(Service):
             external_url=self._config.http.external_url,
             settings=front_settings(self._config),
             tables=[PackageManagement(inventories, [made.name for made in parts.formats])],
+            pages=help_pages(parts.manuals, self._config.http.external_url),
         )
         for description in self._config.http.listen:
             self._bind(description, self._factory)

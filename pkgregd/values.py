@@ -11,7 +11,7 @@ import datetime
 import enum
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import field, frozen
 
@@ -698,6 +698,10 @@ class Reply:
     etag: str | None = None
     last_modified: datetime.datetime | None = None
     download_name: str | None = None
+
+
+PublicPages: TypeAlias = Mapping[str, Callable[[], Awaitable[Reply]]]
+"""What answers for pages that everybody may read, by path: ASCII, without an escape, a query or a `<`."""
 
 
 @frozen

@@ -8,7 +8,7 @@ Each guard can end the request before a byte of the body is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,18 @@ from pkgregd.interfaces import (
     IRequestLimits,
     IRouteTable,
 )
-from pkgregd.values import FileLookup, Foresight, FormatLimits, IndexLookup, Level, Principal, Refusal, Reply, Route
+from pkgregd.values import (
+    ANONYMOUS,
+    FileLookup,
+    Foresight,
+    FormatLimits,
+    IndexLookup,
+    Level,
+    Principal,
+    Refusal,
+    Reply,
+    Route,
+)
 
 log = Logger()
 
@@ -80,6 +91,16 @@ async def serve(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapp
         return mount.table.render_error(refusal) or common_reply(refusal)
 
     await respond(request, answer, dress, mount.table.challenge)
+
+
+async def serve_public(gate: Gate, page: Callable[[], Awaitable[Reply]], request: FrontRequest) -> None:
+    """Answer a request for what everybody may read: a credential is not looked at, and counts for nothing."""
+
+    async def answer() -> Reply:
+        gate.request_limits.admit(request.path.decode("ascii"), ANONYMOUS, request.address)
+        return await page()
+
+    await respond(request, answer)
 
 
 async def respond(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from attrs import evolve
@@ -14,7 +15,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from pkgregd.errors import PkgregdError
 from pkgregd.http.accesslog import AccessLog
-from pkgregd.http.dispatch import Gate, Mount, respond, serve
+from pkgregd.http.dispatch import Gate, Mount, respond, serve, serve_public
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.paths import CONVERTERS
 from pkgregd.http.refusals import common_reply, refuse
@@ -30,7 +31,7 @@ from pkgregd.interfaces import (
     IRequestLimits,
     IRouteTable,
 )
-from pkgregd.values import FormatLimits, Level, Refusal, Reply, Route
+from pkgregd.values import FormatLimits, Level, PublicPages, Refusal, Reply, Route
 
 PREFIXES: Mapping[Level, str] = {
     Level.PROJECT: "/api/v4/projects/<scope:scope>/packages/",
@@ -96,6 +97,7 @@ def make_factory(
     external_url: str,
     settings: FrontSettings,
     tables: Sequence[IRouteTable] = (),
+    pages: PublicPages = MappingProxyType({}),
 ) -> FrontFactory:
     """
     Make the factory of HTTP connections.
@@ -104,6 +106,7 @@ def make_factory(
         readiness: returns why the daemon is not ready; empty when it is.
         external_url: scheme, host and perhaps a path, as clients reach the daemon.
         tables: routes that belong to no format.
+        pages: for everybody.
     """
     gate = Gate(authenticator, policy, catalog, request_limits, remotes, external_url.rstrip("/"))
     app = Klein()
@@ -113,6 +116,8 @@ def make_factory(
     for number, (rule, mount) in enumerate(mounts(formats, limits_by_format, tables)):
         _add_route(app, number, rule, mount, gate)
     _add_health(app, readiness)
+    for path, page in pages.items():
+        _add_page(app, path, page, gate)
     return FrontFactory(reactor, settings, Router(app, _unmatched), AccessLog())
 
 
@@ -127,6 +132,15 @@ def _add_route(app: Klein, number: int, rule: str, mount: Mount, gate: Gate) -> 
     endpoint.__name__ = f"{mount.table.name}_{number}"
     klein_rule = rule.replace(":", ":" + ARGUMENT_PREFIX)
     app.route(klein_rule, methods=list(route.methods), strict_slashes=True)(endpoint)
+
+
+def _add_page(app: Klein, path: str, page: Callable[[], Awaitable[Reply]], gate: Gate) -> None:
+    async def endpoint(request: FrontRequest) -> None:
+        request.log_fields["route"] = path
+        await serve_public(gate, page, request)
+
+    endpoint.__name__ = f"page {path}"
+    app.route(path, methods=["GET"], strict_slashes=True)(endpoint)
 
 
 def _add_health(app: Klein, readiness: Callable[[], Awaitable[Sequence[str]]]) -> None:
