@@ -9,7 +9,7 @@ VAR ?= var
 # Names of trial, e.g. `make test TESTS=tests.http`.
 TESTS ?= tests
 
-.PHONY: run test torture check format bench
+.PHONY: run test torture check format docs bench
 
 run: $(VENV)/.installed
 	@BIN='$(BIN)' PORT='$(PORT)' VAR='$(VAR)' exec sh scripts/run.sh
@@ -30,6 +30,10 @@ check: $(VENV)/.installed-test
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The manual and docs/ as pages to open in a browser.
+docs: $(VENV)/.installed
+	$(BIN)/python scripts/docs.py build/docs
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m bench

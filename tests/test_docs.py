@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import re
 import sys
+from collections.abc import Sequence
 
 from tests.support.clients import ClientTestCase
 from tests.support.packages import make_wheel, wheel_name
@@ -22,7 +23,7 @@ class PageTests(ClientTestCase):
     """
     Each page by a shell in an empty folder, with the seeded project and its token.
 
-    PKGREGD_URL and TOKEN are set, `var/root-token` is there as beside `make run`, and so is `dist/` with a
+    PKGREGD_URL, TOKEN and CONFIG are set, `var/root-token` is there as beside `make run`, and so is `dist/` with a
     wheel of a package `hello`, for pages that publish what a build has made.
     """
 
@@ -43,6 +44,7 @@ class PageTests(ClientTestCase):
             "PATH": f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "PKGREGD_URL": self.daemon.url,
             "TOKEN": token,
+            "CONFIG": str(self.daemon.config),
             "PIP_CONFIG_FILE": "/dev/null",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "UV_NO_CACHE": "1",
@@ -65,6 +67,15 @@ class PageTests(ClientTestCase):
         pages = sorted(formats.glob("*.md"))
         for name in ("generic", "pypi"):
             self.assertIn(formats / f"{name}.md", pages)
+        self.run_pages(pages)
+
+    def test_pages_for_everybody(self) -> None:
+        """The pages of the manual that belong to no format."""
+        self.run_pages(sorted((ROOT / "pkgregd" / "web" / "pages").glob("*.md")))
+
+    def run_pages(self, pages: Sequence[pathlib.Path]) -> None:
+        """Run pages, each in a folder of its own."""
+        self.assertNotEqual(pages, [])
         for page in pages:
             self.folder = pathlib.Path(self.mktemp()).absolute()
             self.folder.mkdir(parents=True)

@@ -47,6 +47,7 @@ RESERVED: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"catalog"}),
     "txpostgres": frozenset({"catalog"}),
     "psycopg2": frozenset({"catalog"}),
+    "markdown_it": frozenset({"web"}),
 }
 """Libraries that only some parts know."""
 

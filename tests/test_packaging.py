@@ -48,7 +48,13 @@ class WheelTests(SynchronousTestCase):
         """Every module, manual page and migration is there, the plugins are, and nothing that would shadow Twisted."""
         with zipfile.ZipFile(built_wheel()) as archive:
             names = {name for name in archive.namelist() if ".dist-info/" not in name}
-        patterns = ("pkgregd/**/*.py", "pkgregd/**/*.md", "pkgregd/**/*.mako", "twisted/plugins/*.py")
+        patterns = (
+            "pkgregd/**/*.py",
+            "pkgregd/**/*.md",
+            "pkgregd/**/*.css",
+            "pkgregd/**/*.mako",
+            "twisted/plugins/*.py",
+        )
         wanted = {str(file.relative_to(ROOT)) for pattern in patterns for file in ROOT.glob(pattern)}
         self.assertEqual(wanted - names, set())
         self.assertEqual(names - wanted, {"pkgregd/py.typed"})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from pkgregd.commands.instance import Instance, Outcome
-from pkgregd.config import Config
+from pkgregd.config import Config, FormatConfig
 from pkgregd.errors import ConfigError, PkgregdError
 
 if TYPE_CHECKING:
@@ -60,12 +60,13 @@ async def check_endpoints(config: Config) -> None:
 
 async def check_formats(config: Config) -> None:
     """
-    Check that there is a format for every table of the configuration.
+    Check that there is a format for every table of the configuration, and a manual page for every enabled format.
 
     Raises:
         ConfigError.
     """
-    from pkgregd.plugin import find_formats
+    from pkgregd.plugin import find_formats, read_manuals
+    from pkgregd.web.manual import manual
 
     formats = find_formats()
     config.require_formats(formats)
@@ -73,6 +74,7 @@ async def check_formats(config: Config) -> None:
         raise ConfigError(
             "no format is installed: run twist or twistd once with the right to write to its plug-in cache"
         )
+    manual(read_manuals(name for name in formats if config.formats.get(name, FormatConfig()).enabled))
 
 
 async def migrate(instance: Instance, arguments: Namespace) -> Outcome:

@@ -148,6 +148,18 @@ class CurlTests(ClientTestCase):
         """What is not there is 404."""
         self.assert_fails(self.curl(*self.token(), self.file_url("missing.bin")), "404")
 
+    def test_manual(self) -> None:
+        """The manual is there for everybody, with this daemon's address, compressed for whoever takes it."""
+        url = f"{self.daemon.url}/help/generic"
+        page = self.assert_works(self.curl("--compressed", url))
+        self.assertIn(f"PKGREGD_URL:-{self.daemon.url}}}", page)
+        self.assertEqual(self.assert_works(self.curl("--header", "PRIVATE-TOKEN: nonsense", url)), page)
+        saved = ("--etag-save", str(self.folder / "etag"), "--output", os.devnull)
+        self.assert_works(self.curl(*saved, url))
+        again = ("--etag-compare", str(self.folder / "etag"), "--output", os.devnull, "--write-out", "%{http_code}")
+        self.assertEqual(self.assert_works(self.curl(*again, url)), "304")
+        self.assertIn("Content-Type: text/markdown", self.assert_works(self.curl("--head", f"{url}.md")))
+
 
 class CurlOverHttpsTests(OverHttps, CurlTests):
     """The same over HTTPS."""

@@ -7,11 +7,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from pkgregd.web.markdown import Heading, relink, render
 
 HOSTILE = (
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[a](javascript:alert(1))", "`<b>`",
-    "[a](data:text/html;base64,PHNjcmlwdD4=)", "| <i> |\n|---|\n| <svg/onload=alert(1)> |", "<javascript:alert(1)>",
-    "[a](https://x\"onmouseover=\"alert(1))", "# <h1 onclick=alert(1)>", "```\"><script>\n<script>\n```", "![a](https://x.test/y.png)", "[a](//x.test/)",
-    "[a](vbscript:x)", "<file:///etc/passwd>", "[a](x:y)", "[a][1]\n\n[1]: javascript:alert(1)",
-    "    <script>\n", "&lt;script&gt; &#x3c;script&#62;",
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "`<b>`", "# <h1 onclick=alert(1)>",
+    "[a](javascript:alert(1))", "[a](data:text/html;base64,PHNjcmlwdD4=)", "[a](vbscript:x)", "[a](x:y)",
+    "[a](//x.test/)", "[a][1]\n\n[1]: javascript:alert(1)", "<javascript:alert(1)>", "<file:///etc/passwd>",
+    "[a](https://x\"onmouseover=\"alert(1))", "![a](https://x.test/y.png)", "    <script>\n",
+    "| <i> |\n|---|\n| <svg/onload=alert(1)> |", "```\"><script>\n<script>\n```", "&lt;script&gt; &#x3c;script&#62;",
 )  # fmt: skip
 
 
@@ -60,23 +60,18 @@ class RenderTests(SynchronousTestCase):
 
     def test_html_is_shown_not_obeyed(self) -> None:
         """No tag, attribute or scheme of the text's own gets into the page."""
+        bad = (
+            "<script",
+            "<img",
+            "<svg",
+            "<i>",
+            "<b>",
+            "<h1 o",
+            *(f'href="{x}' for x in ("j", "d", "v", "x:", "f", "//")),
+        )
         for text in HOSTILE:
             html = render(text).html
-            for bad in (
-                "<script",
-                "<img",
-                "<svg",
-                "<i>",
-                "<b>",
-                "onclick=alert(1)>",
-                'href="j',
-                'href="d',
-                'href="v',
-                'href="f',
-                'href="x:',
-                'href="//',
-            ):
-                self.assertNotIn(bad, html, text)
+            self.assertEqual([part for part in bad if part in html], [], text)
             self.assertNotRegex(html, r"<[^>]*\son\w+=", text)
 
 
