@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -51,10 +51,20 @@ DISKS: Mapping[str, FileOperations] = {
 }
 
 
-def main(disk: str, arguments: Sequence[str]) -> None:
-    """Run the daemon with its file store on that disk."""
+def serve(arguments: Sequence[str], parts: Callable[[Any, Config], Parts] = make_parts) -> None:
+    """Run the daemon in this process until it is told to stop."""
     options = Options()
     options.parseOptions(arguments)
+    globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)])
+    daemon = make_service(reactor, options.config, parts)
+    daemon.privilegedStartService()
+    daemon.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
+    reactor.run()
+
+
+def main(disk: str, arguments: Sequence[str]) -> None:
+    """Run the daemon with its file store on that disk."""
 
     def parts(reactor: Any, config: Config) -> Parts:
         blobs = FileBlobStore(
@@ -66,12 +76,7 @@ def main(disk: str, arguments: Sequence[str]) -> None:
         )
         return evolve(make_parts(reactor, config), blobs=blobs)
 
-    globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)])
-    daemon = make_service(reactor, options.config, parts)
-    daemon.privilegedStartService()
-    daemon.startService()
-    reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
-    reactor.run()
+    serve(arguments, parts)
 
 
 if __name__ == "__main__":
