@@ -57,10 +57,6 @@ class PageTests(ClientTestCase):
         """The tour in the README."""
         self.run_page(ROOT / "README.md")
 
-    def test_management(self) -> None:
-        """The manual page of the management API."""
-        self.run_page(ROOT / "docs" / "management.md")
-
     def test_pages_of_the_formats(self) -> None:
         """The manual page of every format, of which there is one for each."""
         formats = ROOT / "pkgregd" / "formats"

@@ -221,6 +221,8 @@ class World:
 class FrontCase(SynchronousTestCase):
     """A front over a commanded world."""
 
+    pages = {}
+
     def setUp(self):
         """Put it together."""
         self.world = World()
@@ -243,6 +245,7 @@ class FrontCase(SynchronousTestCase):
             readiness=lambda: succeed(self.reasons),
             external_url="https://registry.test/",
             settings=FrontSettings(),
+            pages={path: self.make_page(text) for path, text in self.pages.items()},
         )
         self.client = MemoryClient(self.factory)
 
@@ -289,6 +292,49 @@ class InterfaceTests(FrontCase):
         """No rule is mounted without one."""
         for rule, mount in mounts([self.format], {"toy": self.format.default_limits}):
             self.assertIsInstance(mount.route.permission, Permission, rule)
+
+
+class PublicPageTests(FrontCase):
+    """Pages that need no right."""
+
+    pages = {"/help": "help", "/help/": "list", "/help/a.b": "page"}
+
+    def make_page(self, text):
+        """Make what answers for a page."""
+
+        async def answer():
+            if isinstance(self.result, Exception):
+                raise self.result
+            return Reply(200, text.encode(), "text/plain", etag=text)
+
+        return answer
+
+    def test_each_path_is_its_own(self):
+        """What is mounted is found, by its whole path only."""
+        for path, text in self.pages.items():
+            self.assertEqual(self.client.request("GET", path).body, text.encode())
+        for path in ("/help/a.b/", "/help//", "/help/axb", "/help/a%2Eb"):
+            self.assertEqual(self.client.request("GET", path).status, 404, path)
+
+    def test_conditions_and_methods(self):
+        """HEAD and conditions work as for everything else; nothing but reading is allowed."""
+        self.assertEqual(self.client.request("HEAD", "/help").headers["content-length"], "4")
+        self.assertEqual(self.client.request("GET", "/help", {"If-None-Match": '"help"'}).status, 304)
+        self.assertEqual(self.client.request("DELETE", "/help").status, 405)
+
+    def test_nobody_is_asked_who_they_are(self):
+        """Credentials are not looked at, and no scope is; the limits are."""
+        self.world.credential_error = errors.InvalidCredentials("bad")
+        self.assertEqual(self.client.request("GET", "/help", {"PRIVATE-TOKEN": "x"}).status, 200)
+        self.assertEqual((self.world.headers_seen, self.world.asked), ([], []))
+        self.world.limit_error = errors.RateLimited(3)
+        reply = self.client.request("GET", "/help")
+        self.assertEqual((reply.status, reply.headers["retry-after"]), (429, "3"))
+
+    def test_a_page_that_fails(self):
+        """An error of a page is answered like any other."""
+        self.result = errors.Unavailable("later")
+        self.assertEqual(self.client.request("GET", "/help").status, 503)
 
 
 class RoutingTests(FrontCase):

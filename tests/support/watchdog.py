@@ -5,26 +5,29 @@ Runs the real daemon, and watches what its reactor thread does in each turn of i
 
 A turn is what happens between two waits for events. It is measured in CPU time of the thread: that leaves out
 whatever the machine gave to others, and waits for Python's lock. What it was is seen by another thread, which
-looks at the stack once a millisecond of a turn. Collections of garbage that ran within a turn are counted apart.
+looks at the stack of a turn that has used a millisecond, and every millisecond after that. Collections of garbage
+that ran within a turn are counted apart.
 
-SIGUSR1 has what was seen since the last time written to the file REPORT, as JSON, and so has the end.
+SIGUSR1 has what was seen since the last time written to the file REPORT, as JSON, and so has the end. SIGUSR2
+has the reactor do each of MISDEEDS, in turns of their own: what has to be seen, and what must not be taken for it.
 """
 
 from __future__ import annotations
 
 import bisect
+import faulthandler
 import gc
 import heapq
 import json
 import os
 import pathlib
+import re
 import signal
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from types import FrameType
 from typing import Any
 
 from attrs import define, field, frozen
@@ -35,7 +38,7 @@ from tests.support.variant import serve
 ROOT = str(pathlib.Path(__file__).parents[2]) + os.sep
 OURS = "pkgregd" + os.sep
 
-LOOK_SECONDS = 0.001
+LOOK_SECONDS = LOOK_FROM_SECONDS = 0.001
 SWITCH_SECONDS = 0.0005
 """How long the reactor thread may keep Python's lock when the watchdog wants it: less than what it looks for."""
 
@@ -46,6 +49,11 @@ KEPT_TURNS = 200
 """How many of the longest turns are kept with their stacks."""
 
 MAX_FRAMES = 40
+FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
+LOOP = ("doPoll", "mainLoop")
+"""What every turn has in common is left out of its stacks."""
+
+BURN_SECONDS, SLEEP_SECONDS = 0.02, 0.02
 
 
 @frozen(order=True)
@@ -139,6 +147,7 @@ class Watchdog:
         self._in_turn = False
         self._cpu_began_ns = self._wall_began_ns = self._gc_began_ns = self._gc_ns = self._events = 0
         self._wanted = threading.Event()
+        self._stacks = Stacks()
 
     def start(self) -> None:
         """Begin to look."""
@@ -178,18 +187,17 @@ class Watchdog:
     # ------------------------------------------------------------------ the watchdog's thread
 
     def _look(self) -> None:
-        seen_ns = 0
         while True:
             time.sleep(LOOK_SECONDS)
             if self._wanted.is_set():
                 self._wanted.clear()
                 self.write()
-            looks, used_ns = self._looks, time.clock_gettime_ns(self._cpu_clock)
-            if self._in_turn and used_ns - seen_ns > LOOK_SECONDS * 5e8:  # it has run since the last look
-                frame = sys._current_frames().get(self._thread)
+            looks, began_ns = self._looks, self._cpu_began_ns
+            used_ns = time.clock_gettime_ns(self._cpu_clock) - began_ns
+            if self._in_turn and used_ns > LOOK_FROM_SECONDS * 1e9:
+                stack = self._stacks.read(self._thread)
                 if looks is self._looks:  # the same turn still
-                    looks[stack_of(frame)] += 1
-            seen_ns = used_ns
+                    looks[stack] += 1
 
     def write(self) -> None:
         """Write what was seen, and begin anew."""
@@ -199,15 +207,58 @@ class Watchdog:
         unfinished.replace(self._report)
 
 
-def stack_of(frame: FrameType | None) -> tuple[str, ...]:
-    """Return `file:function:line` from the innermost frame outwards; ours and libraries' by their own paths."""
-    found: list[str] = []
-    while frame is not None and len(found) < MAX_FRAMES:
-        code = frame.f_code
-        file = code.co_filename.removeprefix(ROOT).rpartition("site-packages" + os.sep)[2]
-        found.append(f"{file}:{code.co_qualname}:{frame.f_lineno}")
-        frame = frame.f_back
-    return tuple(found)
+class Stacks:
+    """
+    Reads the stacks of threads in one piece.
+
+    faulthandler does that without giving Python's lock away and without making frame objects. Going through
+    sys._current_frames() while the other thread runs on is the same in principle; with it the daemon was once
+    ended by SIGSEGV.
+    """
+
+    def __init__(self) -> None:
+        self._file = os.fdopen(os.memfd_create("stacks"), "r+b", buffering=0)
+
+    def read(self, thread: int) -> tuple[str, ...]:
+        """Return `file:function:line` from the innermost frame outwards; ours and libraries' by their own paths."""
+        self._file.seek(0)
+        self._file.truncate()
+        faulthandler.dump_traceback(self._file, all_threads=True)
+        self._file.seek(0)
+        text = self._file.read().decode("utf-8", "replace")
+        found = text.partition(f"Thread 0x{thread:016x} (most recent call first):\n")[2].partition("\n\n")[0]
+        stack = []
+        for file, line, function in FRAME.findall(found):
+            if function in LOOP or len(stack) == MAX_FRAMES:
+                break
+            stack.append(f"{file.removeprefix(ROOT).rpartition('site-packages' + os.sep)[2]}:{function}:{line}")
+        return tuple(stack) or ("the reactor",)
+
+
+def burn() -> None:
+    """Use CPU time."""
+    until = time.thread_time() + BURN_SECONDS
+    while time.thread_time() < until:
+        pass
+
+
+def sleep() -> None:
+    """Hold up the reactor without using any."""
+    time.sleep(SLEEP_SECONDS)
+
+
+def collect() -> None:
+    """Look for garbage everywhere, as Python does now and then by itself."""
+    gc.collect()
+
+
+MISDEEDS = (burn, sleep, collect)
+
+
+def misbehave(*_: object) -> None:
+    """Do all of MISDEEDS, one after the other."""
+    for number, misdeed in enumerate(MISDEEDS):
+        reactor.callFromThread(reactor.callLater, 0.05 * number, misdeed)
 
 
 class WatchedPoller:
@@ -230,10 +281,12 @@ class WatchedPoller:
 
 def main(report: str, arguments: Sequence[str]) -> None:
     """Run the daemon watched."""
+    faulthandler.enable()
     watchdog = Watchdog(pathlib.Path(report))
     # a private name of Twisted's: without it this fails at once, and with it every test of the watchdog
     reactor._poller = WatchedPoller(reactor._poller, watchdog)  # type: ignore[attr-defined]
     watchdog.start()
+    signal.signal(signal.SIGUSR2, misbehave)
     serve(arguments)
     watchdog.write()
 
