@@ -189,17 +189,22 @@ class TurnTests(WatchedCase):
         self.assert_short(self.watch("manual", read))
 
     def test_tiny_chunks(self) -> None:
-        """A body of three hundred thousand chunks of one byte."""
-        pieces = [*[b"1\r\na\r\n" * 1000] * 300, b"0\r\n\r\n"]
+        """A body of three hundred thousand chunks of one byte, whose first come with the head."""
+        chunks = b"1\r\na\r\n" * 30_000
 
         def upload(number: int) -> None:
-            headers = {**self.token, "Transfer-Encoding": "chunked"}
-            self.send("PUT", f"{self.generic}/tiny/1.0/{number}", headers, pieces, 201)
+            head = (
+                f"PUT {self.generic}/tiny/1.0/{number} HTTP/1.1\r\nHost: x\r\n"
+                f"PRIVATE-TOKEN: {self.daemon.world.writer}\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
+            with RawConnection(self.daemon.port) as connection:
+                connection.send_body([head.encode() + chunks, *[chunks] * 9, b"0\r\n\r\n"])
+                self.assertEqual(connection.read_answer().status, 201)
 
         self.assert_short(self.watch("tiny chunks", upload))
 
     test_tiny_chunks.todo = (  # type: ignore[attr-defined]
-        "17 ms: all chunks of one read are decoded in one turn"
+        "16 ms: what the read of the head (64 KiB) brought along is decoded in one turn; 5 to 8 ms in later ones"
     )
 
     def test_many_parts(self) -> None:
