@@ -86,14 +86,16 @@ class LifeTests(SynchronousTestCase):
         self.token = {"PRIVATE-TOKEN": self.daemon.world.writer}
 
     def begin_upload(self, size_bytes: int) -> socket.socket:
-        """Send the head of an upload and one byte of its body."""
+        """Begin an upload: when this returns, the daemon has asked for the body and got one byte of it."""
         client = socket.create_connection(("127.0.0.1", self.daemon.port), 30)
         self.addCleanup(client.close)
         path = self.daemon.packages_path("generic", self.daemon.world.private_id)
         client.sendall(
             f"PUT {path}/slow/1.0/slow.bin HTTP/1.1\r\nHost: x\r\nPRIVATE-TOKEN: {self.daemon.world.writer}\r\n"
-            f"Content-Length: {size_bytes}\r\n\r\nx".encode()
+            f"Content-Length: {size_bytes}\r\nExpect: 100-continue\r\n\r\n".encode()
         )
+        self.assertEqual(client.recv(65536), b"HTTP/1.1 100 Continue\r\n\r\n")
+        client.sendall(b"x")
         return client
 
     def accepts(self) -> bool:

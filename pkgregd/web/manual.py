@@ -26,6 +26,7 @@ INDEX = "index"
 
 _BEGINNING = re.compile(r"# (?P<title>[^\n]+)\n\n(?P<summary>(?![#|`*>-])(?:[^\n]+\n)+)")
 _EXAMPLE_BASE = re.compile(r"http://127\.0\.0\.1:8080(?![0-9])|https://(?P<user>[^\s/@\"'`]*@)?packages\.example\.com")
+_EXAMPLE_HOST = re.compile(r"packages\.example\.com")
 
 
 @frozen
@@ -119,4 +120,6 @@ def with_base(text: str, external_url: str) -> str:
     """
     scheme = urlsplit(external_url).scheme
     rest = external_url.removeprefix(f"{scheme}://")
-    return _EXAMPLE_BASE.sub(lambda found: f"{scheme}://{found['user'] or ''}{rest}", text)
+    with_addresses = _EXAMPLE_BASE.sub(lambda found: f"{scheme}://{found['user'] or ''}{rest}", text)
+    host = rest.partition("/")[0].partition(":")[0]
+    return _EXAMPLE_HOST.sub(lambda _: host, with_addresses)
