@@ -14,7 +14,11 @@ TESTS ?= tests
 run: $(VENV)/.installed
 	@BIN='$(BIN)' PORT='$(PORT)' VAR='$(VAR)' exec sh scripts/run.sh
 
-test: $(VENV)/.installed-test
+# Package managers that the tests drive and that need an environment each, $(VENV)/clients/NAME.
+CLIENT_REQUIREMENTS = $(wildcard tests/clients/environments/*.txt)
+CLIENTS = $(CLIENT_REQUIREMENTS:tests/clients/environments/%.txt=$(VENV)/clients/%/.installed)
+
+test: $(VENV)/.installed-test $(CLIENTS)
 	$(BIN)/python -m tests.support.runner $(TESTS)
 
 # What `make test` does in small: 4 GiB bodies, 300 kills. Takes half an hour.
@@ -50,3 +54,8 @@ $(VENV)/.installed-test: setup.cfg pyproject.toml
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) '.[test]'
 	touch $@ $(VENV)/.installed
+
+$(VENV)/clients/%/.installed: tests/clients/environments/%.txt | $(VENV)/.installed-test
+	$(BIN)/python -m venv --clear --without-pip $(@D)
+	$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --quiet --requirement $<
+	touch $@

@@ -1,73 +1,69 @@
-"""twine: publishing Python packages."""
+"""twine: publishing Python packages, by the newest and by one that still sends md5 digests."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tests.support.clients import OverHttps, PythonClientTestCase, Run
+from tests.support.packages import wheel_name
+from tests.support.publishing import PublishingContract
+
+LIMIT_BYTES = 1 << 20
 
 
-class TwineTests(PythonClientTestCase):
-    """Uploads by twine over HTTP."""
+class TwineTestCase(PythonClientTestCase):
+    """Whatever the version."""
 
     client = "twine"
+    settings = f"[formats.pypi]\nmax_file_bytes = {LIMIT_BYTES}\n"
+    taken = ("400 Bad Request", "already been taken")
+    unauthorized = ("401 Unauthorized", "the credentials are not valid")
+    forbidden = ("403 Forbidden", "the permission create_package is missing")
 
-    def upload(self, *paths: object, secret: str | None = None, project: str | None = None) -> Run:
-        """Run `twine upload`."""
-        world = self.daemon.world
+    def twine(self, *arguments: str, env: Mapping[str, str] | None = None) -> Run:
+        """Run `twine upload`, which then says why it was refused."""
         return self.run_client(
-            "upload", "--disable-progress-bar", "--non-interactive", "--verbose",
-            "--repository-url", self.upload_url(project or world.private_id),
-            "--username", "__token__", "--password", world.writer if secret is None else secret,
-            "--cert", self.daemon.ca_file, *map(str, paths),
+            "upload", "--disable-progress-bar", "--non-interactive", "--verbose", "--cert", self.daemon.ca_file,
+            *arguments, env=env,
         )  # fmt: skip
 
-    def test_sdist_and_wheel(self) -> None:
-        """Both kinds of file are published, and the index lists both."""
-        name = self.package_name()
-        self.assert_works(self.upload(self.write_sdist(name, "1.0"), self.write_wheel(name, "1.0")))
-        path = f"{self.daemon.packages_path('pypi', self.daemon.world.private_id)}/simple/{name}/"
-        _, _, page = self.daemon.get(path, {"PRIVATE-TOKEN": self.daemon.world.writer})
-        self.assertEqual(page.count(b"#sha256="), 2, page)
+    def upload_files(self, *paths: object, secret: str | None = None) -> Run:
+        """Upload files to the private project."""
+        world = self.daemon.world
+        return self.twine(
+            "--repository-url", self.upload_url(world.private_id),
+            "--username", "__token__", "--password", world.writer if secret is None else secret, *map(str, paths),
+        )  # fmt: skip
 
-    def test_same_bytes_again(self) -> None:
-        """An upload that is repeated, as after a lost answer, succeeds."""
-        wheel = self.write_wheel(self.package_name(), "1.0")
-        self.assert_works(self.upload(wheel))
-        self.assert_works(self.upload(wheel))
+    def upload(self, name: str, source: str = "answer = 42\n", secret: str | None = None) -> Run:
+        """See PublishingContract."""
+        paths = (self.write_sdist(name, "1.0", source), self.write_wheel(name, "1.0", source))
+        return self.upload_files(*paths, secret=secret)
 
-    def test_other_bytes_under_the_same_name(self) -> None:
-        """A file is never replaced, and twine shows why."""
-        name = self.package_name()
-        self.assert_works(self.upload(self.write_wheel(name, "1.0")))
-        self.assert_fails(self.upload(self.write_wheel(name, "1.0", "answer = 43\n")), "already been taken")
 
-    def test_wrong_token(self) -> None:
-        """twine shows the 401."""
-        run = self.upload(self.write_wheel(self.package_name(), "1.0"), secret="nonsense")
-        self.assert_fails(run, "401 Unauthorized")
+class TwineTests(TwineTestCase, PublishingContract):
+    """Uploads by the newest twine over HTTP."""
 
-    def test_great_file_with_a_wrong_token(self) -> None:
-        """twine sees the 401 although it is still sending when it comes."""
-        wheel = self.write_wheel(self.package_name(), "1.0", "x = 1\n" * 1_000_000)
-        self.assert_fails(self.upload(wheel, secret="nonsense"), "401 Unauthorized")
-
-    def test_reporter(self) -> None:
-        """twine shows the 403 of a token that may only read."""
-        run = self.upload(self.write_wheel(self.package_name(), "1.0"), secret=self.daemon.world.reader)
-        self.assert_fails(run, "403 Forbidden", "create_package")
-
-    def test_deploy_and_job_tokens(self) -> None:
-        """Both publish with the user names that CI uses."""
+    def test_credentials_in_the_environment(self) -> None:
+        """Deploy and job tokens publish with the user names that CI uses."""
         world = self.daemon.world
         for version, user, secret in (("1", "deployer", world.deploy), ("2", "gitlab-ci-token", world.job)):
-            environment = {"TWINE_USERNAME": user, "TWINE_PASSWORD": secret, "TWINE_CERT": self.daemon.ca_file}
+            environment = {
+                "TWINE_USERNAME": user,
+                "TWINE_PASSWORD": secret,
+                "TWINE_REPOSITORY_URL": self.upload_url(world.private_id),
+            }
             wheel = self.write_wheel(self.package_name(), version)
-            target = self.upload_url(world.private_id)
-            self.assert_works(
-                self.run_client(
-                    "upload", "--non-interactive", "--disable-progress-bar", "--repository-url", target, str(wheel),
-                    env=environment,
-                )
-            )  # fmt: skip
+            self.assert_works(self.twine(str(wheel), env=environment))
+        self.assertEqual(len(self.published_files(self.package_name())), 2)
+
+    def test_credentials_in_the_url(self) -> None:
+        """User and token may stand in the URL."""
+        world = self.daemon.world
+        url = self.with_credentials(self.upload_url(world.private_id), "__token__", world.writer)
+        name = self.package_name()
+        self.assert_works(self.twine("--repository-url", url, str(self.write_wheel(name, "1.0"))))
+        self.assertEqual(len(self.published_files(name)), 1)
 
     def test_pypirc(self) -> None:
         """The repository and the token may come from a file."""
@@ -77,14 +73,60 @@ class TwineTests(PythonClientTestCase):
             f"repository = {self.upload_url(self.daemon.world.private_id)}/\n"
             f"username = __token__\npassword = {self.daemon.world.writer}\n"
         )
-        wheel = self.write_wheel(self.package_name(), "1.0")
-        self.assert_works(
-            self.run_client(
-                "upload", "--non-interactive", "--disable-progress-bar", "--config-file", str(config),
-                "--cert", self.daemon.ca_file, "--repository", "reg", str(wheel),
-            )
-        )  # fmt: skip
+        name = self.package_name()
+        wheel = self.write_wheel(name, "1.0")
+        self.assert_works(self.twine("--config-file", str(config), "--repository", "reg", str(wheel)))
+        self.assertEqual(len(self.published_files(name)), 1)
+
+    def test_project_by_path(self) -> None:
+        """The project may be named by its path."""
+        world = self.daemon.world
+        url = self.upload_url("acme%2Fprivate")
+        name = self.package_name()
+        user = ("--username", "__token__", "--password", world.writer)
+        self.assert_works(self.twine("--repository-url", url, *user, str(self.write_wheel(name, "1.0"))))
+        self.assertEqual(len(self.published_files(name)), 1)
+
+    def test_stranger(self) -> None:
+        """A project that the token may not see is not there."""
+        run = self.upload_files(self.write_wheel(self.package_name(), "1.0"), secret=self.daemon.world.stranger)
+        self.assert_fails(run, "404 Not Found", "project not found")
+
+    def test_great_file_with_a_wrong_token(self) -> None:
+        """twine sees the 401 although it is still sending when it comes."""
+        wheel = self.write_wheel(self.package_name(), "1.0", "x = 1\n" * LIMIT_BYTES)
+        self.assert_fails(self.upload_files(wheel, secret="nonsense"), *self.unauthorized)
+
+    def test_file_over_the_limit(self) -> None:
+        """twine sees the 413 while it is sending, and what the limit is."""
+        name = self.package_name()
+        run = self.upload_files(self.write_wheel(name, "1.0", "x = 1\n" * LIMIT_BYTES))
+        self.assert_fails(run, "413 Request Entity Too Large", f"the limit is {LIMIT_BYTES} bytes")
+        self.assertEqual(self.published_files(name), set())
+
+    def test_misnamed_wheel(self) -> None:
+        """A wheel that is another package inside than by its name is refused, and both are named."""
+        name = self.package_name()
+        wheel = self.write_wheel(f"{name}-inside", "1.0")
+        run = self.upload_files(wheel.rename(wheel.with_name(wheel_name(name, "1.0"))))
+        self.assert_fails(run, "400 Bad Request", f"{name}-inside", name)
+        self.assertEqual(self.published_files(name), set())
+
+    def test_skip_existing_is_for_one_index_only(self) -> None:
+        """twine refuses `--skip-existing` for whatever is not the public index; equal bytes need no such thing."""
+        run = self.upload_files("--skip-existing", self.write_wheel(self.package_name(), "1.0"))
+        self.assert_fails(run, "UnsupportedConfiguration", "--skip-existing")
 
 
 class TwineOverHttpsTests(OverHttps, TwineTests):
+    """The same over HTTPS."""
+
+
+class OldTwineTests(TwineTestCase, PublishingContract):
+    """Uploads by twine 5 over HTTP: its forms promise md5, too."""
+
+    environment = "twine-5"
+
+
+class OldTwineOverHttpsTests(OverHttps, OldTwineTests):
     """The same over HTTPS."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import tarfile
@@ -27,15 +28,15 @@ def wheel_name(name: str, version: str) -> str:
     return f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
 
 
-def make_wheel(name: str, version: str, payload: bytes = b"answer = 42\n") -> bytes:
-    """Make a wheel with one module of that source."""
+def make_wheel(name: str, version: str, payload: bytes = b"answer = 42\n", metadata: str = "") -> bytes:
+    """Make a wheel with one module of that source; metadata are further lines of METADATA, each with its end."""
     segments = _Segments()
-    _write_wheel(segments, name, version, [payload], is_great=False)
+    _write_wheel(segments, name, version, [payload], metadata, is_great=False)
     return b"".join(segments.pieces())
 
 
 def make_sdist(name: str, version: str, payload: bytes = b"answer = 42\n") -> tuple[str, bytes]:
-    """Make a source distribution that any pip can build; returns its file name and bytes."""
+    """Make a source distribution that any pip can build, always the same; returns its file name and bytes."""
     module = name.replace("-", "_")
     stem = f"{module}-{version}"
     setup = f"from setuptools import setup\nsetup(name={name!r}, version={version!r}, py_modules=[{module!r}])\n"
@@ -46,7 +47,10 @@ def make_sdist(name: str, version: str, payload: bytes = b"answer = 42\n") -> tu
         f"{module}.py": payload,
     }
     made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+    with (
+        gzip.GzipFile(fileobj=made, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
         for path, data in files.items():
             member = tarfile.TarInfo(f"{stem}/{path}")
             member.size = len(data)
@@ -86,14 +90,20 @@ class _Segments:
 
 
 def _write_wheel(
-    file: _Segments, name: str, version: str, payload: Iterable[bytes | memoryview], *, is_great: bool
+    file: _Segments,
+    name: str,
+    version: str,
+    payload: Iterable[bytes | memoryview],
+    metadata: str = "",
+    *,
+    is_great: bool,
 ) -> None:
     stem = f"{name.replace('-', '_')}-{version}"
     module = f"{name.replace('-', '_')}.py"
     records = []
     members: Sequence[tuple[str, Iterable[bytes | memoryview]]] = (
         (module, payload),
-        (f"{stem}.dist-info/METADATA", [metadata_text(name, version).encode()]),
+        (f"{stem}.dist-info/METADATA", [metadata_text(name, version, metadata).encode()]),
         (f"{stem}.dist-info/WHEEL", [WHEEL_TEXT.encode()]),
     )
     with zipfile.ZipFile(file, "w") as archive:  # type: ignore[call-overload] # all that it uses is there
