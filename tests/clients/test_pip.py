@@ -1,42 +1,124 @@
-"""pip: installing Python packages."""
+"""pip: installing Python packages, by our environment's, by the newest, and by one that knows only HTML pages."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-import sys
+import pathlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from tests.support.clients import OverHttps, PythonClientTestCase, Run
 
 
-class PipTests(PythonClientTestCase):
-    """Installations by pip over HTTP."""
+class PipTestCase(PythonClientTestCase):
+    """Whatever the version."""
 
     client = "pip"
 
+    def pip(self, command: str, *arguments: str, env: Mapping[str, str] | None = None) -> Run:
+        """Run a command of pip that reads an index; no file of the machine says which, nor pins anything."""
+        return self.run_client(
+            command, "--no-cache-dir", "--disable-pip-version-check", *arguments,
+            env={"PIP_CONFIG_FILE": os.devnull, "PIP_CERT": self.daemon.ca_file, **(env or {})},
+        )  # fmt: skip
+
     def install(self, index_url: str, *what: str, env: Mapping[str, str] | None = None) -> Run:
         """Run `pip install` into a folder of the test; whoever it asks for a password has none to say."""
-        return self.run_client(
-            "install", "--no-cache-dir", "--disable-pip-version-check", "--cert", self.daemon.ca_file,
-            "--target", str(self.folder / "target"), "--upgrade", "--index-url", index_url, *what,
-            env={"PIP_CONFIG_FILE": os.devnull, **(env or {})},
-        )  # fmt: skip
+        arguments = ("--target", self.target, "--upgrade")
+        return self.pip("install", *arguments, "--index-url", index_url, *what, env=env)
+
+    @property
+    def target(self) -> str:
+        """The folder that packages are installed into."""
+        return str(self.folder / "target")
 
     def installed(self, name: str) -> set[str]:
         """Return the versions of a package in the test's folder."""
         stem = name.replace("-", "_")
-        found = (self.folder / "target").glob(f"{stem}-*.dist-info")
+        found = pathlib.Path(self.target).glob(f"{stem}-*.dist-info")
         return {path.name.removeprefix(f"{stem}-").removesuffix(".dist-info") for path in found}
 
-    def test_newest_and_pinned(self) -> None:
-        """pip takes the newest version, or the one that is asked for."""
+
+if TYPE_CHECKING:
+    _Base = PipTestCase
+else:
+    _Base = object
+
+
+class PipContract(_Base):
+    """What every pip can rely on. Subclasses are PipTestCases."""
+
+    def test_newest_with_what_it_needs(self) -> None:
+        """pip takes the newest version that is no prerelease, finds what it needs, and both run."""
+        name = self.package_name()
+        needed = f"{name}-needed"
+        self.publish((needed, "3.0"))
+        self.publish((name, "1.9"), (name, "1.10"), (name, "2.0rc1"), metadata=f"Requires-Dist: {needed} >=3\n")
+        self.assert_works(self.install(self.index_url(self.daemon.world.private_id), name))
+        self.assertEqual((self.installed(name), self.installed(needed)), ({"1.10"}, {"3.0"}))
+        self.assertEqual([self.answer_of(found, path=self.target) for found in (name, needed)], ["42", "42"])
+
+    def test_newer_python_is_passed_over(self) -> None:
+        """A version for another Python is not chosen."""
+        name = self.package_name()
+        self.publish((name, "1.0"))
+        self.publish((name, "2.0"), metadata="Requires-Python: >=3.99\n")
+        index = self.index_url(self.daemon.world.private_id)
+        self.assert_works(self.install(index, name))
+        self.assertEqual(self.installed(name), {"1.0"})
+        self.assert_fails(self.install(index, f"{name}==2.0"), f"No matching distribution found for {name}==2.0")
+
+    def test_hashes(self) -> None:
+        """A pinned digest holds; a wrong one is refused by pip itself."""
+        name = self.package_name()
+        self.publish((name, "1.0"))
+        index = self.index_url(self.daemon.world.private_id)
+        sha256 = hashlib.sha256(self.write_wheel(name, "1.0").read_bytes()).hexdigest()
+        requirements = self.folder / "requirements.txt"
+        requirements.write_text(f"{name}==1.0 --hash=sha256:{sha256}\n")
+        arguments = ("--require-hashes", "--requirement", str(requirements))
+        self.assert_works(self.install(index, *arguments))
+        requirements.write_text(f"{name}==1.0 --hash=sha256:{'0' * 64}\n")
+        self.assert_fails(self.install(index, *arguments), "DO NOT MATCH")
+
+    def test_netrc(self) -> None:
+        """Credentials come from a netrc file."""
+        name = self.package_name()
+        self.publish((name, "1.0"))
+        index = self.index_url(self.daemon.world.private_id, secret="")
+        netrc = self.write_netrc(self.daemon.world.reader)
+        self.assert_works(self.install(index, name, env={"NETRC": netrc}))
+
+    def test_wrong_token(self) -> None:
+        """pip says that the credentials are not good."""
+        run = self.install(self.index_url(self.daemon.world.private_id, secret="nonsense"), self.package_name())
+        self.assert_fails(run, "401 Error, Credentials not correct")
+
+    def test_unknown_name(self) -> None:
+        """pip finds no version of what is not there, nor of what the token may not see."""
+        world = self.daemon.world
+        name = self.package_name()
+        no_version = f"No matching distribution found for {name}"
+        self.assert_fails(self.install(self.index_url(world.private_id), name), no_version)
+        self.publish((name, "1.0"))
+        self.assert_fails(self.install(self.index_url(world.private_id, secret=world.stranger), name), no_version)
+
+
+class PipTests(PipTestCase, PipContract):
+    """Installations by the pip of our own environment over HTTP."""
+
+    def test_pinned(self) -> None:
+        """pip takes the version that is asked for, or that a constraint leaves, prereleases too."""
         name = self.package_name()
         self.publish((name, "1.9"), (name, "1.10"), (name, "2.0rc1"))
         index = self.index_url(self.daemon.world.private_id)
-        self.assert_works(self.install(index, name))
-        self.assertEqual(self.installed(name), {"1.10"})
-        self.assert_works(self.install(index, f"{name}==1.9"))
-        self.assertIn("1.9", self.installed(name))
+        constraints = self.folder / "constraints.txt"
+        constraints.write_text(f"{name} <1.10\n")
+        self.assert_works(self.install(index, "--constraint", str(constraints), name))
+        self.assertEqual(self.installed(name), {"1.9"})
+        self.assert_works(self.install(index, f"{name}==2.0rc1"))
+        self.assertIn("2.0rc1", self.installed(name))
 
     def test_index_without_final_slash(self) -> None:
         """The URL that GitLab's pages show, without a slash, works."""
@@ -67,19 +149,6 @@ class PipTests(PythonClientTestCase):
         self.assert_works(self.install(index, "--no-build-isolation", name))
         self.assertEqual(len(list((self.folder / "target").glob("*.py"))), 1)
 
-    def test_hashes(self) -> None:
-        """A pinned digest holds; a wrong one is refused by pip itself."""
-        name = self.package_name()
-        self.publish((name, "1.0"))
-        index = self.index_url(self.daemon.world.private_id)
-        wheel = self.write_wheel(name, "1.0")
-        found = self.run_client("hash", str(wheel)).output.rpartition("--hash=")[2].strip()
-        requirements = self.folder / "requirements.txt"
-        requirements.write_text(f"{name}==1.0 --hash={found}\n")
-        self.assert_works(self.install(index, "--requirement", str(requirements)))
-        requirements.write_text(f"{name}==1.0 --hash=sha256:{'0' * 64}\n")
-        self.assert_fails(self.install(index, "--requirement", str(requirements)), "DO NOT MATCH")
-
     def test_group_index(self) -> None:
         """The index of the group finds what its projects have."""
         name = self.package_name()
@@ -89,35 +158,35 @@ class PipTests(PythonClientTestCase):
         self.assertEqual(self.installed(name), {"2.0"})
         self.assert_works(self.install(self.group_index_url(), f"{name}==1.0"))
 
-    def test_netrc(self) -> None:
-        """Credentials come from a netrc file."""
+    def test_index_versions(self) -> None:
+        """`pip index versions` lists all, the newest first."""
+        name = self.package_name()
+        self.publish((name, "1.9"), (name, "1.10"), (name, "2.0rc1"))
+        index = self.index_url(self.daemon.world.private_id)
+        output = self.assert_works(self.pip("index", "versions", "--index-url", index, name))
+        self.assertIn("Available versions: 1.10, 1.9\n", output)
+
+    def test_configuration_file(self) -> None:
+        """The index, its token and the authority may come from a file."""
         name = self.package_name()
         self.publish((name, "1.0"))
-        netrc = self.folder / "netrc"
-        host = self.host_and_port.partition(":")[0]
-        netrc.write_text(f"machine {host} login __token__ password {self.daemon.world.reader}\n")
-        netrc.chmod(0o600)
-        index = self.index_url(self.daemon.world.private_id, secret="")
-        self.assert_works(self.install(index, name, env={"NETRC": str(netrc)}))
+        index = self.index_url(self.daemon.world.private_id, "deployer", self.daemon.world.deploy)
+        config = self.folder / "pip.conf"
+        config.write_text(f"[global]\nindex-url = {index}\ncert = {self.daemon.ca_file}\nno-cache-dir = true\n")
+        arguments = ("install", "--target", self.target, name)
+        self.assert_works(self.run_client(*arguments, env={"PIP_CONFIG_FILE": str(config)}))
+        self.assertEqual(self.installed(name), {"1.0"})
 
     def test_index_from_the_environment(self) -> None:
-        """`pip download` with everything in PIP_INDEX_URL, as CI does it."""
+        """`pip download` with everything in PIP_INDEX_URL, as CI does it; what comes is what was published."""
         name = self.package_name()
         self.publish((name, "1.0"))
-        environment = {
-            "PIP_CONFIG_FILE": os.devnull,
-            "PIP_INDEX_URL": self.index_url(self.daemon.world.private_id, "gitlab-ci-token", self.daemon.world.job),
-            "PIP_CERT": self.daemon.ca_file,
-            "PIP_NO_INPUT": "1",
-        }
-        target = str(self.folder / "downloads")
-        self.assert_works(self.run_client("download", "--no-cache-dir", "--dest", target, name, env=environment))
-
-    def test_wrong_token(self) -> None:
-        """pip says that the credentials are not good."""
-        name = self.package_name()
-        run = self.install(self.index_url(self.daemon.world.private_id, secret="nonsense"), name)
-        self.assert_fails(run, "401 Error, Credentials not correct")
+        index = self.index_url(self.daemon.world.private_id, "gitlab-ci-token", self.daemon.world.job)
+        downloads = self.folder / "downloads"
+        environment = {"PIP_INDEX_URL": index, "PIP_NO_INPUT": "1"}
+        self.assert_works(self.pip("download", "--dest", str(downloads), name, env=environment))
+        wheel = self.write_wheel(name, "1.0")
+        self.assertEqual((downloads / wheel.name).read_bytes(), wheel.read_bytes())
 
     def test_anonymous(self) -> None:
         """pip is challenged for a private project, and needs nothing for a public one."""
@@ -131,20 +200,26 @@ class PipTests(PythonClientTestCase):
         self.assertEqual(status, 401)
         self.assertTrue((headers["WWW-Authenticate"] or "").startswith("Basic "), headers.items())
 
-    def test_unknown_name(self) -> None:
-        """pip finds no version of what is not there."""
-        run = self.install(self.index_url(self.daemon.world.private_id), self.package_name())
-        self.assert_fails(run, "No matching distribution found")
-
-    def test_what_was_installed_runs(self) -> None:
-        """What came out is what went in."""
-        name = self.package_name()
-        self.publish((name, "1.0"))
-        self.assert_works(self.install(self.index_url(self.daemon.world.private_id), name))
-        code = f"import {name.replace('-', '_')} as module; print(module.answer)"
-        run = self.run_program(sys.executable, "-c", code, env={"PYTHONPATH": str(self.folder / "target")})
-        self.assertEqual(self.assert_works(run).strip(), "42")
-
 
 class PipOverHttpsTests(OverHttps, PipTests):
+    """The same over HTTPS."""
+
+
+class NewestPipTests(PipTestCase, PipContract):
+    """Installations by the newest pip over HTTP."""
+
+    environment = "pip-newest"
+
+
+class NewestPipOverHttpsTests(OverHttps, NewestPipTests):
+    """The same over HTTPS."""
+
+
+class OldPipTests(PipTestCase, PipContract):
+    """Installations by pip 21 over HTTP: it asks for HTML."""
+
+    environment = "pip-21"
+
+
+class OldPipOverHttpsTests(OverHttps, OldPipTests):
     """The same over HTTPS."""

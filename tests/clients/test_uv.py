@@ -2,91 +2,120 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping
 
 from tests.support.clients import OverHttps, PythonClientTestCase, Run
+from tests.support.publishing import PublishingContract
+
+LIMIT_BYTES = 1 << 20
 
 
-class UvTests(PythonClientTestCase):
+class UvTests(PublishingContract, PythonClientTestCase):
     """uv over HTTP."""
 
     client = "uv"
+    settings = f"[formats.pypi]\nmax_file_bytes = {LIMIT_BYTES}\n"
+    taken = ("400 Bad Request", "already been taken")
+    unauthorized = ("401 Unauthorized", "the credentials are not valid")
+    forbidden = ("403 Forbidden", "the permission create_package is missing")
 
     def uv(self, *arguments: str, env: Mapping[str, str] | None = None) -> Run:
-        """Run uv without caches and configuration."""
-        base = {"UV_NO_CACHE": "1", "UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
-        base["SSL_CERT_FILE"] = self.daemon.ca_file
+        """Run uv without caches, and without indexes of the machine."""
+        base = {"UV_NO_CACHE": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "UV_NO_SYSTEM_CONFIG": "1"}
+        base |= {"SSL_CERT_FILE": self.daemon.ca_file, "UV_PYTHON": sys.executable}
         return self.run_client(*arguments, env={**base, **(env or {})})
 
-    def upload(self, *paths: object, secret: str | None = None, arguments: tuple[str, ...] = ()) -> Run:
-        """Run `uv publish`."""
-        world = self.daemon.world
-        token = world.writer if secret is None else secret
-        return self.uv(
-            "publish", "--publish-url", self.upload_url(world.private_id), *arguments, *map(str, paths),
-            env={"UV_PUBLISH_TOKEN": token},
-        )  # fmt: skip
+    def push(self, *arguments: str, url: str = "", env: Mapping[str, str] | None = None) -> Run:
+        """Run `uv publish` to the private project."""
+        target = url or self.upload_url(self.daemon.world.private_id)
+        return self.uv("publish", "--trusted-publishing", "never", "--publish-url", target, *arguments, env=env)
+
+    def upload_files(self, *paths: object, secret: str | None = None) -> Run:
+        """Publish files with a token in the environment."""
+        token = self.daemon.world.writer if secret is None else secret
+        return self.push(*map(str, paths), env={"UV_PUBLISH_TOKEN": token})
+
+    def upload(self, name: str, source: str = "answer = 42\n", secret: str | None = None) -> Run:
+        """See PublishingContract."""
+        paths = (self.write_sdist(name, "1.0", source), self.write_wheel(name, "1.0", source))
+        return self.upload_files(*paths, secret=secret)
 
     def install(self, index_url: str, *what: str, env: Mapping[str, str] | None = None) -> Run:
         """Run `uv pip install` into a folder of the test."""
-        return self.uv(
-            "pip", "install", "--python", sys.executable, "--target", str(self.folder / "target"),
-            "--default-index", index_url, *what, env=env,
-        )  # fmt: skip
+        target = str(self.folder / "target")
+        return self.uv("pip", "install", "--target", target, "--default-index", index_url, *what, env=env)
 
-    def test_publish_and_install(self) -> None:
-        """What uv publishes, sdist and wheel, uv installs."""
-        name = self.package_name()
-        self.assert_works(self.upload(self.write_sdist(name, "1.0"), self.write_wheel(name, "1.0")))
-        output = self.assert_works(self.install(self.index_url(self.daemon.world.private_id), name))
-        self.assertIn(f"{name}==1.0", output)
+    def write_consumer(self, *requirements: str) -> None:
+        """Write a project which takes all that it needs from the daemon, known as `reg`."""
+        (self.folder / "pyproject.toml").write_text(
+            '[project]\nname = "consumer"\nversion = "1.0"\nrequires-python = ">=3.9"\n'
+            f"dependencies = {list(requirements)!r}\n\n"
+            '[[tool.uv.index]]\nname = "reg"\ndefault = true\n'
+            f'url = "{self.index_url(self.daemon.world.private_id, secret="")}"\n'
+        )
 
-    def test_same_and_other_bytes(self) -> None:
-        """Repeating an upload succeeds; other bytes do not, and uv shows why."""
+    @property
+    def reader_of_reg(self) -> Mapping[str, str]:
+        """The environment that holds the reader's token for the index `reg`."""
+        return {"UV_INDEX_REG_USERNAME": "__token__", "UV_INDEX_REG_PASSWORD": self.daemon.world.reader}
+
+    # --- publishing
+
+    def test_publish_with_other_credentials(self) -> None:
+        """User and password in the environment, in the URL, and in a netrc file all publish."""
+        world = self.daemon.world
         name = self.package_name()
-        wheel = self.write_wheel(name, "1.0")
-        self.assert_works(self.upload(wheel))
-        self.assert_works(self.upload(wheel))
-        self.assert_fails(self.upload(self.write_wheel(name, "1.0", "answer = 43\n")), "already been taken")
+        url = self.upload_url(world.private_id)
+        job = {"UV_PUBLISH_USERNAME": "gitlab-ci-token", "UV_PUBLISH_PASSWORD": world.job}
+        self.assert_works(self.push(str(self.write_wheel(name, "1")), env=job))
+        in_url = self.with_credentials(url, "__token__", world.writer)
+        self.assert_works(self.push(str(self.write_wheel(name, "2")), url=in_url))
+        netrc = {"NETRC": self.write_netrc(world.writer)}
+        self.assert_works(self.push(str(self.write_wheel(name, "3")), env=netrc))
+        self.assertEqual(len(self.published_files(name)), 3)
 
     def test_check_url(self) -> None:
-        """uv finds by the index that a file is there, and does not send it again."""
-        wheel = self.write_wheel(self.package_name(), "1.0")
+        """uv finds by the index that a file is there, and does not send it again, nor other bytes under its name."""
+        name = self.package_name()
         arguments = ("--check-url", self.index_url(self.daemon.world.private_id))
-        self.assert_works(self.upload(wheel, arguments=arguments))
-        self.assertIn("already exists", self.assert_works(self.upload(wheel, arguments=arguments)))
+        self.assert_works(self.upload_files(self.write_wheel(name, "1.0"), *arguments))
+        self.assertIn("already exists", self.assert_works(self.upload_files(self.write_wheel(name, "1.0"), *arguments)))
+        other = self.upload_files(self.write_wheel(name, "1.0", "answer = 43\n"), *arguments)
+        self.assert_fails(other, "Local file and index file do not match", "Remote: sha256=")
 
-    def test_wrong_token(self) -> None:
-        """uv shows the 401, on publishing and on installing."""
-        wheel = self.write_wheel(self.package_name(), "1.0")
-        self.assert_fails(self.upload(wheel, secret="nonsense"), "401")
+    def test_file_over_the_limit(self) -> None:
+        """uv shows what the limit is."""
+        run = self.upload_files(self.write_wheel(self.package_name(), "1.0", "x = 1\n" * LIMIT_BYTES))
+        self.assert_fails(run, "413", f"the limit is {LIMIT_BYTES} bytes")
+
+    # --- installing
+
+    def test_wrong_token_on_installing(self) -> None:
+        """uv says that the credentials are not good."""
         index = self.index_url(self.daemon.world.private_id, secret="nonsense")
-        self.assert_fails(self.install(index, self.package_name()), "401")
+        self.assert_fails(self.install(index, self.package_name()), "401 Unauthorized")
 
-    def test_reporter(self) -> None:
-        """uv shows the 403 of a token that may only read."""
-        wheel = self.write_wheel(self.package_name(), "1.0")
-        self.assert_fails(self.upload(wheel, secret=self.daemon.world.reader), "403")
+    def test_without_credentials(self) -> None:
+        """uv says that an index asks for credentials, instead of that there is no such package."""
+        index = self.index_url(self.daemon.world.private_id, secret="")
+        run = self.install(index, self.package_name())
+        self.assert_fails(run, "lack of valid authentication credentials (401 Unauthorized)")
 
     def test_credentials_from_the_environment(self) -> None:
         """UV_INDEX_REG_USERNAME and _PASSWORD reach the index that is called reg."""
         name = self.package_name()
         self.publish((name, "1.0"))
         index = self.index_url(self.daemon.world.private_id, secret="")
-        environment = {"UV_INDEX_REG_USERNAME": "__token__", "UV_INDEX_REG_PASSWORD": self.daemon.world.reader}
-        self.assert_works(self.install(f"reg={index}", name, env=environment))
+        self.assert_works(self.install(f"reg={index}", name, env=self.reader_of_reg))
 
     def test_netrc(self) -> None:
         """Credentials come from a netrc file."""
         name = self.package_name()
         self.publish((name, "1.0"))
-        netrc = self.folder / "netrc"
-        host = self.host_and_port.partition(":")[0]
-        netrc.write_text(f"machine {host} login __token__ password {self.daemon.world.reader}\n")
-        netrc.chmod(0o600)
         index = self.index_url(self.daemon.world.private_id, secret="")
-        self.assert_works(self.install(index, name, env={"NETRC": str(netrc)}))
+        self.assert_works(self.install(index, name, env={"NETRC": self.write_netrc(self.daemon.world.reader)}))
 
     def test_group_index(self) -> None:
         """The index of the group finds what its projects have."""
@@ -102,6 +131,58 @@ class UvTests(PythonClientTestCase):
         index = self.index_url(self.daemon.world.private_id)
         self.assert_fails(self.install(index, "--exclude-newer", "2020-01-01", name), name)
         self.assert_works(self.install(index, "--exclude-newer", "2100-01-01", name))
+
+    def test_required_hashes(self) -> None:
+        """What `uv pip compile --generate-hashes` pins is what is installed; another digest is refused."""
+        name = self.package_name()
+        self.publish((name, "1.0"))
+        index = self.index_url(self.daemon.world.private_id)
+        wanted, pinned = self.folder / "requirements.in", self.folder / "requirements.txt"
+        wanted.write_text(name)
+        compiled = ("--quiet", "--generate-hashes", "--default-index", index, "--output-file", str(pinned))
+        self.assert_works(self.uv("pip", "compile", *compiled, str(wanted)))
+        self.assertIn("--hash=sha256:", pinned.read_text())
+        arguments = ("--require-hashes", "--requirement", str(pinned))
+        self.assert_works(self.install(index, *arguments))
+        pinned.write_text(f"{name}==1.0 --hash=sha256:{'0' * 64}\n")
+        self.assert_fails(self.install(index, "--reinstall", *arguments), "Hash mismatch")
+
+    def test_first_index_wins(self) -> None:
+        """Of two indexes uv takes all of a name from the first that has it, even if the other has a newer version."""
+        world = self.daemon.world
+        name = self.package_name()
+        self.publish((name, "1.0"))
+        self.publish((name, "2.0"), project=world.public_id)
+        other = self.index_url(world.public_id, secret="")
+        output = self.assert_works(self.install(other, "--index", self.index_url(world.private_id), name))
+        self.assertIn(f"{name}==1.0", output)
+        absent = f"{name}-public"
+        self.publish((absent, "1.0"), project=world.public_id)
+        self.assert_works(self.install(other, "--index", self.index_url(world.private_id), absent))
+
+    def test_newer_python_is_passed_over(self) -> None:
+        """A version for another Python is not chosen, and asking for it says why."""
+        name = self.package_name()
+        self.publish((name, "1.0"))
+        self.publish((name, "2.0"), metadata="Requires-Python: >=3.99\n")
+        index = self.index_url(self.daemon.world.private_id)
+        self.assertIn(f"{name}==1.0", self.assert_works(self.install(index, name)))
+        self.assert_fails(self.install(index, f"{name}==2.0"), "Python>=3.99")
+
+    def test_lock_and_sync(self) -> None:
+        """A project with `[[tool.uv.index]]` locks, adds, and installs from its lock file elsewhere."""
+        name = self.package_name()
+        added, needed = f"{name}-added", f"{name}-needed"
+        self.publish((needed, "3.0"), (added, "1.0"))
+        self.publish((name, "1.9"), (name, "1.10"), (name, "2.0"), metadata=f"Requires-Dist: {needed} >=3\n")
+        self.write_consumer(f"{name} >=1,<2")
+        self.assert_works(self.uv("lock", env=self.reader_of_reg))
+        self.assertIn(f'name = "{name}"\nversion = "1.10"', (self.folder / "uv.lock").read_text())
+        self.assert_works(self.uv("add", added, env=self.reader_of_reg))
+        shutil.rmtree(self.folder / ".venv")
+        self.assert_works(self.uv("sync", "--locked", env=self.reader_of_reg))
+        python = str(self.folder / ".venv" / "bin" / "python")
+        self.assertEqual([self.answer_of(found, python=python) for found in (name, added, needed)], ["42"] * 3)
 
 
 class UvOverHttpsTests(OverHttps, UvTests):

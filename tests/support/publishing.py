@@ -15,7 +15,9 @@ else:
 
 class PublishingContract(_Base):
     """
-    What everybody who publishes can rely on, whatever the client. Subclasses are PythonClientTestCases and supply upload().
+    What everybody who publishes can rely on, whatever the client.
+
+    Subclasses are PythonClientTestCases and supply upload().
 
     Attributes:
         taken, unauthorized, forbidden: what the client says when a file name is taken by other bytes, when
