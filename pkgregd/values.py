@@ -682,6 +682,7 @@ class Reply:
 
     Attributes:
         status: HTTP status.
+        explanation: put behind the standard phrase in the status line; set for every refusal.
         body: bytes in hand, a page or a stream.
         content_type: media type with parameters; None sends none.
         headers: further headers in order.
@@ -692,6 +693,7 @@ class Reply:
     """
 
     status: int = 200
+    explanation: str | None = field(default=None, kw_only=True)
     body: bytes | PageBody | StreamBody = b""
     content_type: str | None = None
     headers: tuple[tuple[str, str], ...] = ()

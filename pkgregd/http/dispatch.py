@@ -119,7 +119,7 @@ async def respond(
     def refused(error: Exception) -> Reply:
         refusal = _explain(error, request, challenge)
         reply = dress(refusal)
-        return evolve(reply, headers=(*reply.headers, *refusal.headers))
+        return evolve(reply, explanation=refusal.message, headers=(*reply.headers, *refusal.headers))
 
     async def settle() -> Reply:
         try:

@@ -21,7 +21,11 @@ log = Logger()
 
 _UNSAFE_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _UNSAFE_IN_FILE_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+_UNSAFE_IN_STATUS_LINE = re.compile(r"[^ -~]")
 _PLAIN_FILE_NAME = re.compile(r"[A-Za-z0-9._+~!@#$&^()\[\]{} -]+")
+
+MAX_EXPLANATION_CHARACTERS = 250
+"""Of an explanation in the status line; proxies bound its length."""
 
 Headers = list[tuple[str, str]]
 
@@ -51,6 +55,18 @@ def header_value(text: str) -> bytes:
     return text.encode("latin-1")
 
 
+def explanation_bytes(explanation: str | None) -> bytes:
+    """
+    Encode what a status line says behind its standard phrase.
+
+    It stands there, besides the body, because hatch, flit and twine show people nothing else.
+
+    Args:
+        explanation: any text; what is not printable ASCII is replaced, what is too long is cut.
+    """
+    return _UNSAFE_IN_STATUS_LINE.sub("?", (explanation or "")[:MAX_EXPLANATION_CHARACTERS]).encode("ascii")
+
+
 async def send(request: FrontRequest, reply: Reply) -> None:
     """
     Answer a request; it is finished by who calls.
@@ -69,7 +85,7 @@ async def send(request: FrontRequest, reply: Reply) -> None:
     elif isinstance(reply.body, PageBody):
         await _send_page(request, reply.status, headers, reply.body, takes_gzip=takes_gzip)
     else:
-        _send_bytes(request, reply.status, headers, reply.body)
+        _send_bytes(request, reply.status, headers, reply.body, reply.explanation)
 
 
 def _common_headers(request: FrontRequest, reply: Reply) -> Headers:
@@ -134,10 +150,12 @@ async def _send_page(request: FrontRequest, status: int, headers: Headers, body:
         _send_bytes(request, status, headers, page.body)
 
 
-def _send_bytes(request: FrontRequest, status: int, headers: Headers, body: bytes) -> None:
+def _send_bytes(
+    request: FrontRequest, status: int, headers: Headers, body: bytes, explanation: str | None = None
+) -> None:
     if status != 204:
         headers.append(("Content-Length", str(len(body))))
-    _begin(request, status, headers, b"" if request.method == b"HEAD" else body)
+    _begin(request, status, headers, b"" if request.method == b"HEAD" else body, explanation)
 
 
 async def _send_stream(
@@ -170,10 +188,13 @@ async def _push(request: FrontRequest, source: IBlobSource) -> None:
             request.channel.abort()
 
 
-def _begin(request: FrontRequest, status: int, headers: Headers, body: bytes = b"") -> None:
+def _begin(
+    request: FrontRequest, status: int, headers: Headers, body: bytes = b"", explanation: str | None = None
+) -> None:
     """Send status and headers, and a body in hand."""
     if not request.is_gone:
-        request.begin(status, [(name.encode("ascii"), header_value(value)) for name, value in headers], body)
+        pairs = [(name.encode("ascii"), header_value(value)) for name, value in headers]
+        request.begin(status, pairs, body, explanation_bytes(explanation))
 
 
 def _text(request: FrontRequest, name: bytes) -> str | None:

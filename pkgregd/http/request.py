@@ -122,19 +122,24 @@ class FrontRequest:
         """Whether the connection is lost, so that nobody can be answered."""
         return self.channel is None
 
-    def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes = b"") -> None:
+    def begin(
+        self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes = b"", explanation: bytes = b""
+    ) -> None:
         """
         Send the head, and the body as far as it is in hand.
 
         Args:
             headers: names and values fit for the wire; they say how long the body is.
             body: what there is of it.
+            explanation: printable ASCII behind the phrase in the status line.
         """
         if self.has_begun:
             raise RuntimeError("a request has one reply")
         self.status = status
         self.sent_bytes = len(body)
         line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
+        if explanation:
+            line = line.removesuffix(b"\r\n") + b" - " + explanation + b"\r\n"
         self.channel.send_reply(line, headers, body, is_http_1_0=self.head.is_http_1_0)
 
     def write(self, data: bytes) -> None:

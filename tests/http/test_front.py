@@ -518,6 +518,27 @@ class ErrorTests(FrontCase):
         self.assertEqual(fields["request_id"], reply.headers["x-request-id"])
         self.assertEqual(reply.headers["content-type"], "application/json")
 
+    def status_line(self):
+        """Return the first line of the last reply."""
+        return bytes(self.client.transport.received).partition(b"\r\n")[0]
+
+    def test_the_status_line_says_why(self):
+        """Clients that show nothing of a body show this line, however the format dresses the error."""
+        self.result = errors.PackageNotFound()
+        self.get()
+        self.assertEqual(self.status_line(), b"HTTP/1.1 404 Not Found - package not found")
+        self.result = errors.FileExists("f")
+        self.get()
+        self.assertEqual(
+            self.status_line(), b"HTTP/1.1 400 Bad Request - the file f has already been taken by other bytes"
+        )
+
+    def test_the_status_line_stays_a_line(self):
+        """Whatever an error quotes, it is printable and short there."""
+        self.result = errors.InvalidRequest("a\r\nSet-Cookie: b\x7f\u00e9\u2028" + "x" * 10_000)
+        self.assertNotIn("set-cookie", self.get().headers)
+        self.assertRegex(self.status_line(), rb"^HTTP/1\.1 400 Bad Request - a\?\?Set-Cookie: b\?\?\?x{100,300}$")
+
     def test_a_format_dresses_its_own(self):
         """The ecosystem's own status and words."""
         self.result = errors.FileExists("f")
