@@ -14,8 +14,8 @@ class FlitTests(PublishingContract, PythonClientTestCase):
     client = "flit"
     environment = "flit"
     taken = ("400 Client Error", "already been taken")
-    unauthorized = ("401 Client Error",)
-    forbidden = ("403 Client Error",)
+    unauthorized = ("401 Client Error: Unauthorized - the credentials are not valid",)
+    forbidden = ("403 Client Error: Forbidden - the permission create_package is missing",)
 
     def flit(self, name: str, source: str, *arguments: str, env: Mapping[str, str]) -> Run:
         """Run `flit publish`; it builds the same bytes from the same files, whenever they were written."""

@@ -18,9 +18,9 @@ class HatchTests(PublishingContract, PythonClientTestCase):
 
     client = "hatch"
     environment = "hatch"
-    taken = ("400 Bad Request",)
-    unauthorized = ("401 Unauthorized",)
-    forbidden = ("403 Forbidden",)
+    taken = ("400 Bad Request - the file ", "has already been taken by other bytes")
+    unauthorized = ("401 Unauthorized - the credentials are not valid",)
+    forbidden = ("403 Forbidden - the permission create_package is missing",)
 
     def hatch(self, name: str, source: str, *, env: Mapping[str, str]) -> Run:
         """Build, then run `hatch publish`."""

@@ -104,6 +104,15 @@ class TwineTests(TwineTestCase, PublishingContract):
         self.assert_fails(run, "413 Request Entity Too Large", f"the limit is {LIMIT_BYTES} bytes")
         self.assertEqual(self.published_files(name), set())
 
+    def test_without_verbose(self) -> None:
+        """Who did not ask for details, as almost nobody does, still reads why."""
+        wheel = self.write_wheel(self.package_name(), "1.0")
+        url = self.upload_url(self.daemon.world.private_id)
+        user = ("--username", "__token__", "--password", self.daemon.world.reader)
+        arguments = ("upload", "--non-interactive", "--cert", self.daemon.ca_file, "--repository-url", url)
+        run = self.run_client(*arguments, *user, str(wheel))
+        self.assert_fails(run, "403 Forbidden", "Forbidden - the permission create_package is missing")
+
     def test_misnamed_wheel(self) -> None:
         """A wheel that is another package inside than by its name is refused, and both are named."""
         name = self.package_name()
