@@ -18,9 +18,14 @@ class FlitTests(PublishingContract, PythonClientTestCase):
     forbidden = ("403 Client Error: Forbidden - the permission create_package is missing",)
 
     def flit(self, name: str, source: str, *arguments: str, env: Mapping[str, str]) -> Run:
-        """Run `flit publish`; it builds the same bytes from the same files, whenever they were written."""
+        """
+        Run `flit publish`.
+
+        It builds the same bytes from the same files, whenever they were written, and asks no public index
+        for the list of classifiers.
+        """
         self.write_project(name, "1.0", source, requires="flit_core >=3.2,<5", backend="flit_core.buildapi")
-        base = {"REQUESTS_CA_BUNDLE": self.daemon.ca_file, "SOURCE_DATE_EPOCH": "1600000000"}
+        base = {"FLIT_NO_NETWORK": "1", "REQUESTS_CA_BUNDLE": self.daemon.ca_file, "SOURCE_DATE_EPOCH": "1600000000"}
         return self.run_client("publish", "--no-use-vcs", *arguments, env={**base, **env})
 
     def upload(self, name: str, source: str = "answer = 42\n", secret: str | None = None) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.support.clients import OverHttps, PythonClientTestCase, Run
-from tests.support.packages import wheel_name
+from tests.support.packages import TALKATIVE_METADATA, wheel_name
 from tests.support.publishing import PublishingContract
 
 LIMIT_BYTES = 1 << 20
@@ -37,8 +37,8 @@ class TwineTestCase(PythonClientTestCase):
 
     def upload(self, name: str, source: str = "answer = 42\n", secret: str | None = None) -> Run:
         """See PublishingContract."""
-        paths = (self.write_sdist(name, "1.0", source), self.write_wheel(name, "1.0", source))
-        return self.upload_files(*paths, secret=secret)
+        wheel = self.write_wheel(name, "1.0", source, TALKATIVE_METADATA)
+        return self.upload_files(self.write_sdist(name, "1.0", source), wheel, secret=secret)
 
 
 class TwineTests(TwineTestCase, PublishingContract):

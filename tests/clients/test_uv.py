@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from tests.support.clients import OverHttps, PythonClientTestCase, Run
+from tests.support.packages import TALKATIVE_METADATA
 from tests.support.publishing import PublishingContract
 
 LIMIT_BYTES = 1 << 20
@@ -39,8 +40,8 @@ class UvTests(PublishingContract, PythonClientTestCase):
 
     def upload(self, name: str, source: str = "answer = 42\n", secret: str | None = None) -> Run:
         """See PublishingContract."""
-        paths = (self.write_sdist(name, "1.0", source), self.write_wheel(name, "1.0", source))
-        return self.upload_files(*paths, secret=secret)
+        wheel = self.write_wheel(name, "1.0", source, TALKATIVE_METADATA)
+        return self.upload_files(self.write_sdist(name, "1.0", source), wheel, secret=secret)
 
     def install(self, index_url: str, *what: str, env: Mapping[str, str] | None = None) -> Run:
         """Run `uv pip install` into a folder of the test."""

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import clean_environment
-from tests.support.packages import make_sdist, make_wheel, wheel_name
+from tests.support.packages import TALKATIVE_PROJECT, make_sdist, make_wheel, wheel_name
 
 CLIENT_SECONDS = 180.0
 
@@ -192,8 +192,8 @@ class PythonClientTestCase(ClientTestCase):
         """Write a project of one module to the test's folder, for a client that builds what it publishes."""
         (self.folder / "pyproject.toml").write_text(
             f'[build-system]\nrequires = ["{requires}"]\nbuild-backend = "{backend}"\n'
-            f'[project]\nname = "{name}"\nversion = "{version}"\ndescription = "made by a test"\n'
-            'requires-python = ">=3.9"\n'
+            f'[project]\nname = "{name}"\nversion = "{version}"\n{TALKATIVE_PROJECT}',
+            "utf-8",
         )
         package = self.folder / name.replace("-", "_")
         package.mkdir(exist_ok=True)

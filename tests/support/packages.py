@@ -17,6 +17,36 @@ from tests.support.rawhttp import BUFFER, repeated
 BOUNDARY = "pkgregd-tests-7f3a1c"
 WHEEL_TEXT = "Wheel-Version: 1.0\nGenerator: pkgregd-tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
+TALKATIVE_METADATA = (
+    "Author-email: Ödön Ärger <oedoen@example.com>\n"
+    "License: MIT\n"
+    "Keywords: one,two\n"
+    "Classifier: Programming Language :: Python :: 3\n"
+    "Classifier: Private :: Do Not Upload\n"
+    "Project-URL: Home, https://example.com/?a=1&b=2\n"
+    "Requires-Python: >=3.9\n"
+    'Requires-Dist: nobody-has-this (<3,>=2.1); python_version < "3"\n'
+    'Requires-Dist: nor-this[more]>=1; extra == "all"\n'
+    "Provides-Extra: all\n"
+    "Description-Content-Type: text/markdown\n"
+    "\n"
+    "# Größe\n\nThe text — of *several* lines.\n"
+)
+"""Lines for METADATA that make the form of whoever uploads it a long one."""
+
+TALKATIVE_PROJECT = """\
+description = "made by a test"
+readme = {text = "# Größe\\n\\nThe text — of *several* lines.\\n", content-type = "text/markdown"}
+requires-python = ">=3.9"
+authors = [{name = "Ödön Ärger", email = "oedoen@example.com"}]
+keywords = ["one", "two"]
+classifiers = ["Programming Language :: Python :: 3", "Private :: Do Not Upload"]
+dependencies = ["nobody-has-this >=2.1, <3 ; python_version < '3'"]
+optional-dependencies = {all = ["nor-this[more] >=1"]}
+urls = {Home = "https://example.com/?a=1&b=2"}
+"""
+"""The same for the `[project]` of what a client builds."""
+
 
 def metadata_text(name: str, version: str, extra: str = "") -> str:
     """Make the core metadata of a package."""

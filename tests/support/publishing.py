@@ -47,7 +47,7 @@ class PublishingContract(_Base):
         index = self.index_url(self.daemon.world.private_id)
         self.assert_works(
             self.run_program(
-                self.find("uv"), "pip", "install", "--no-config", "--no-cache", "--only-binary", ":all:",
+                self.find("uv"), "pip", "install", "--no-config", "--no-cache", "--no-deps", "--only-binary", ":all:",
                 "--python", sys.executable, "--target", target, "--default-index", index, name,
                 env={"SSL_CERT_FILE": self.daemon.ca_file},
             )
