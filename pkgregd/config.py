@@ -334,6 +334,16 @@ class BlobsConfig:
 
 
 @frozen
+class InspectionConfig:
+    """`[inspection]`; see `pkgregd.registry.inspector_process.InspectionLimits`."""
+
+    processes: int = _key(2, _integer(1, 64))
+    memory_bytes: int = _key(512 * MIB, _integer(64 * MIB, MAX_BYTES))
+    cpu_seconds: int = _key(10, _integer(1, 3600))
+    deadline_seconds: float = _key(30.0, _seconds)
+
+
+@frozen
 class FormatConfig:
     """
     `[formats.NAME]`. What is None is left to the format.
@@ -402,7 +412,7 @@ class Config:
     Attributes:
         file: name of the file it came from, for people.
         folder: the folder of that file, absolute; relative paths start here.
-        http, catalog, blobs: see their classes.
+        http, catalog, blobs, inspection: see their classes.
         formats: by name; a format that is not there is enabled with its own limits.
         rate_limits: each prefix once, in the order of the file.
     """
@@ -412,6 +422,9 @@ class Config:
     http: HttpConfig = field(factory=HttpConfig, metadata={"check": partial(_section, HttpConfig)})
     catalog: CatalogConfig = field(factory=CatalogConfig, metadata={"check": partial(_section, CatalogConfig)})
     blobs: BlobsConfig = field(factory=BlobsConfig, metadata={"check": _blobs})
+    inspection: InspectionConfig = field(
+        factory=InspectionConfig, metadata={"check": partial(_section, InspectionConfig)}
+    )
     formats: Mapping[str, FormatConfig] = _key({}, _formats)
     rate_limits: tuple[RateLimitRule, ...] = _key((), _rate_limits)
 

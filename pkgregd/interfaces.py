@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeAlias
 
 from twisted.internet.interfaces import IConsumer
 from zope.interface import Attribute, Interface
@@ -49,7 +49,15 @@ from pkgregd.values import (
     Visibility,
 )
 
-T = TypeVar("T")
+Inspector: TypeAlias = Callable[..., Mapping[str, object]]
+"""
+A pure function that reads an archive: `inspector(file, **arguments)`.
+
+It gets a seekable file and arguments that JSON can carry, returns a mapping that JSON can carry (4 MiB of
+it at most), and raises InvalidRequest and its kin. It stands at the top of a module below `pkgregd.formats`
+or `pkgregd.formatkit` that imports neither `pkgregd.interfaces` nor Twisted: it runs in a small process of
+its own, which has read hostile bytes. Whoever gets its answer checks it, with `pkgregd.formatkit.answers`.
+"""
 
 # ======================================================================== blobs
 
@@ -592,6 +600,31 @@ class IAuthorisedCall(Interface):
         """The last value of a query parameter, decoded, or None."""
 
 
+class IInspections(Interface):
+    """Reads archives, out of harm's way."""
+
+    async def run(source: IBlobSource, inspector: Inspector, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """
+        Run an inspector over an archive, in another process, within limits on memory, time and answer.
+
+        Args:
+            source: of the whole archive; stays open as long as this takes.
+
+        Returns:
+            What the inspector returned, unchecked: a process that hostile bytes took over may say anything.
+
+        Raises:
+            InvalidRequest: the inspector raised it, or one of its kin.
+            InvalidArchive: it took too long or too much memory, answered too much, or broke on its input.
+            Unavailable: too many archives wait, or no process can be started.
+            BlobMissing: the archive cannot be read.
+        Cancellation: ends the process that reads.
+        """
+
+    async def close() -> None:
+        """End every process, and wait until they are gone. What is being read is Unavailable."""
+
+
 class ICall(IAuthorisedCall):
     """One authorised request, as a format's handler meets it; its base_url is that of the format at the scope."""
 
@@ -608,16 +641,12 @@ class IDraft(Interface):
     async def open_sink(algorithms: Iterable[str] = ()) -> IBlobSink:
         """Start a file of this draft. The sink is aborted by the draft, in the end."""
 
-    async def inspect(blob: BlobInfo, reader: Callable[[IO[bytes]], T]) -> T:
+    async def inspect(blob: BlobInfo, inspector: Inspector, **arguments: object) -> Mapping[str, object]:
         """
-        Run a blocking archive reader over a committed blob, off the reactor, with a deadline.
+        Read the archive in a committed blob; see IInspections.run.
 
         Args:
-            reader: pure; gets a seekable file; raises errors of `pkgregd.errors`. Anything else it
-                raises (hostile input breaks libraries) becomes InvalidArchive.
-
-        Raises:
-            InvalidArchive: also when the deadline passes.
+            arguments: for the inspector, beside the file.
         """
 
     async def publish(publication: Publication) -> Published:

@@ -38,6 +38,7 @@ from pkgregd.manage.packages import PackageManagement
 from pkgregd.plugin import find_formats, read_manuals
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.events import LogEvents
+from pkgregd.registry.inspector_process import InspectionLimits
 from pkgregd.registry.inventory import Inventories
 from pkgregd.registry.limits import PrefixLimits
 from pkgregd.registry.remotes import Remotes
@@ -120,6 +121,17 @@ def front_settings(config: Config) -> FrontSettings:
     )
 
 
+def inspection_limits(config: Config) -> InspectionLimits:
+    """Take the limits of archive readers from the configuration."""
+    inspection = config.inspection
+    return InspectionLimits(
+        processes=inspection.processes,
+        memory_bytes=inspection.memory_bytes,
+        cpu_seconds=inspection.cpu_seconds,
+        deadline_seconds=inspection.deadline_seconds,
+    )
+
+
 def make_service(reactor: Any, config: Config, parts: Callable[[Any, Config], Parts] = make_parts) -> Daemon:
     """Make the daemon; nothing is opened before it starts."""
     return Daemon(reactor, config, parts)
@@ -162,7 +174,15 @@ class Daemon(Service):
     def _open(self) -> None:
         self._parts = parts = self._make_parts(self._reactor, self._config)
         policy, events = AccessPolicy(), LogEvents()
-        self._remotes = Remotes(self._reactor, parts.catalog, parts.blobs, policy, events, parts.limits_by_format)
+        self._remotes = Remotes(
+            self._reactor,
+            parts.catalog,
+            parts.blobs,
+            policy,
+            events,
+            parts.limits_by_format,
+            inspection_limits(self._config),
+        )
         inventories = Inventories(parts.catalog, parts.blobs, policy, events)
         self._factory = make_factory(
             self._reactor,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import re
 
-from attrs import evolve, fields
+from attrs import asdict, evolve, fields
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,6 +16,7 @@ from pkgregd.config import (
     Config,
     FormatConfig,
     HttpConfig,
+    InspectionConfig,
     anchor_endpoint,
     known_keys,
     load,
@@ -23,11 +24,18 @@ from pkgregd.config import (
 )
 from pkgregd.errors import ConfigError
 from pkgregd.http.settings import FrontSettings
+from pkgregd.registry.inspector_process import InspectionLimits
 from pkgregd.values import FormatLimits, Rate, RateLimitRule
 
 FOLDER = pathlib.Path("/srv/registry")
 SAMPLE = pathlib.Path(__file__).parent.parent / "etc" / "pkgregd.toml"
-SECTIONS = {"http": HttpConfig, "catalog": CatalogConfig, "blobs": BlobsConfig, "formats.generic": FormatConfig}
+SECTIONS = {
+    "http": HttpConfig,
+    "catalog": CatalogConfig,
+    "blobs": BlobsConfig,
+    "inspection": InspectionConfig,
+    "formats.generic": FormatConfig,
+}
 
 
 def uncommented_sample() -> str:
@@ -368,7 +376,7 @@ class SampleTests(SynchronousTestCase):
                 section = "rate_limits"
         for name, made in SECTIONS.items():
             self.assertEqual(sorted(found[name]), sorted(known_keys(made)), name)
-        self.assertEqual(set(known_keys(Config)), {"http", "catalog", "blobs", "formats", "rate_limits"})
+        self.assertEqual(set(known_keys(Config)), {"http", "catalog", "blobs", "inspection", "formats", "rate_limits"})
         self.assertEqual(set(found["rate_limits"]), {key.name for key in fields(RateLimitRule)})
 
     def test_the_front_has_the_same_defaults(self) -> None:
@@ -377,3 +385,7 @@ class SampleTests(SynchronousTestCase):
         shared = {key.name: key.default for key in fields(HttpConfig) if key.name in front}
         self.assertEqual(len(shared), 11)
         self.assertEqual(shared, {name: front[name] for name in shared})
+
+    def test_limits_of_inspections_have_the_defaults_of_the_configuration(self) -> None:
+        """What archives may cost is the same with and without a configuration."""
+        self.assertEqual(asdict(InspectionConfig()), asdict(InspectionLimits()))

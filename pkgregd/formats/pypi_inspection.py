@@ -1,13 +1,13 @@
 """
 What is read of an archive before it is published, and compared with what the form says.
 
-inspect_package() runs away from the reactor, perhaps in another process: arguments and result are plain JSON.
+inspect_package() runs in the inspector, a process of its own; inspection_of() takes its answer, and believes nothing.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from attrs import field, frozen
@@ -15,8 +15,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pkgregd.errors import InvalidArchive, MetadataMismatch
+from pkgregd.formatkit.answers import optional_bytes, optional_text, text
 from pkgregd.formatkit.archives import read_sdist, read_wheel
-from pkgregd.formatkit.coremetadata import parse_core_metadata
+from pkgregd.formatkit.coremetadata import MAX_LINE_CHARACTERS, parse_core_metadata
 from pkgregd.formats.pypi_metadata import MetadataFields, read_fields
 from pkgregd.formats.pypi_names import (
     WHEEL,
@@ -44,18 +45,33 @@ class Inspection:
     Attributes:
         name, version: as the archive says, checked.
         requires_python: as the archive says, or None.
-        metadata_base64: METADATA or PKG-INFO as it is; None if it is too long to be kept.
+        metadata: the bytes of METADATA or PKG-INFO; None if they are too many to be kept.
     """
 
     name: str
     version: str
     requires_python: str | None
-    metadata_base64: str | None = field(repr=False)
+    metadata: bytes | None = field(repr=False)
 
-    @property
-    def metadata(self) -> bytes | None:
-        """The bytes of METADATA or PKG-INFO."""
-        return None if self.metadata_base64 is None else base64.b64decode(self.metadata_base64)
+
+def inspection_of(answer: Mapping[str, object], name: str, version: str) -> Inspection:
+    """
+    Take what inspect_package() returned.
+
+    Args:
+        name, version: as the form says, checked.
+
+    Raises:
+        InvalidArchive: it is not what inspect_package() returns about that package.
+    """
+    found = Inspection(
+        text(answer, "name", MAX_LINE_CHARACTERS),
+        text(answer, "version", MAX_LINE_CHARACTERS),
+        optional_text(answer, "requires_python", MAX_LINE_CHARACTERS),
+        optional_bytes(answer, "metadata_base64", MAX_DOCUMENT_BYTES),
+    )
+    _demand_same(found.name, found.version, name, version)
+    return found
 
 
 def inspect_package(
@@ -75,7 +91,7 @@ def inspect_package(
         name, version, requires_python, requires_dist: as the form says; None or empty where it says nothing.
 
     Returns:
-        The fields of an Inspection.
+        What inspection_of() takes.
 
     Raises:
         InvalidArchive.
@@ -85,10 +101,7 @@ def inspect_package(
     data = _read(file, checked)
     found = parse_core_metadata(data)
     fields = read_fields(data)
-    if canonical_name(found.name) != canonical_name(name):
-        raise MetadataMismatch("name", ("form", name), ("archive", found.name))
-    if canonical_version(found.version) != canonical_version(version):
-        raise MetadataMismatch("version", ("form", version), ("archive", found.version))
+    _demand_same(found.name, found.version, name, version)
     if found.requires_python is not None or _is_final(checked, fields, "requires-python"):
         _demand_python(requires_python, found.requires_python)
     if fields.all("requires-dist") or _is_final(checked, fields, "requires-dist"):
@@ -100,6 +113,13 @@ def inspect_package(
         "requires_python": found.requires_python,
         "metadata_base64": base64.b64encode(data).decode("ascii") if is_kept else None,
     }
+
+
+def _demand_same(found_name: str, found_version: str, name: str, version: str) -> None:
+    if canonical_name(found_name) != canonical_name(name):
+        raise MetadataMismatch("name", ("form", name), ("archive", found_name))
+    if canonical_version(found_version) != canonical_version(version):
+        raise MetadataMismatch("version", ("form", version), ("archive", found_version))
 
 
 def _read(file: IO[bytes], file_name: FileName) -> bytes:

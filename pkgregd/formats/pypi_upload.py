@@ -9,23 +9,27 @@ Requires-Python, Requires-Dist) and otherwise not looked at. Signatures by GPG a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import IO, Any
 
 from attrs import field, frozen
 
 from pkgregd.errors import InvalidRequest, MalformedBody, MetadataMismatch
+from pkgregd.formatkit.coremetadata import MAX_LINE_CHARACTERS
 from pkgregd.formatkit.multipart import Form, FormLimits, read_form
 from pkgregd.formats.pypi_attestations import Subject, demand_subject, provenance_of, read_attestations
 from pkgregd.formats.pypi_files import FORMAT, METADATA_DOCUMENT, PROVENANCE_DOCUMENT, FileMetadata
-from pkgregd.formats.pypi_inspection import Inspection, inspect_package
+from pkgregd.formats.pypi_inspection import Inspection, inspect_package, inspection_of
 from pkgregd.formats.pypi_names import FileName, canonical_name, canonical_version, file_key
 from pkgregd.interfaces import IBlobSink, ICall
 from pkgregd.values import BlobInfo, Coordinates, Digest, OnDuplicate, Publication, Reply
 
 FORM_OVERHEAD_BYTES = 1 << 20
 """What the fields and boundaries of a form may add to the file."""
+
+MAX_COMPARED_BYTES = 12 << 10
+"""Of the form's Requires-Dist, as JSON; a longer list is not compared with the archive's."""
 
 DIGEST_FIELDS: Mapping[str, str] = {
     "sha256_digest": "sha256",
@@ -73,7 +77,8 @@ async def upload(call: ICall) -> Reply:
         )
         claim = _check_form(form)
         blob = await sink.commit(claim.promised)
-        found = Inspection(**await draft.inspect(blob, _reader(claim)))
+        answer = await draft.inspect(blob, inspect_package, **_told(claim))
+        found = inspection_of(answer, claim.name, claim.version)
         for subject in claim.subjects:
             demand_subject(subject, claim.file_name, found.name, found.version, blob.sha256)
         published = await draft.publish(_publication(call.scope.id, claim, blob, found))
@@ -116,12 +121,14 @@ def _check_form(form: Form) -> _Claim:
     filetype = form.one("filetype")
     if filetype not in (None, file_name.filetype):
         raise MetadataMismatch("filetype", ("form", filetype or ""), ("file name", file_name.filetype))
-    attestations = form.one("attestations")
+    requires_python, attestations = form.one("requires_python"), form.one("attestations")
+    if len(requires_python or "") > MAX_LINE_CHARACTERS:
+        raise InvalidRequest(f"the field requires_python is longer than {MAX_LINE_CHARACTERS} characters")
     return _Claim(
         name=name,
         version=version,
         file_name=file_name,
-        requires_python=form.one("requires_python"),
+        requires_python=requires_python,
         requires_dist=[text for text in form.all("requires_dist") if text],
         promised=_promised_digests(form),
         attestations=attestations,
@@ -147,16 +154,18 @@ def _allow(form: Form, name: str, values: Sequence[str]) -> None:
         raise InvalidRequest(f"the field {name} can be {' or '.join(values)}, not {value[:64]!a}")
 
 
-def _reader(claim: _Claim) -> Callable[[IO[bytes]], dict[str, Any]]:
-    """Return what reads the archive and compares it with the form."""
-    return partial(
-        inspect_package,
-        file_name=claim.file_name.text,
-        name=claim.name,
-        version=claim.version,
-        requires_python=claim.requires_python,
-        requires_dist=list(claim.requires_dist),
-    )
+def _told(claim: _Claim) -> Mapping[str, object]:
+    """Return what the inspector is told of the form, to compare it with the archive."""
+    requires_dist = list(claim.requires_dist)
+    if len(json.dumps(requires_dist)) > MAX_COMPARED_BYTES:
+        requires_dist = []  # the archive decides anyway
+    return {
+        "file_name": claim.file_name.text,
+        "name": claim.name,
+        "version": claim.version,
+        "requires_python": claim.requires_python,
+        "requires_dist": requires_dist,
+    }
 
 
 def _publication(project_id: int, claim: _Claim, blob: BlobInfo, found: Inspection) -> Publication:

@@ -8,88 +8,24 @@ are removed, unless another upload of the same bytes needs them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import IO, Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IProducer, IReactorTime
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from pkgregd.clockwork import shielded, start, with_deadline
-from pkgregd.errors import InvalidArchive, PkgregdError, Unavailable
-from pkgregd.interfaces import IBlobSink, IBlobStore, ICatalog, IDraft, IEventSink
+from pkgregd.clockwork import shielded, start
+from pkgregd.errors import PkgregdError
+from pkgregd.interfaces import IBlobSink, IBlobStore, ICatalog, IDraft, IEventSink, IInspections, Inspector
 from pkgregd.values import BlobInfo, Digest, Event, Principal, Publication, Published
 
-T = TypeVar("T")
 log = Logger()
 
-INSPECTION_THREADS = 4
-INSPECTION_SECONDS = 30.0
 RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 """How long to wait before each further try to remove a blob that was never published."""
-
-MAX_WAITING_INSPECTIONS = 64
-"""With more archives than this waiting for a thread, uploads are asked to come back."""
-
-
-class Inspections:
-    """
-    Reads archives on a few threads of its own.
-
-    A reader past its deadline keeps its thread until it ends: it can only be waited for, so
-    their number is bounded, and with all threads busy further uploads are refused.
-
-    Args:
-        reactor: provides IReactorTime and IReactorFromThreads.
-    """
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-        self._pool = ThreadPool(0, INSPECTION_THREADS, name="inspections")
-        self._running = 0
-
-    async def run(self, job: Callable[[], T]) -> T:
-        """
-        Run a blocking reader.
-
-        Raises:
-            InvalidArchive: the reader took too long, or broke on its input.
-            Unavailable: too many are waiting.
-        """
-        if self._running >= MAX_WAITING_INSPECTIONS:
-            raise Unavailable("too many archives are being read")
-        if not self._pool.started:
-            self._pool.start()
-        self._running += 1
-        result: Deferred[T] = deferToThreadPool(self._reactor, self._pool, self._guarded, job)
-        return await with_deadline(
-            self._reactor, INSPECTION_SECONDS, result, partial(InvalidArchive, "the archive takes too long to read")
-        )
-
-    def _guarded(self, job: Callable[[], T]) -> T:
-        """Run on a thread; hostile input makes libraries raise anything."""
-        try:
-            return job()
-        except PkgregdError:
-            raise
-        except Exception as error:
-            log.debug("an archive broke its reader: {kind}", kind=type(error).__name__, event="inspection.broken")
-            raise InvalidArchive("the archive cannot be read") from None
-        finally:
-            self._reactor.callFromThread(self._done)
-
-    def _done(self) -> None:
-        self._running -= 1
-
-    async def close(self) -> None:
-        """Stop the threads that are idle; one that still reads ends with the process."""
-        if self._pool.started and not self._running:
-            self._pool.stop()
 
 
 class Leftovers:
@@ -167,7 +103,7 @@ class Draft:
         catalog: ICatalog,
         blobs: IBlobStore,
         events: IEventSink,
-        inspections: Inspections,
+        inspections: IInspections,
         leftovers: Leftovers,
         principal: Principal,
     ) -> None:
@@ -187,16 +123,11 @@ class Draft:
         self._sinks.append(sink)
         return sink
 
-    async def inspect(self, blob: BlobInfo, reader: Callable[[IO[bytes]], T]) -> T:
+    async def inspect(self, blob: BlobInfo, inspector: Inspector, **arguments: object) -> Mapping[str, object]:
         """See IDraft."""
         source = await self._blobs.open_blob(blob)
-
-        def read() -> T:
-            with source.open_seekable() as file:
-                return reader(file)
-
         try:
-            return await self._inspections.run(read)
+            return await self._inspections.run(source, inspector, arguments)
         finally:
             await source.close()
 

@@ -16,13 +16,16 @@ from pkgregd.interfaces import (
     ICatalog,
     IDraft,
     IEventSink,
+    IInspections,
     IPackageFormat,
     IReads,
     IRemote,
     IRemotes,
 )
+from pkgregd.registry.inspections import Inspections
+from pkgregd.registry.inspector_process import InspectionLimits
 from pkgregd.registry.pages import Pages, RenderThread
-from pkgregd.registry.publishing import Draft, Inspections, Leftovers
+from pkgregd.registry.publishing import Draft, Leftovers
 from pkgregd.registry.reading import emit_for_file, open_package_file
 from pkgregd.values import (
     ByteRange,
@@ -47,8 +50,9 @@ class Remotes:
     See IRemotes.
 
     Args:
-        reactor: for deadlines and threads.
+        reactor: for deadlines, threads and processes.
         limits_by_format: by format name.
+        inspection_limits: what reading archives may cost.
     """
 
     def __init__(
@@ -59,12 +63,13 @@ class Remotes:
         policy: IAccessPolicy,
         events: IEventSink,
         limits_by_format: Mapping[str, FormatLimits],
+        inspection_limits: InspectionLimits = InspectionLimits(),  # noqa: B008 - frozen
     ) -> None:
         self.catalog = catalog
         self.blobs = blobs
         self.policy = policy
         self.events = events
-        self.inspections = Inspections(reactor)
+        self.inspections: IInspections = Inspections(reactor, inspection_limits)
         self.leftovers = Leftovers(reactor, catalog, blobs)
         self._render_thread = RenderThread(reactor)
         self.pages = Pages(self._render_thread.run)

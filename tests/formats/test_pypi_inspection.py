@@ -8,9 +8,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.errors import InvalidArchive, MetadataMismatch
-from pkgregd.formats.pypi_inspection import MAX_REQUIREMENTS, Inspection, inspect_package
+from pkgregd.errors import InvalidArchive, InvalidRequest, MetadataMismatch
+from pkgregd.formats.pypi_inspection import MAX_REQUIREMENTS, Inspection, inspect_package, inspection_of
 from pkgregd.formats.pypi_metadata import MAX_FIELDS
+from pkgregd.values import MAX_DOCUMENT_BYTES
 from tests.formatkit.test_archives import make_zip
 from tests.formats.pypi_world import metadata, wheel, wheel_name
 
@@ -19,7 +20,8 @@ def inspect(data: bytes, file_name: str = wheel_name(), **said: Any) -> Inspecti
     """Read an archive as a worker does: everything but the file passes through JSON."""
     form = {"name": "demo", "version": "1.0", "requires_python": None, "requires_dist": [], **said}
     arguments = json.loads(json.dumps({"file_name": file_name, **form}))
-    return Inspection(**json.loads(json.dumps(inspect_package(io.BytesIO(data), **arguments))))
+    answer = json.loads(json.dumps(inspect_package(io.BytesIO(data), **arguments)))
+    return inspection_of(answer, form["name"], form["version"])
 
 
 def sdist(metadata_version: str, extra: str = "") -> bytes:
@@ -37,6 +39,20 @@ class InspectionTests(SynchronousTestCase):
         found = inspect(wheel(extra=extra))
         self.assertEqual((found.name, found.version, found.requires_python), ("demo", "1.0", ">=3.8"))
         self.assertEqual(found.metadata, metadata(extra=extra))
+
+    def test_an_answer_is_not_believed(self) -> None:
+        """An inspector that was taken over can say nothing but what an honest one could say of that package."""
+        good = inspect_package(
+            io.BytesIO(wheel()), file_name=wheel_name(), name="demo", version="1.0", requires_python=None,
+            requires_dist=[],
+        )  # fmt: skip
+        self.assertEqual(inspection_of(good, "Demo", "1.0.0").name, "demo")
+        for change in (
+            {"name": "evil"}, {"name": "demo\n"}, {"name": None}, {"name": 1}, {"version": "2"}, {"version": ["1.0"]},
+            {"requires_python": ">=3\nx"}, {"requires_python": "x" * 1000}, {"metadata_base64": "?"},
+            {"metadata_base64": 7}, {"metadata_base64": "A" * (MAX_DOCUMENT_BYTES * 2)},
+        ):  # fmt: skip
+            self.assertRaises(InvalidRequest, inspection_of, {**good, **change}, "demo", "1.0")
 
     def test_wheels_say_everything(self) -> None:
         """What a wheel does not say is not so, whatever the form says."""

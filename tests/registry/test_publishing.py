@@ -2,18 +2,18 @@
 
 import datetime
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.blobs.memory import MemoryBlobStore
 from pkgregd.catalog.memory import MemoryCatalog
-from pkgregd.errors import FileExists, FileNotFound, InvalidArchive, InvalidVersion
+from pkgregd.errors import FileExists, FileNotFound, InvalidVersion
 from pkgregd.registry.access import AccessPolicy
-from pkgregd.registry.publishing import RETRY_SECONDS, Inspections, Leftovers
+from pkgregd.registry.publishing import RETRY_SECONDS, Leftovers
 from pkgregd.registry.remotes import GroupRemote, ProjectRemote, Remotes
 from pkgregd.registry.sweep import fsck, sweep
+from pkgregd.testing.calls import InlineInspections
 from pkgregd.values import (
     NO_PRECONDITION,
     Coordinates,
@@ -34,14 +34,6 @@ class Toy:
     """As much of a format as remotes look at."""
 
     name = "toy"
-
-
-class InlineInspections:
-    """Reads archives at once."""
-
-    async def run(self, job):
-        """Run."""
-        return job()
 
 
 class Events:
@@ -177,15 +169,18 @@ class DraftTests(StoreCase):
         self.assertEqual(len(self.get(self.remote("acme/one").list_files("n"))), 1)
 
     def test_inspect(self):
-        """A reader sees the committed bytes."""
+        """An inspector sees the committed bytes and its arguments."""
+
+        def read(file, *, times):
+            return {"found": file.read().decode() * times}
 
         async def inspect():
             async with self.remote("acme/one").start_publish() as draft:
                 sink = await draft.open_sink()
                 sink.write(b"abc")
-                return await draft.inspect(await sink.commit(), lambda file: file.read())
+                return await draft.inspect(await sink.commit(), read, times=2)
 
-        self.assertEqual(self.get(inspect()), b"abc")
+        self.assertEqual(self.get(inspect()), {"found": "abcabc"})
 
 
 class LeftoverTests(StoreCase):
@@ -344,26 +339,3 @@ class SweepTests(StoreCase):
         self.get(self.blobs.remove(file.blob, always))
         report = self.get(fsck(self.catalog, self.blobs))
         self.assertEqual((report.missing, report.is_clean), ([file.blob.sha256.hex], False))
-
-
-class InspectionTests(TestCase):
-    """Archive readers on threads."""
-
-    def setUp(self):
-        """Make the threads."""
-        self.inspections = Inspections(reactor)
-        self.addCleanup(lambda: ensureDeferred(self.inspections.close()))
-
-    async def test_results_and_errors(self):
-        """Our errors pass; whatever else hostile input provokes is one error."""
-
-        def refuse():
-            raise InvalidVersion("no")
-
-        def deep(number):
-            return deep(number + 1)
-
-        self.assertEqual(await self.inspections.run(lambda: 5), 5)
-        await self.assertFailure(ensureDeferred(self.inspections.run(refuse)), InvalidVersion)
-        for broken in (lambda: 1 // 0, lambda: deep(0), lambda: b"x".decode("nonsense"), lambda: {}["x"]):
-            await self.assertFailure(ensureDeferred(self.inspections.run(broken)), InvalidArchive)
