@@ -73,20 +73,20 @@ class BaseTests(SynchronousTestCase):
     """The address in the examples."""
 
     def test_both_spellings(self) -> None:
-        """The default of the shell examples and the host of the others are replaced, behind credentials too."""
+        """The default of the shell examples and the host of the others are replaced, alone, behind credentials too."""
         text = (
             'PKGREGD_URL="${PKGREGD_URL:-http://127.0.0.1:8080}"\nhttps://packages.example.com/api/v4\n'
-            "https://__token__:pkgr_usr_...@packages.example.com/x\n"
+            "https://__token__:pkgr_usr_...@packages.example.com/x\nmachine packages.example.com login x\n"
         )
         self.assertEqual(
             with_base(text, "https://r.test/base"),
             'PKGREGD_URL="${PKGREGD_URL:-https://r.test/base}"\nhttps://r.test/base/api/v4\n'
-            "https://__token__:pkgr_usr_...@r.test/base/x\n",
+            "https://__token__:pkgr_usr_...@r.test/base/x\nmachine r.test login x\n",
         )
 
     def test_others_stay(self) -> None:
         """Only whole addresses are examples."""
-        for text in ('"tcp:8080:interface=127.0.0.1"', "http://127.0.0.1:80801/", "packages.example.com"):
+        for text in ('"tcp:8080:interface=127.0.0.1"', "http://127.0.0.1:80801/", "packages.example.net"):
             self.assertEqual(with_base(text, "https://r.test"), text)
 
     def test_what_looks_like_a_group(self) -> None:
