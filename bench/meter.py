@@ -1,94 +1,141 @@
-"""What a server's process tree uses, read from /proc."""
+"""What a server's process tree uses, read from the kernel."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import re
-import statistics
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
 from attrs import frozen
 
 from tests.support.rawhttp import repeated
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+SETTLE_SECONDS = 0.1
+"""What a server does right behind its last answer is its cost too."""
+
+WATCH_SECONDS = 0.25
+"""How often memory is looked at while it is watched: processes may come and go."""
 
 
 @frozen
-class Sample:
+class Usage:
     """
-    One measurement.
+    What a process tree has used, or used between two looks.
 
     Attributes:
-        user_seconds, system_seconds: CPU time of the server and its children.
-        wall_seconds: how long the client waited; it moves with whatever else the machine does.
-        peak_bytes: greatest resident size, of all processes together.
+        cpu_seconds: processor time of user and system together, exact to microseconds for living processes.
+        system_seconds: the system's part, exact to a hundredth.
     """
 
-    user_seconds: float
+    cpu_seconds: float
     system_seconds: float
-    wall_seconds: float
-    peak_bytes: int = 0
 
-    @property
-    def cpu_seconds(self) -> float:
-        """User and system time together."""
-        return self.user_seconds + self.system_seconds
+    def since(self, before: Usage) -> Usage:
+        """Return what was used after another look."""
+        return Usage(self.cpu_seconds - before.cpu_seconds, self.system_seconds - before.system_seconds)
+
+
+@frozen
+class Cost:
+    """
+    What an action cost a server.
+
+    Attributes:
+        usage: processor time.
+        wall_seconds: how long the action took; it moves with whatever else the machine does.
+        resident_bytes: size of all processes together before it.
+        peak_bytes: the greatest during it; what processes share counts for each.
+    """
+
+    usage: Usage
+    wall_seconds: float
+    resident_bytes: int
+    peak_bytes: int
 
 
 class Meter:
-    """Measures the processes below a process."""
+    """Measures a process and all below it."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
 
-    def measure(self, action: Callable[[], object]) -> Sample:
-        """Run an action and return what it cost the server."""
+    def measure(self, action: Callable[[], object], *, watch: bool = False) -> Cost:
+        """
+        Run an action and return what it cost the server.
+
+        Args:
+            watch: look at memory during the action too. Costs the client a little, so not where latency counts.
+        """
         for pid in self._tree():
-            pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
-        user, system = self._cpu_seconds()
-        started_at = time.perf_counter()
-        action()
-        wall = time.perf_counter() - started_at
-        user_after, system_after = self._cpu_seconds()
-        return Sample(user_after - user, system_after - system, wall, self._peak_bytes())
+            with contextlib.suppress(OSError):
+                pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
+        resident = self._memory("VmRSS")
+        with self._peak(watch) as peak:
+            before, started_at = self.usage(), time.perf_counter()
+            action()
+            wall = time.perf_counter() - started_at
+            time.sleep(SETTLE_SECONDS)
+            used = self.usage().since(before)
+        return Cost(used, wall, resident, peak())
+
+    def usage(self) -> Usage:
+        """Return what the tree has used so far, that of children which ended included."""
+        cpu = system = 0.0
+        for pid in self._tree():
+            with contextlib.suppress(OSError):
+                fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                # clock of another process's processor time, as clock_getcpuclockid(3) makes it
+                cpu += time.clock_gettime((~pid << 3) | 2)
+                cpu += (int(fields[13]) + int(fields[14])) / TICKS_PER_SECOND
+                system += (int(fields[12]) + int(fields[14])) / TICKS_PER_SECOND
+        return Usage(cpu, system)
+
+    @contextlib.contextmanager
+    def _peak(self, watch: bool) -> Iterator[Callable[[], int]]:
+        seen = [0]
+        done = threading.Event()
+
+        def look() -> int:
+            seen[0] = max(seen[0], self._memory("VmHWM"))
+            return seen[0]
+
+        def keep_looking() -> None:
+            while not done.wait(WATCH_SECONDS):
+                look()
+
+        watcher = threading.Thread(target=keep_looking) if watch else None
+        if watcher:
+            watcher.start()
+        try:
+            yield look
+        finally:
+            done.set()
+            if watcher:
+                watcher.join()
 
     def _tree(self) -> list[int]:
-        children: dict[int, list[int]] = {}
-        for entry in os.listdir("/proc"):
-            if entry.isdigit() and (fields := _stat(int(entry))):
-                children.setdefault(int(fields[1]), []).append(int(entry))
         found, waiting = [], [self._pid]
         while waiting:
             pid = waiting.pop()
             found.append(pid)
-            waiting += children.get(pid, [])
+            for file in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+                with contextlib.suppress(OSError):
+                    waiting += map(int, file.read_text().split())
         return found
 
-    def _cpu_seconds(self) -> tuple[float, float]:
-        """User and system time, that of children which ended included."""
-        rows = [fields for pid in self._tree() if (fields := _stat(pid))]
-        user = sum(int(row[11]) + int(row[13]) for row in rows)
-        system = sum(int(row[12]) + int(row[14]) for row in rows)
-        return user / TICKS_PER_SECOND, system / TICKS_PER_SECOND
-
-    def _peak_bytes(self) -> int:
+    def _memory(self, key: str) -> int:
         total = 0
         for pid in self._tree():
-            found = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
-            total += int(found[1]) * 1024 if found else 0
+            with contextlib.suppress(OSError):
+                found = re.search(rf"{key}:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
+                total += int(found[1]) * 1024 if found else 0
         return total
-
-
-def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat behind the name, empty if the process has gone."""
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
 
 
 def warm_pages(size_bytes: int, folder: pathlib.Path) -> None:
@@ -101,8 +148,3 @@ def warm_pages(size_bytes: int, folder: pathlib.Path) -> None:
     with tempfile.TemporaryFile(dir=folder) as file:
         for piece in repeated(size_bytes):
             file.write(piece)
-
-
-def spread(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return median, least and greatest."""
-    return statistics.median(values), min(values), max(values)

@@ -1,0 +1,102 @@
+"""pkgregd, of this checkout or another, as a server to measure."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Mapping
+
+from bench.load import Call, Pieces, make_call
+from bench.settings import GREAT_BYTES, MIB
+from bench.wares import Wheel
+from tests.support.daemon import Daemon
+from tests.support.packages import upload_form
+
+LAUNCHER = pathlib.Path(__file__).with_name("launch.py")
+SETTINGS = "\n".join(f"[formats.{name}]\nmax_file_bytes = {2 * GREAT_BYTES + MIB}" for name in ("generic", "pypi"))
+
+
+class Pkgregd:
+    """
+    One daemon with its own catalog and blobs, configured as it comes.
+
+    Args:
+        name: what tables call it.
+        checkout: whose code runs.
+    """
+
+    def __init__(self, name: str, checkout: pathlib.Path) -> None:
+        self.name = name
+        self.checkout = checkout
+        # -P: the folder of the launcher is nobody's package
+        self._daemon = Daemon(SETTINGS, program=[sys.executable, "-P", str(LAUNCHER), str(checkout)])
+        world = self._daemon.world
+        self.token: Mapping[str, str] = {"PRIVATE-TOKEN": world.writer}
+        self._generic = self._daemon.packages_path("generic", world.private_id)
+        self._kept: set[pathlib.Path] = set()
+        self._pypi = self._daemon.packages_path("pypi", world.private_id)
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        self._daemon.start()
+
+    def close(self) -> None:
+        """Stop it and remove its folder."""
+        self._daemon.close()
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._daemon.process.pid
+
+    @property
+    def port(self) -> int:
+        """Where it speaks plain HTTP."""
+        return self._daemon.port
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where it keeps everything."""
+        return self._daemon.folder
+
+    def file_path(self, name: str, file_name: str) -> str:
+        """Return the URL path of a generic file."""
+        return f"{self._generic}/{name}/1.0/{file_name}"
+
+    def upload_file(self, name: str, file_name: str, body: Pieces) -> Call:
+        """Make the raw upload of a generic file."""
+        return make_call("PUT", self.file_path(name, file_name), self.token, body)
+
+    def upload_wheel(self, wheel: Wheel) -> Call:
+        """Make the form in which twine uploads a wheel."""
+        form = upload_form(wheel.name, wheel.version, wheel.file_name, wheel.sha256, wheel.pieces)
+        return make_call("POST", self._pypi, {**self.token, **form.headers}, form.pieces)
+
+    def download_file(self, name: str, file_name: str) -> Call:
+        """Make the download of a generic file."""
+        return make_call("GET", self.file_path(name, file_name), self.token)
+
+    def index_path(self, name: str) -> str:
+        """Return the URL path of the page of a Python package's files; without a name, that of all names."""
+        return f"{self._pypi}/simple/{name}/" if name else f"{self._pypi}/simple/"
+
+    def index(self, name: str, headers: Mapping[str, str] | None = None) -> Call:
+        """Make the request of such a page."""
+        statuses = frozenset({304 if "If-None-Match" in (headers or {}) else 200})
+        return make_call("GET", self.index_path(name), {**self.token, **(headers or {})}, (), statuses)
+
+    def keep_blobs(self) -> None:
+        """Have drop_great_blobs() leave what is there now."""
+        self._kept |= self._great_blobs()
+
+    def drop_great_blobs(self) -> None:
+        """Make room on the disk behind the daemon's back."""
+        for file in self._great_blobs() - self._kept:
+            file.unlink()
+
+    def _great_blobs(self) -> set[pathlib.Path]:
+        return {
+            file
+            for file in (self.folder / "blobs").rglob("*")
+            if file.is_file() and file.stat().st_size > GREAT_BYTES // 32
+        }

@@ -1,0 +1,90 @@
+"""All servers of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+from collections.abc import Callable, Collection, Mapping
+
+from bench.daemons import Pkgregd
+from bench.peers import Devpi, Nginx, PyPIServer, install_peers, start_peer
+from bench.settings import BEFORE, CHECKOUT
+
+PKGREGD, EARLIER = "pkgregd", "pkgregd before"
+
+
+def checkouts() -> Mapping[str, pathlib.Path]:
+    """Return whose daemons are measured, by the names that tables give them."""
+    return {PKGREGD: CHECKOUT, **({EARLIER: BEFORE} if BEFORE else {})}
+
+
+class Fleet:
+    """
+    The servers that run, as a context manager that stops them.
+
+    Args:
+        folder: where they keep everything.
+        peers: names of those that are needed: `nginx`, `devpi-server`, `pypiserver`.
+
+    Attributes:
+        daemons: pkgregd, of each checkout.
+        nginx: None if it is not installed or not needed.
+        pythons: the Python peers that could be installed and started.
+    """
+
+    def __init__(self, folder: pathlib.Path, peers: Collection[str]) -> None:
+        self._stack = contextlib.ExitStack()
+        self._folder = folder
+        self._needed = peers
+        self.daemons: list[Pkgregd] = []
+        self.nginx: Nginx | None = None
+        self.pythons: list[Devpi | PyPIServer] = []
+        self.left_out: list[str] = []
+
+    def __enter__(self) -> Fleet:
+        with contextlib.ExitStack() as stack:
+            self.daemons = self.start_daemons(stack.callback)
+            self._start_nginx(stack.callback)
+            self._start_pythons(stack.callback)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def more_daemons(self) -> list[Pkgregd]:
+        """Start one more of each checkout, with a catalog of its own."""
+        return self.start_daemons(self._stack.callback)
+
+    def start_daemons(self, at_end: Callable[[Callable[[], None]], object]) -> list[Pkgregd]:
+        """Start one of each checkout; `at_end` gets what stops it."""
+        started = []
+        for name, checkout in checkouts().items():
+            daemon = Pkgregd(name, checkout)
+            at_end(daemon.close)
+            daemon.start()
+            started.append(daemon)
+        return started
+
+    def _start_nginx(self, at_end: Callable[[Callable[[], None]], object]) -> None:
+        if Nginx.name not in self._needed:
+            return
+        if Nginx.program() is None:
+            self.left_out.append("nginx is not installed (package nginx-light): there is no floor to compare with")
+            return
+        self.nginx = Nginx(self._folder / "nginx")
+        at_end(self.nginx.close)
+        self.nginx.start()
+
+    def _start_pythons(self, at_end: Callable[[Callable[[], None]], object]) -> None:
+        wanted = [kind for kind in (Devpi, PyPIServer) if kind.name in self._needed]
+        if not wanted:
+            return
+        is_installed = install_peers()
+        for kind in wanted:
+            peer = kind(self._folder / kind.name)
+            at_end(peer.close)
+            if is_installed and start_peer(peer):
+                self.pythons.append(peer)
+            else:
+                self.left_out.append(f"{kind.name} could not be installed or started: left out")
