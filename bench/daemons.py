@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
 import sys
 from collections.abc import Mapping
 
 from bench.load import Call, Pieces, make_call
 from bench.settings import GREAT_BYTES, MIB
 from bench.wares import Wheel
-from tests.support.daemon import Daemon
+from tests.support.daemon import COMMAND_SECONDS, Daemon, clean_environment
 from tests.support.packages import upload_form
 
 LAUNCHER = pathlib.Path(__file__).with_name("launch.py")
@@ -37,7 +38,15 @@ class Pkgregd:
         self._pypi = self._daemon.packages_path("pypi", world.private_id)
 
     def start(self) -> None:
-        """Start it and wait until it is ready."""
+        """Start it on a catalog of its own revision and wait until it is ready."""
+        subprocess.run(
+            [sys.executable, "-m", "pkgregd.cli", "--config", str(self._daemon.config), "migrate"],
+            cwd=self.folder,
+            env=clean_environment(self.folder, {"PYTHONPATH": str(self.checkout)}),
+            capture_output=True,
+            timeout=COMMAND_SECONDS,
+            check=True,
+        )
         self._daemon.start()
 
     def close(self) -> None:

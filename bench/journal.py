@@ -20,8 +20,12 @@ from bench.load import Outcome
 from bench.meter import Cost, Meter
 from bench.peers import Nginx
 
-GIB, THOUSAND, REQUEST = "GiB", "1000 requests", "request"
-"""The units in which rows are told."""
+GIB, THOUSAND, REQUEST, ANSWER = "GiB", "1000 requests", "request", "answer"
+"""
+The units in which rows are told.
+
+Of an answer, latency alone is told: what the server used meanwhile was not for it.
+"""
 
 
 @frozen
@@ -33,7 +37,7 @@ class Row:
         part: of the benchmark.
         work: what is done.
         server: who does it.
-        unit: GIB, THOUSAND or REQUEST: what a sample is divided by.
+        unit: one of the four above: what a sample is divided by.
     """
 
     part: str
@@ -79,11 +83,16 @@ class Ratio:
 
     Attributes:
         metric: the field of a sample that is compared; CPU is that of one unit.
+        is_plain: whether it is one server over another at the same work.
     """
 
     above: Row
     below: Sequence[Row]
     metric: str = "cpu_seconds"
+
+    @property
+    def is_plain(self) -> bool:
+        return [row.work for row in self.below] == [self.above.work] and self.metric == "cpu_seconds"
 
     @property
     def title(self) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 from bench.daemons import Pkgregd
 from bench.fleet import EARLIER, PKGREGD, Fleet
 from bench.flood import start_flood
-from bench.journal import THOUSAND, Journal, Row, sample_of
+from bench.journal import ANSWER, Journal, Row, sample_of
 from bench.load import Call, Outcome, run
 from bench.meter import Meter, warm_pages
 from bench.peers import Nginx
@@ -52,7 +52,7 @@ class Latency:
         for server in self._servers():
             call = server.download_file("bench", "latency")
             quiet = partial(run, server.port, itertools.repeat(call, REQUESTS))
-            self._journal.measure(self._row(QUIET, server.name), server.pid, REQUESTS / 1000, quiet)
+            self._journal.measure(self._row(QUIET, server.name), server.pid, REQUESTS, quiet)
             self._repeat_busy(number, server, call)
 
     def _repeat_busy(self, number: int, server: Pkgregd | Nginx, call: Call) -> None:
@@ -68,14 +68,14 @@ class Latency:
                 raise RuntimeError("an upload failed")
 
         cost = Meter(server.pid).measure(ask_until_uploaded)
-        self._journal.add(self._row(_BUSY, server.name), sample_of(cost, found[0], found[0].count / 1000))
+        self._journal.add(self._row(_BUSY, server.name), sample_of(cost, found[0], found[0].count))
         server.drop_great_blobs()
 
     def _servers(self) -> list[Pkgregd | Nginx]:
         return [*self._fleet.daemons, *([self._fleet.nginx] if self._fleet.nginx else [])]
 
     def _row(self, work: str, server: str) -> Row:
-        return Row(self.name, work, server, THOUSAND)
+        return Row(self.name, work, server, ANSWER)
 
 
 _BUSY = f"file, {AT_ONCE} uploads beside it"

@@ -19,7 +19,7 @@ from bench.wares import Wheel
 from tests.support.daemon import clean_environment, free_ports, wait_until
 from tests.support.packages import upload_form
 
-PEER_PACKAGES = ("devpi-server", "pypiserver[cache]", "passlib")
+PEER_PACKAGES = ("devpi-server", "pypiserver[cache]", "passlib", "waitress")
 INSTALL_SECONDS = 600
 START_SECONDS = 60.0
 JSON_INDEX = "application/vnd.pypi.simple.v1+json"
@@ -216,7 +216,7 @@ class PyPIServer(Peer):
 
     def _prepare(self) -> Sequence[str]:
         (self.folder / "packages").mkdir()
-        address = ["--interface", "127.0.0.1", "--port", str(self.port), "--server", "waitress"]
+        address = ["--interface", "127.0.0.1", "--port", str(self.port)]  # takes waitress if there
         access = ["--authenticate", ".", "--passwords", ".", "--disable-fallback", "--backend", "cached-dir"]
         return [str(PEERS / "bin" / "pypi-server"), "run", *address, *access, str(self.folder / "packages")]
 

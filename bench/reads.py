@@ -159,12 +159,13 @@ class SmallRequests:
     def repeat(self, number: int) -> None:
         """Measure everything once."""
         del number
-        for (work, name), (server, call) in self._calls.items():
-            for mode, connections in _MODES.items():
-                count = REQUESTS // 10 if isinstance(server, Devpi | PyPIServer) else REQUESTS
-                calls = itertools.repeat(call, max(count, connections))
-                action = partial(run, server.port, calls, connections)
-                self._journal.measure(self._row(work, mode, name), server.pid, max(count, connections) / 1000, action)
+        in_turns = sorted(self._calls.items(), key=lambda item: item[0][0])
+        for mode, connections in _MODES.items():
+            for (work, name), (server, call) in in_turns:
+                asked = REQUESTS // 10 if isinstance(server, Devpi | PyPIServer) else REQUESTS
+                count = max(asked, connections)
+                action = partial(run, server.port, itertools.repeat(call, count), connections)
+                self._journal.measure(self._row(work, mode, name), server.pid, count / 1000, action)
 
     def _row(self, work: str, mode: str, server: str) -> Row:
         return Row(self.name, f"{work}{mode}", server, THOUSAND)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from attrs import frozen
 
-from bench.journal import GIB, REQUEST, THOUSAND, Journal, Row, Sample
+from bench.journal import ANSWER, GIB, REQUEST, THOUSAND, Journal, Ratio, Row, Sample
 from bench.settings import MIB
 
 
@@ -56,6 +56,11 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         Column("CPU ms a request", _cpu(1000)),
         Column("p50 ms", _milliseconds("median_seconds")),
     ),
+    ANSWER: (
+        Column("answers/s", lambda sample: sample.units / sample.wall_seconds),
+        Column("p50 ms", _milliseconds("median_seconds")),
+        Column("p99 ms", _milliseconds("p99_seconds")),
+    ),
 }
 """What is told of each unit."""
 
@@ -91,13 +96,24 @@ def _table(journal: Journal, unit: str, rows: Sequence[Row]) -> str:
 
 
 def _ratios(journal: Journal, part: str) -> Iterator[str]:
-    lines = [
-        _line([ratio.title, _cell(values)])
-        for ratio in journal.ratios
-        if ratio.above.part == part and (values := journal.values(ratio))
-    ]
+    ratios = [ratio for ratio in journal.ratios if ratio.above.part == part and journal.values(ratio)]
+    if plain := [ratio for ratio in ratios if ratio.is_plain]:
+        yield _matrix(journal, plain)
+    lines = [_line([ratio.title, _cell(journal.values(ratio))]) for ratio in ratios if not ratio.is_plain]
     if lines:
         yield "\n".join([_line(["ratio within a repetition", "median (min to max)"]), _rule(2), *lines]) + "\n"
+
+
+def _matrix(journal: Journal, ratios: Sequence[Ratio]) -> str:
+    """Write one line for a work, and a column for each server that it is compared with."""
+    others = list(dict.fromkeys(ratio.below[0].server for ratio in ratios))
+    found = {(ratio.above.work, ratio.below[0].server): _cell(journal.values(ratio)) for ratio in ratios}
+    head = f"CPU of {ratios[0].above.server} within a repetition"
+    lines = [
+        _line([work, *(found.get((work, other), "-") for other in others)])
+        for work in dict.fromkeys(ratio.above.work for ratio in ratios)
+    ]
+    return "\n".join([_line([head, *(f"/ {other}" for other in others)]), _rule(1 + len(others)), *lines]) + "\n"
 
 
 def _cell(values: Sequence[float | None]) -> str:

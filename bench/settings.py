@@ -41,7 +41,7 @@ CHECKOUT = pathlib.Path(os.environ.get("BENCH_CHECKOUT") or ROOT).resolve()
 """Whose daemon is measured."""
 
 BEFORE = pathlib.Path(os.environ["BENCH_BEFORE"]).resolve() if os.environ.get("BENCH_BEFORE") else None
-"""An older checkout, not with another catalog than CHECKOUT can migrate, measured in turns with it."""
+"""An older checkout that is measured in turns with CHECKOUT, which can migrate its catalog."""
 
 FOLDER = os.environ.get("BENCH_FOLDER")
 """Where the servers keep their files; None means the system's folder for temporary files."""
