@@ -39,8 +39,9 @@ format: $(VENV)/.installed-test
 docs: $(VENV)/.installed
 	$(BIN)/python scripts/docs.py build/docs
 
+# Some of it: `make bench PARTS='great small'`; docs/performance.md tells the parts and what scales them.
 bench: $(VENV)/.installed
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(PARTS)
 
 # Editable in `compat` mode: only a folder on sys.path lets twisted.plugin find twisted/plugins.
 INSTALL = $(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable

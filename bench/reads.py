@@ -11,7 +11,7 @@ from functools import partial
 from bench.daemons import Pkgregd
 from bench.fleet import EARLIER, PKGREGD, Fleet
 from bench.journal import GIB, THOUSAND, Journal, Row
-from bench.load import Call, Unexpected, run
+from bench.load import Call, Outcome, Unexpected, run
 from bench.peers import JSON_INDEX, Devpi, Nginx, Peer, PyPIServer
 from bench.settings import GIB as GIB_BYTES
 from bench.settings import GREAT_BYTES, MIB, REQUESTS, SMALL_BYTES
@@ -61,9 +61,8 @@ class Download:
         """Measure everything once."""
         del number
         for server in self._servers():
-            calls = [server.download_file("bench", "download")]
             units = GREAT_BYTES / GIB_BYTES
-            action = partial(run, server.port, calls)
+            action = partial(_download, server)
             self._journal.measure(self._row(server.name), server.pid, units, action, watch=True)
 
     def _row(self, server: str) -> Row:
@@ -71,6 +70,12 @@ class Download:
 
     def _servers(self) -> list[Pkgregd | Nginx]:
         return [*self._fleet.daemons, *([self._fleet.nginx] if self._fleet.nginx else [])]
+
+
+def _download(server: Pkgregd | Nginx) -> Outcome:
+    outcome = run(server.port, [server.download_file("bench", "download")])
+    _demand(outcome.received_bytes == GREAT_BYTES, "the whole file is sent")
+    return outcome
 
 
 def check_download(daemon: Pkgregd) -> None:
