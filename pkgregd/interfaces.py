@@ -564,6 +564,10 @@ class IRequestBody(Interface):
     """
 
     declared_bytes: int | None = Attribute("Content-Length, or None for a chunked body")
+    turn_bytes: int | None = Attribute(
+        "how much is pushed in one turn of the reactor, None for whatever one read brings; set by a consumer that has "
+        "much to do for a byte, at any time"
+    )
 
     async def push_to(consumer: IConsumer) -> int:
         """

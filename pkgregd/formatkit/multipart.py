@@ -7,8 +7,9 @@ file, parameters given twice, bytes before the first or behind the last boundary
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import multipart
@@ -19,6 +20,12 @@ from zope.interface import implementer
 from pkgregd.errors import BodyTooLarge, MalformedBody, Unavailable
 from pkgregd.formatkit.names import is_printable
 from pkgregd.interfaces import IBlobSink, IRequestBody
+
+REMEMBERED_HEADERS = 256
+"""How many header lines of parts are not read again."""
+
+FIELDS_TURN_BYTES = 16 << 10
+"""How much of a form is read in one turn of the reactor before the file: hundreds of fields fit in."""
 
 _WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _PARAMETERS = re.compile(rf'(?:[ \t]*;[ \t]*{_WORD}=(?:{_WORD}|"(?:[^"\\\r\n]|\\[^\r\n])*"))*[ \t]*', re.ASCII)
@@ -45,7 +52,7 @@ class FormLimits:
     """
 
     max_file_bytes: int
-    max_parts: int = 1000
+    max_parts: int = 3000
     max_field_bytes: int = 1 << 20
     max_fields_bytes: int = 1 << 20
     max_header_bytes: int = 4096
@@ -114,7 +121,14 @@ async def read_form(
         StorageFull, Unavailable: the sink gave up.
         BodyTooSlow, ClientGone: see IRequestBody.
     """
-    reader = _FormReader(_boundary(content_type), file_field, sink, limits, on_file)
+
+    def begin_file(file_name: str, form: Form) -> None:
+        body.turn_bytes = None
+        if on_file is not None:
+            on_file(file_name, form)
+
+    reader = _FormReader(_boundary(content_type), file_field, sink, limits, begin_file)
+    body.turn_bytes = FIELDS_TURN_BYTES
     try:
         await body.push_to(reader)
     except BodyTooLarge:
@@ -136,9 +150,10 @@ def _boundary(content_type: str | None) -> bytes:
     return boundary.encode("ascii")
 
 
-def _split_header(text: str, name: str) -> tuple[str, dict[str, str]]:
+@functools.lru_cache(maxsize=REMEMBERED_HEADERS)
+def _split_header(text: str, name: str) -> tuple[str, Mapping[str, str]]:
     """
-    Split a header with parameters.
+    Split a header with parameters; those of forms are the same again and again, so the last ones are remembered.
 
     Returns:
         The value in lower case, and the parameters by lower-case name.
@@ -208,7 +223,7 @@ class _FormReader:
         file_field: str,
         sink: IBlobSink,
         limits: FormLimits,
-        on_file: Callable[[str, Form], None] | None,
+        on_file: Callable[[str, Form], None],
     ) -> None:
         self._file_field = file_field
         self._sink = sink
@@ -309,8 +324,7 @@ class _FormReader:
                 raise MalformedBody("the form has more than one file")
             if not file_name:
                 raise MalformedBody("the file has no name")
-            if self._on_file is not None:
-                self._on_file(file_name, self._form())
+            self._on_file(file_name, self._form())
             self._file_name, self._fields_before_file = file_name, len(self._fields)
         self._part, self._is_file = part, file_name is not None and not self._is_ignored
         self._value = bytearray()

@@ -38,6 +38,7 @@ class RequestBody:
     def __init__(self, channel: IBodyChannel, declared_bytes: int | None) -> None:
         self.declared_bytes = declared_bytes
         self.limit_bytes: int | None = None
+        self.turn_bytes: int | None = None
         self.received_bytes = 0
         self.is_complete = declared_bytes == 0
         self.was_touched = False

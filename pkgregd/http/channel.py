@@ -74,6 +74,9 @@ CRUMB_BYTES = 512
 CRUMBS_READ_BYTES = 16 * 1024
 """What one read returns of a body in chunks smaller than CRUMB_BYTES: each costs about a microsecond."""
 
+MAX_LINES_IN_TURN = 2048
+"""A read of a chunked body with more lines than this may hold thousands of chunks, and is taken in pieces."""
+
 
 class State(enum.Enum):
     """Where a connection stands."""
@@ -125,6 +128,7 @@ class FrontChannel(Protocol):
         self._rate_bytes = 0
         self._rate_was_paused = False
         self._counts_as_body = False
+        self._waits_for_turn = False
 
     # ------------------------------------------------------------------ the connection
 
@@ -178,7 +182,7 @@ class FrontChannel(Protocol):
             self._keep(data)
             self._advance()
         elif self._decoder is not None and self._body is not None and self._body.is_flowing and not self._pending:
-            self._feed_body(data)
+            self._take_body(self._body, data)
         elif self._state is State.REQUEST:
             self._keep(data)
 
@@ -274,8 +278,8 @@ class FrontChannel(Protocol):
         self._body_read_bytes = max(SMALL_READ_BYTES, min(LARGE_READ_BYTES, share_bytes))
         is_chunked = isinstance(self._decoder, ChunkedDecoder)  # the size of whose chunks is to be seen
         self._set_read_size(CRUMBS_READ_BYTES if is_chunked else self._body_read_bytes)
-        if self._pending:
-            self._feed_body(self._take_pending())
+        if self._pending and self._body is not None:
+            self._take_body(self._body, self._take_pending())
         if self._decoder is not None:
             self._watch_body()
             self.resume_body()
@@ -289,9 +293,31 @@ class FrontChannel(Protocol):
         """Read again, starting with what arrived during the pause."""
         body = self._body
         while self._pending and self._decoder is not None and body is not None and body.is_flowing:
-            self._feed_body(self._take_pending())
+            if self._waits_for_turn:
+                break
+            self._take_body(body, self._take_pending())
         if body is None or body.is_flowing or self._decoder is None:
             self._resume_reading()
+
+    def _take_body(self, body: RequestBody, data: bytes) -> None:
+        """Hand over what came, but no more than one turn of the reactor has time for."""
+        turn_bytes = body.turn_bytes
+        if isinstance(self._decoder, ChunkedDecoder) and data.count(b"\r\n") > MAX_LINES_IN_TURN:
+            turn_bytes = CRUMBS_READ_BYTES
+        if turn_bytes is None or len(data) <= turn_bytes:
+            self._feed_body(data)
+            return
+        self._feed_body(data[:turn_bytes])
+        self._keep(data[turn_bytes:])
+        if self._decoder is not None:
+            self._waits_for_turn = True
+            self._clock.callLater(0, self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Go on with what was kept."""
+        self._waits_for_turn = False
+        if self._state is State.REQUEST:
+            self.resume_body()
 
     def _feed_body(self, data: bytes) -> None:
         decoder = self._decoder

@@ -27,6 +27,7 @@ _ABSOLUTE = re.compile(rb"https?://([^/?#]+)(/[!\"$-~]*)?", re.IGNORECASE)
 _HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
+_SMALL_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,6})\r\n")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 _BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 
@@ -250,10 +251,30 @@ class ChunkedDecoder:
         pieces: list[bytes] = []
         self.chunk_count = 0
         while at < end and not self._done:
+            if self._read == self._read_size:
+                at = self._take_whole_chunks(data, at, pieces)
             at = self._read(data, at, pieces)
         if pieces:
             self._deliver(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         return data[at:] if self._done else None
+
+    def _take_whole_chunks(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        """
+        Take chunks that lie in the data from their size to their end, quickly.
+
+        The first one that is anything else (cut, malformed, the last) is left to the readers that know what to say.
+        """
+        count = 0
+        while (match := _SMALL_CHUNK_SIZE.match(data, at)) is not None:
+            start = match.end()
+            stop = start + int(match[1], 16)
+            if stop == start or data[stop : stop + 2] != b"\r\n":
+                break
+            pieces.append(data[start:stop])
+            at = stop + 2
+            count += 1
+        self.chunk_count += count
+        return at
 
     def _take_line(self, data: bytes, at: int, max_bytes: int) -> tuple[bytes | None, int]:
         """

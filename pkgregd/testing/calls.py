@@ -87,6 +87,7 @@ class FakeBody:
 
     def __init__(self, pieces: Iterable[bytes], declared_bytes: int | None = None) -> None:
         self.declared_bytes = declared_bytes
+        self.turn_bytes: int | None = None
         self.calls: list[str] = []
         self.was_touched = False
         self._pieces = list(pieces)

@@ -29,6 +29,7 @@ class Sink:
 
     def __init__(self):
         self.data = bytearray()
+        self.sizes = []
         self.producer = None
 
     def registerProducer(self, producer, streaming):
@@ -43,6 +44,7 @@ class Sink:
     def write(self, data):
         """Keep the bytes."""
         self.data += data
+        self.sizes.append(len(data))
 
 
 class ChannelCase(SynchronousTestCase):
@@ -538,6 +540,67 @@ class CountingTests(ChannelCase):
         self.transport.send(b"GET /x?private_token=secret HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n\r\n")
         self.assertNotIn("secret", repr(self.logged))
         self.assertEqual(self.logged[0]["path"], "/x")
+
+
+class TurnTests(ChannelCase):
+    """How much of a body is handed over in one turn of the reactor."""
+
+    def turns(self, sink):
+        """Let turns pass; returns how many bytes the sink got at once, each time."""
+        self.clock.advance(0)
+        return sink.sizes
+
+    def test_what_the_consumer_wants(self):
+        """A consumer that has much to do gets the rest in later turns, and in order; then what follows is read."""
+        self.transport.send(PUT % 10 + b"0123456789" + GET)
+        request = self.requests[0]
+        request.body.turn_bytes = 4
+        sink, done = self.body_of(request)
+        self.assertEqual(sink.sizes, [4])
+        self.assertEqual(self.turns(sink), [4, 4, 2])
+        self.assertEqual((bytes(sink.data), self.successResultOf(done)), (b"0123456789", 10))
+        self.reply(request)
+        self.assertEqual(len(self.requests), 2)
+
+    def test_bytes_that_come_meanwhile(self):
+        """They wait behind those that came before."""
+        self.transport.send(PUT % 10 + b"01234")
+        self.requests[0].body.turn_bytes = 3
+        sink, done = self.body_of(self.requests[0])
+        self.transport.send(b"56789")
+        self.turns(sink)
+        self.assertEqual((bytes(sink.data), self.successResultOf(done)), (b"0123456789", 10))
+
+    def test_the_consumer_changes_its_mind(self):
+        """Without a wish all that came is handed over."""
+        self.transport.send(PUT % 10 + b"0123456789")
+        body = self.requests[0].body
+        body.turn_bytes = 2
+        sink, _ = self.body_of(self.requests[0])
+        body.turn_bytes = None
+        self.assertEqual(self.turns(sink), [2, 8])
+
+    def test_crumbs(self):
+        """Thousands of tiny chunks are decoded over several turns, big ones at once."""
+        head = b"PUT /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self.transport.send(head + b"1\r\nx\r\n" * 8000 + b"0\r\n\r\n")
+        sink, done = self.body_of(self.requests[0])
+        sizes = self.turns(sink)
+        self.assertEqual(self.successResultOf(done), 8000)
+        self.assertLessEqual(max(sizes), CRUMBS_READ_BYTES // 6 + 1)
+        self.reply(self.requests[0])
+        self.transport.send(head + b"9c40\r\n" + b"x" * 40000 + b"\r\n0\r\n\r\n")
+        sink, _ = self.body_of(self.requests[1])
+        self.assertEqual(sink.sizes, [40000])
+
+    def test_client_leaves_between_turns(self):
+        """What was kept is dropped with the connection."""
+        self.transport.send(PUT % 10 + b"0123456789")
+        self.requests[0].body.turn_bytes = 4
+        sink, done = self.body_of(self.requests[0])
+        self.transport.hang_up()
+        self.failureResultOf(done, ClientGone)
+        self.assertEqual(self.turns(sink), [4])
 
 
 class PinnedNameTests(SynchronousTestCase):

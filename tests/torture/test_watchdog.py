@@ -64,10 +64,6 @@ class ControlTests(WatchedCase):
         sys.stdout.write(f"\n  a full collection takes {min(full_ms):.1f} ms ")
         self.assertLess(min(full_ms), BOUND_MS)
 
-    test_a_full_collection_is_short.todo = (  # type: ignore[attr-defined]
-        "45 to 60 ms: everything imported is looked through each time; gc.freeze() once all is started would spare that"
-    )
-
 
 class TurnTests(WatchedCase):
     """Actions of clients."""
@@ -203,10 +199,6 @@ class TurnTests(WatchedCase):
 
         self.assert_short(self.watch("tiny chunks", upload))
 
-    test_tiny_chunks.todo = (  # type: ignore[attr-defined]
-        "16 ms: what the read of the head (64 KiB) brought along is decoded in one turn; 5 to 8 ms in later ones"
-    )
-
     def test_many_parts(self) -> None:
         """A form of a hundred thousand empty fields, refused after the first few."""
         empty = b'--xyz\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n'
@@ -217,7 +209,3 @@ class TurnTests(WatchedCase):
             "Content-Length": str(sum(map(len, pieces))),
         }
         self.assert_short(self.watch("many parts", lambda _: self.send("POST", self.pypi, headers, pieces, 400)))
-
-    test_many_parts.todo = (  # type: ignore[attr-defined]
-        "8 ms: the parts of one read are parsed in one turn, up to the number that is too many"
-    )
