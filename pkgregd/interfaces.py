@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, TypeAlias, TypeVar
 
 from twisted.internet.interfaces import IConsumer
 from zope.interface import Attribute, Interface
@@ -48,6 +48,8 @@ from pkgregd.values import (
     TokenRecord,
     Visibility,
 )
+
+T = TypeVar("T")
 
 Inspector: TypeAlias = Callable[..., Mapping[str, object]]
 """
@@ -737,6 +739,9 @@ class IRemote(Interface):
         Raises:
             PackageNotFound: there are no files, or the format's own functions say so.
         """
+
+    async def compute(job: Callable[[], T]) -> T:
+        """Run a pure job away from the reactor, which everything longer than a millisecond needs."""
 
     async def find_document(file: PackageFile, name: str) -> bytes:
         """Return a document that was published beside a file. Raises FileNotFound."""

@@ -228,30 +228,16 @@ class GenericFormat:
         files = await call.remote.list_files(name)
         if not files:
             raise PackageNotFound
-        versions = [
-            {"version": version, "url": quote(version) + "/"} for version in {file.version: 0 for file in files}
-        ]
-        return _listing({"name": name, "versions": versions})
+        return _listing(await call.remote.compute(partial(_versions, name, files)))
 
     async def list_directory(self, call: ICall) -> Reply:
         """List what lies directly in a directory of a version."""
         name, version = self.canonical_name(call.arguments["name"]), _version(call.arguments["version"])
         path = call.arguments.get("dir", "")
-        prefix = _path(path) + "/" if path else ""
+        if path:
+            _path(path)
         files = await call.remote.list_files(name, version, listed_only=False)
-        # of one path in several projects of a group the newest counts, as in downloads
-        below = {file.file_name.removeprefix(prefix): file for file in files if file.file_name.startswith(prefix)}
-        if not below:
-            raise PackageNotFound
-        return _listing(
-            {
-                "name": name,
-                "version": version,
-                "path": path,
-                "directories": _directories(below),
-                "files": [_entry(rest, below[rest]) for rest in sorted(below) if "/" not in rest],
-            }
-        )
+        return _listing(await call.remote.compute(partial(_directory, name, version, path, files)))
 
 
 def _version(text: str) -> str:
@@ -264,6 +250,35 @@ def _path(text: str) -> str:
     for segment in text.split("/"):
         check(segment, _FILE_SEGMENT, MAX_CHARACTERS, InvalidFileName, "file name")
     return text
+
+
+def _versions(name: str, files: Sequence[PackageFile]) -> bytes:
+    """Write the list of versions."""
+    versions = [{"version": version, "url": quote(version) + "/"} for version in {file.version: 0 for file in files}]
+    return json.dumps({"name": name, "versions": versions}).encode()
+
+
+def _directory(name: str, version: str, path: str, files: Sequence[PackageFile]) -> bytes:
+    """
+    Write what lies in a directory.
+
+    Raises:
+        PackageNotFound: nothing does.
+    """
+    prefix = f"{path}/" if path else ""
+    # of one path in several projects of a group the newest counts, as in downloads
+    below = {file.file_name.removeprefix(prefix): file for file in files if file.file_name.startswith(prefix)}
+    if not below:
+        raise PackageNotFound
+    return json.dumps(
+        {
+            "name": name,
+            "version": version,
+            "path": path,
+            "directories": _directories(below),
+            "files": [_entry(rest, below[rest]) for rest in sorted(below) if "/" not in rest],
+        }
+    ).encode()
 
 
 def _directories(paths: Iterable[str]) -> list[Mapping[str, object]]:
@@ -308,8 +323,7 @@ def _json(fields: Mapping[str, object], status: int, etag: str) -> Reply:
     return Reply(status, json.dumps(fields).encode(), "application/json", etag=etag)
 
 
-def _listing(fields: Mapping[str, object]) -> Reply:
-    body = json.dumps(fields).encode()
+def _listing(body: bytes) -> Reply:
     return Reply(
         body=body,
         content_type="application/json",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 
 from zope.interface import implementer
 
@@ -42,6 +42,8 @@ from pkgregd.values import (
     Principal,
     Scope,
 )
+
+T = TypeVar("T")
 
 
 @implementer(IRemotes)
@@ -204,6 +206,10 @@ class ProjectRemote:
 
         key = (self._format, canonical_name, variant, state.token)
         return await self._pages.get(key, load, lambda found: render(*found))
+
+    async def compute(self, job: Callable[[], T]) -> T:
+        """See IRemote."""
+        return await self._pages.run(job)
 
     async def find_document(self, file: PackageFile, name: str) -> bytes:
         """See IRemote."""
