@@ -43,7 +43,7 @@ class PythonLibraryTestCase(LibraryTestCase):
 
     client = "python"
 
-    def find(self, name: str) -> str:
+    def find(self, name: str, environment: str = "") -> str:
         """Return our interpreter, which has the libraries."""
         return sys.executable
 

@@ -198,7 +198,7 @@ class CurlIndexTests(IndexTestCase):
     def test_pages_over_http(self) -> None:
         """Every address answers, with validators that a second request can use."""
         name = self.package_name()
-        path = self.publish_with(name, "1.0", "Summary: two\n")
+        path = self.publish_with(name, "1.0", "Keywords: two\n")
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         authorization = base64.b64encode(f"__token__:{self.daemon.world.reader}".encode()).decode()
         credentials = {"Authorization": f"Basic {authorization}"}
