@@ -1,78 +1,158 @@
-"""What the manual tells people to type: every ```sh block runs against a daemon, in the order of its page."""
+"""What the manual tells people to type: all shell runs against a daemon, in the order of its page."""
 
 from __future__ import annotations
 
+import html
+import json
 import pathlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.formats.pypi_world import attestation, statement
 from tests.support.clients import ClientTestCase
+from tests.support.manual import SHELL, Block, blocks, commands_of, objection, shell_of
 from tests.support.packages import make_wheel, wheel_name
 
 ROOT = pathlib.Path(__file__).parents[1]
-BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+README = ROOT / "README.md"
+SERVED = sorted([*ROOT.glob("pkgregd/formats/*.md"), *ROOT.glob("pkgregd/web/pages/*.md")])
+ENVIRONMENTS = sorted(file.stem for file in ROOT.glob("tests/clients/environments/*.txt"))
 
-
-def shell_blocks(page: pathlib.Path) -> str:
-    """Return the shell of a page as one script: a later block may use what an earlier one set."""
-    return "\n".join(BLOCK.findall(page.read_text("utf-8")))
+EXEMPT = {
+    "make run": "tests.test_run runs the script behind it",
+    "make test": "it is what runs this test",
+    "pip install .": "it fetches what pkgregd needs; tests.test_packaging builds what it installs",
+    "pkgregd --config /etc/pkgregd/pkgregd.toml migrate": "the page about operating runs it, with another file",
+    "twistd -n pkgregd --config /etc/pkgregd/pkgregd.toml": "tests.support.daemon starts every daemon so",
+}
+"""Commands of the manual that no page's test runs, and why."""
 
 
 class PageTests(ClientTestCase):
     """
-    Each page by a shell in an empty folder, with the seeded project and its token.
+    Each page by a shell in an empty folder, beside `var/` as `make run` leaves it.
 
-    PKGREGD_URL, TOKEN and CONFIG are set, `var/root-token` is there as beside `make run`, and so is `dist/` with a
-    wheel of a package `hello`, for pages that publish what a build has made.
+    Pages that publish what a build has made find themselves in the project of a package `hello`, whose wheel lies
+    in `dist/`; in `signed/` are further versions that have attestations.
     """
 
     client = "bash"
 
-    def run_page(self, page: pathlib.Path) -> None:
-        """Run all shell of a page; the first command that fails fails the test."""
+    def setUp(self) -> None:
+        """Prepare the folder."""
+        super().setUp()
         self.daemon.cli("seed")
-        token = (self.daemon.folder / "root-token").read_text().strip()
-        (self.folder / "var").mkdir()
-        (self.folder / "var" / "root-token").write_text(f"{token}\n")
-        (self.folder / "dist").mkdir()
-        (self.folder / "dist" / wheel_name("hello", "1.0")).write_bytes(make_wheel("hello", "1.0"))
-        script = shell_blocks(page)
-        self.assertNotEqual(script, "", f"{page.name} shows no shell")
-        programs = str(pathlib.Path(sys.executable).parent)
+        (self.folder / "var").symlink_to(self.daemon.folder)
+        (self.folder / "pyproject.toml").write_text('[project]\nname = "hello"\nversion = "1.0"\n')
+        for folder in ("dist", "signed"):
+            (self.folder / folder).mkdir()
+        self.write_wheel("dist", "1.0")
+        for version in ("1.1", "1.2", "1.3"):
+            path = self.write_wheel("signed", version)
+            attested = attestation(statement(path.name, path.read_bytes()))
+            path.with_name(f"{path.name}.publish.attestation").write_text(json.dumps(attested))
+
+    def write_wheel(self, folder: str, version: str) -> pathlib.Path:
+        """Write a wheel of `hello`."""
+        path = self.folder / folder / wheel_name("hello", version)
+        path.write_bytes(make_wheel("hello", version))
+        return path
+
+    def run_shell(self, script: str, **settings: str) -> None:
+        """Run the shell of a page; the first command that fails fails the test."""
+        self.assertNotEqual(script, "", "the page shows no shell")
+        places = (pathlib.Path(sys.executable).parent, self.programs_apart(script))
         environment = {
-            "PATH": f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "PKGREGD_URL": self.daemon.url,
-            "TOKEN": token,
-            "CONFIG": str(self.daemon.config),
+            "PATH": ":".join([*map(str, places), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]),
             "PIP_CONFIG_FILE": "/dev/null",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
             "UV_NO_CACHE": "1",
-            "UV_NO_CONFIG": "1",
-            "UV_SYSTEM_PYTHON": "1",
+            "UV_NO_SYSTEM_CONFIG": "1",
+            "UV_PYTHON": sys.executable,
+            "UV_PYTHON_DOWNLOADS": "never",
+            "VIRTUALENV_NO_PERIODIC_UPDATE": "1",
         }
-        self.assert_works(self.run_client("-euxo", "pipefail", "-c", script, env=environment))
+        self.assert_works(self.run_client("-euxo", "pipefail", "-c", script, env={**environment, **settings}))
+
+    def programs_apart(self, script: str) -> pathlib.Path:
+        """Make a folder of the clients in a script that have environments of their own, without their pythons."""
+        folder = pathlib.Path(self.mktemp()).absolute()
+        folder.mkdir()
+        for name in ENVIRONMENTS:
+            if re.search(rf"(?m)^[^#\n]*\b{re.escape(name)} ", script):
+                (folder / name).symlink_to(self.find(name, name))
+        return folder
+
+    def run_served(self, name: str) -> None:
+        """Run a page as the daemon serves it, where nothing has to be filled in, and see that a browser shows it."""
+        status, _, served = self.daemon.get(f"/help/{name}.md")
+        self.assertEqual(status, 200)
+        text = served.decode()
+        status, _, page = self.daemon.get(f"/help/{name}")
+        self.assertEqual(status, 200)
+        shown = html.unescape(page.decode())
+        for block in blocks(text):
+            self.assertIn(f"<code>{block.text}</code>", shown)
+        self.run_shell(shell_of(text))
 
     def test_readme(self) -> None:
         """The tour in the README."""
-        self.run_page(ROOT / "README.md")
+        self.run_shell(shell_of(README.read_text("utf-8")), PKGREGD_URL=self.daemon.url)
 
-    def test_pages_of_the_formats(self) -> None:
-        """The manual page of every format, of which there is one for each."""
-        formats = ROOT / "pkgregd" / "formats"
-        pages = sorted(formats.glob("*.md"))
-        for name in ("generic", "pypi"):
-            self.assertIn(formats / f"{name}.md", pages)
-        self.run_pages(pages)
 
-    def test_pages_for_everybody(self) -> None:
-        """The pages of the manual that belong to no format."""
-        self.run_pages(sorted((ROOT / "pkgregd" / "web" / "pages").glob("*.md")))
+def _test_of(page: pathlib.Path) -> Callable[[PageTests], None]:
+    def test(self: PageTests) -> None:
+        self.run_served(page.stem)
 
-    def run_pages(self, pages: Sequence[pathlib.Path]) -> None:
-        """Run pages, each in a folder of its own."""
-        self.assertNotEqual(pages, [])
-        for page in pages:
-            self.folder = pathlib.Path(self.mktemp()).absolute()
-            self.folder.mkdir(parents=True)
-            self.run_page(page)
+    test.__doc__ = f"{page.relative_to(ROOT)}."
+    return test
+
+
+for _page in SERVED:
+    setattr(PageTests, f"test_{_page.stem}", _test_of(_page))
+
+
+class BlockTests(SynchronousTestCase):
+    """No block of code stands in the manual that no test runs or reads."""
+
+    def test_every_page(self) -> None:
+        """Each block is shell, a configuration, an answer in JSON, or exempt for a reason."""
+        self.assertLessEqual({"generic", "pypi", "access"}, {page.stem for page in SERVED})
+        found = [
+            f"{page.relative_to(ROOT)}:{block.line} {why}"
+            for page in (README, *SERVED)
+            for block in blocks(page.read_text("utf-8"))
+            if (why := objection(block, EXEMPT)) is not None
+        ]
+        self.assertEqual(found, [])
+
+    def test_exempt_commands(self) -> None:
+        """Each command that is exempt stands in the manual."""
+        pages = [page.read_text("utf-8") for page in (README, *SERVED)]
+        rest = [block for page in pages for block in blocks(page) if block.language != SHELL]
+        self.assertLessEqual(set(EXEMPT), {command for block in rest for command in commands_of(block)})
+
+    def test_what_is_objected_to(self) -> None:
+        """Commands in other blocks than shell, answers with an ellipsis and settings that are none are found."""
+        for language, text in (
+            ("", "pip install hello\n"),
+            ("text", "make run\npip install hello\n"),
+            ("console", "$ pip install hello\n"),
+            ("bash", "pip install hello\n"),
+            ("ini", "[global]\nindex-url = x\n"),
+            ("json", '{"name": "hello", ...}\n'),
+            ("toml", "[formats.pypi]\nenable = true\n"),
+        ):
+            self.assertIsNotNone(objection(Block(language, text, 1), EXEMPT), text)
+        for language, text in (("sh", "x\n"), ("", "make run  # serves\n\n"), ("json", "[]\n"), ("toml", "[http]\n")):
+            self.assertIsNone(objection(Block(language, text, 1), EXEMPT), text)
+
+    def test_where_blocks_are_found(self) -> None:
+        """Fences of any kind, indented blocks and those in lists are blocks, and one in another is not."""
+        text = "# a\n\n```sh\nb\n```\n\n    c\n\n* d\n\n  ~~~ text\n  e\n  ~~~\n\n````\n```sh\nf\n```\n````\n"
+        wanted = [("sh", "b\n", 3), ("", "c\n", 7), ("text", "e\n", 11), ("", "```sh\nf\n```\n", 15)]
+        self.assertEqual([(block.language, block.text, block.line) for block in blocks(text)], wanted)
