@@ -102,7 +102,10 @@ class PipContract(_Base):
         no_version = f"No matching distribution found for {name}"
         self.assert_fails(self.install(self.index_url(world.private_id), name), no_version)
         self.publish((name, "1.0"))
-        self.assert_fails(self.install(self.index_url(world.private_id, secret=world.stranger), name), no_version)
+        hidden = self.index_url(world.private_id, secret=world.stranger)
+        self.assert_fails(self.install(hidden, name), no_version)
+        because = "404 Client Error: Not Found - project not found"
+        self.assert_fails(self.install(hidden, "-vv", name), no_version, because)
 
 
 class PipTests(PipTestCase, PipContract):
@@ -187,6 +190,16 @@ class PipTests(PipTestCase, PipContract):
         self.assert_works(self.pip("download", "--dest", str(downloads), name, env=environment))
         wheel = self.write_wheel(name, "1.0")
         self.assertEqual((downloads / wheel.name).read_bytes(), wheel.read_bytes())
+
+    def test_without_https_on_another_host(self) -> None:
+        """pip ignores an index that is neither encrypted nor on its own host, unless it is told to trust it."""
+        name = self.package_name()
+        self.publish((name, "1.0"))
+        path = f"{self.daemon.packages_path('pypi', self.daemon.world.private_id)}/simple/"
+        host = "0.0.0.0"  # noqa: S104 # a client's name for the loopback that pip does not know as such
+        index = f"http://__token__:{self.daemon.world.reader}@{host}:{self.daemon.port}{path}"
+        self.assert_fails(self.install(index, name), "not a trusted or secure host", f"--trusted-host {host}")
+        self.assert_works(self.install(index, "--trusted-host", host, name))
 
     def test_anonymous(self) -> None:
         """pip is challenged for a private project, and needs nothing for a public one."""
