@@ -4,6 +4,7 @@ Time and concurrency: deadlines, shields, background coroutines, periodic tasks.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -86,6 +87,47 @@ async def with_deadline(
     finally:
         if call.active():
             call.cancel()
+
+
+SLOW_SECONDS = 0.01
+FIRST_PAUSE_SECONDS = 1.0
+MAX_PAUSE_SECONDS = 64.0
+
+
+class Shortcut:
+    """
+    Lets short blocking work be done on the reactor thread, for as long as it is short.
+
+    A look into a file that is in memory takes microseconds, and a thread several times as long to take it over and
+    hand the result back. A disk that has to be waited for must not stop the reactor, though: work that took longer than
+    SLOW_SECONDS closes the shortcut for a pause, which doubles each time until the work is short again.
+
+    Args:
+        now: seconds that never go back, fine enough for microseconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
+        self._closed_until = float("-inf")
+        self._pause_seconds = FIRST_PAUSE_SECONDS
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the work may be done here; else it belongs on a thread."""
+        return self._now() >= self._closed_until
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Do the work, and learn from how long it took; what it raises is passed on."""
+        began_at = self._now()
+        try:
+            return work()
+        finally:
+            ended_at = self._now()
+            if ended_at - began_at > SLOW_SECONDS:
+                self._closed_until = ended_at + self._pause_seconds
+                self._pause_seconds = min(MAX_PAUSE_SECONDS, self._pause_seconds * 2)
+            else:
+                self._pause_seconds = FIRST_PAUSE_SECONDS
 
 
 class PeriodicTask(Service):

@@ -155,6 +155,7 @@ class Daemon(Service):
         self._make_parts = parts
         self._parts: Parts | None = None
         self._remotes: Remotes | None = None
+        self._events: LogEvents | None = None
         self._factory: FrontFactory | None = None
         self._ports: list[IListeningPort] = []
         self._tasks: list[PeriodicTask] = []
@@ -175,6 +176,7 @@ class Daemon(Service):
     def _open(self) -> None:
         self._parts = parts = self._make_parts(self._reactor, self._config)
         policy, events = AccessPolicy(), LogEvents()
+        self._events = events
         self._remotes = Remotes(
             self._reactor,
             parts.catalog,
@@ -298,6 +300,8 @@ class Daemon(Service):
             await self._step("stopping periodic work", partial(_awaitable, task.stopService))
         if self._remotes is not None:
             await self._step("closing archive readers", self._remotes.close)
+        if self._events is not None:
+            self._events.tell_pulls()
         if self._parts is not None:
             await self._step("closing blobs", self._parts.blobs.close)
             await self._step("closing the catalog", self._parts.catalog.close)

@@ -15,9 +15,9 @@ from zope.interface import implementer
 from pkgregd.blobs.folder import BlobFolder, DeadStaging, StagedFile, marked_digest
 from pkgregd.blobs.operations import FileOperations, as_domain_error
 from pkgregd.blobs.sink import IN_FLIGHT_BYTES, FileBlobSink, InFlight
-from pkgregd.blobs.source import Downloads, FileBlobSource, open_source
+from pkgregd.blobs.source import SMALL_BYTES, Downloads, FileBlobSource, OpenFile, open_source, read_small
 from pkgregd.blobs.workers import IWorkers, ThreadWorkers
-from pkgregd.clockwork import shielded
+from pkgregd.clockwork import Shortcut, shielded
 from pkgregd.errors import StorageFull, Unavailable
 from pkgregd.interfaces import IBlobSink, IBlobSource, IBlobStore
 from pkgregd.values import BlobInfo, ByteRange, Digest
@@ -50,6 +50,7 @@ class FileBlobStore:
         threads: the most threads to hash, write and read on.
         operations: the system calls.
         workers: instead of threads of our own.
+        shortcut: decides whether small blobs are read on the reactor thread.
 
     Attributes:
         root: see above.
@@ -64,6 +65,7 @@ class FileBlobStore:
         threads: int,
         operations: FileOperations = FileOperations(),  # noqa: B008 - frozen
         workers: IWorkers | None = None,
+        shortcut: Shortcut | None = None,
     ) -> None:
         self.root = root
         self._clock: IReactorTime = reactor
@@ -76,6 +78,7 @@ class FileBlobStore:
         self._is_full = False
         self._probed_at: float | None = None
         self._is_closed = False
+        self._shortcut = shortcut or Shortcut()
 
     @property
     def buffered_bytes(self) -> int:
@@ -112,8 +115,12 @@ class FileBlobStore:
         if byte_range is not None and not 0 <= byte_range.start < byte_range.stop <= blob.size_bytes:
             raise ValueError(f"{byte_range} is not within {blob.size_bytes} bytes")
         path = self._folder.path(blob.sha256)
-        content = await self._workers.run(partial(open_source, self._operations, path, blob, byte_range))
         span = byte_range or ByteRange(0, blob.size_bytes)
+        content: OpenFile | bytes | None = None
+        if span.size_bytes <= SMALL_BYTES and self._shortcut.is_open and not self._is_closed:
+            content = self._shortcut.run(partial(read_small, self._operations, path, blob, span))
+        if content is None:
+            content = await self._workers.run(partial(open_source, self._operations, path, blob, byte_range))
         return FileBlobSource(blob, span, content, path, self._workers, self._downloads)
 
     async def stat(self, blob: BlobInfo) -> int | None:

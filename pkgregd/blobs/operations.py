@@ -21,6 +21,24 @@ MAX_VECTORS = 512
 """Buffers in one writev(); the kernel takes 1024."""
 
 
+def pread_cached(fd: int, size_bytes: int, offset: int) -> bytes | None:
+    """Return that piece of a file if all of it is in memory, None if a disk would have to be waited for."""
+    buffer = bytearray(size_bytes)
+    try:
+        found_bytes = os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        if error.errno in _CANNOT_SAY:
+            return None
+        raise
+    return bytes(buffer) if found_bytes == size_bytes else None
+
+
+_CANNOT_SAY = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+"""From file systems and kernels that do not know what is in memory."""
+
+
 @frozen
 class FileOperations:
     """Everything that changes files, opens them or locks them. The defaults are the real calls."""
@@ -37,6 +55,7 @@ class FileOperations:
     rmdir: Callable[[str], None] = os.rmdir
     statvfs: Callable[[str], os.statvfs_result] = os.statvfs
     pread: Callable[[int, int, int], bytes] = os.pread
+    pread_cached: Callable[[int, int, int], bytes | None] = pread_cached
 
 
 def write_all(operations: FileOperations, fd: int, pieces: Sequence[bytes | bytearray]) -> None:

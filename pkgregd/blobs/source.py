@@ -128,6 +128,27 @@ def open_source(
     return data
 
 
+def read_small(operations: FileOperations, path: str, blob: BlobInfo, span: ByteRange) -> bytes | None:
+    """
+    Return the bytes of a small blob, or of a small piece, if they are in memory.
+
+    Returns:
+        None if they are not, or if anything is wrong: open_source() then says what.
+    """
+    try:
+        fd = operations.open(path, os.O_RDONLY, 0)
+    except OSError:
+        return None
+    try:
+        if os.fstat(fd).st_size != blob.size_bytes:
+            return None
+        return operations.pread_cached(fd, span.size_bytes, span.start)
+    except OSError:
+        return None
+    finally:
+        operations.close(fd)
+
+
 @implementer(IBlobSource)
 class FileBlobSource:
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import frozen
 from zope.interface import implementer
 
 from pkgregd.catalog import identity, packages
@@ -85,10 +85,11 @@ class ForeseenReads:
         self._database = database
         self._foresight = foresight
         self._seen: Foreseen | None = None
+        self._is_told = False
 
     async def find_token(self, public_id: str) -> TokenRecord | None:
         """See IReads."""
-        self._seen = await self._database.read(read_foreseen, public_id, self._foresight)
+        self._seen = await self._database.read_at_once(read_foreseen, public_id, self._foresight)
         return self._seen.token
 
     async def find_scope(self, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
@@ -96,7 +97,7 @@ class ForeseenReads:
         if (level, ident) != (self._foresight.level, self._foresight.ident):
             return await self._database.read(identity.find_scope, level, ident, user_id)
         if self._seen is None and user_id is None:
-            self._seen = await self._database.read(read_foreseen, None, self._foresight)
+            self._seen = await self._database.read_at_once(read_foreseen, None, self._foresight)
         if self._seen is None or self._seen.user_id != user_id:
             return await self._database.read(identity.find_scope, level, ident, user_id)
         return self._seen.scope
@@ -130,7 +131,7 @@ class ForeseenReads:
     def _take(self, project_ids: Sequence[int], format: str, lookup: IndexLookup | FileLookup) -> Foreseen | None:
         """Return what was seen if it answers this lookup and has not been told yet."""
         seen, asked = self._seen, (tuple(project_ids), format, lookup)
-        if seen is None or asked != ((seen.scope_id,), self._foresight.format, self._foresight.lookup):
+        if seen is None or self._is_told or asked != ((seen.scope_id,), self._foresight.format, self._foresight.lookup):
             return None
-        self._seen = evolve(seen, scope_id=None, answer=None)
+        self._is_told = True
         return seen

@@ -59,6 +59,11 @@ class Database(Protocol):
     ) -> T:
         """Run a verb on a snapshot; it cannot write."""
 
+    async def read_at_once(
+        self, verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a verb of a few small queries on a snapshot, without a thread if the database has them in memory."""
+
     async def write(
         self, verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:

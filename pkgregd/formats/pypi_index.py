@@ -12,6 +12,7 @@ negotiation), PEP 592 (yanked), PEP 658 and 714 (metadata), PEP 700 (versions, s
 from __future__ import annotations
 
 import enum
+import functools
 import html
 import json
 from collections.abc import Iterable, Mapping
@@ -48,6 +49,7 @@ OFFERS: Mapping[str, Representation] = {
 }
 
 
+@functools.lru_cache(maxsize=64)
 def choose_representation(accept: str | None) -> Representation | None:
     """Choose by the Accept header; HTML for whoever takes anything, None if nothing fits."""
     offers = {media_type: representation.name for media_type, representation in OFFERS.items()}

@@ -7,6 +7,7 @@ Source: RFC 9110, sections 8.8 (validators), 13 (conditions), 14 (ranges).
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from email.utils import format_datetime, parsedate_to_datetime
 
@@ -17,6 +18,7 @@ _NO_QUALITY = re.compile(r"q=0(?:\.0{0,3})?", re.ASCII)
 _ENTITY_TAG = re.compile(r'[ \t]*(W/)?"([!#-~\x80-\xff]*)"[ \t]*(?:,|$)')
 
 
+@functools.lru_cache(maxsize=1024)
 def http_date(moment: datetime.datetime) -> str:
     """Write an aware time as an HTTP date."""
     return format_datetime(moment.astimezone(datetime.UTC).replace(microsecond=0), usegmt=True)
@@ -49,6 +51,7 @@ def parse_entity_tags(text: str) -> list[tuple[bool, str]] | None:
     return tags
 
 
+@functools.lru_cache(maxsize=64)
 def accepts_gzip(accept_encoding: str | None) -> bool:
     """
     Decide whether a client takes gzip.

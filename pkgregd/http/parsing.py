@@ -87,7 +87,8 @@ def parse_head(raw: bytes, settings: FrontSettings) -> RequestHead:
     Raises:
         BadRequest.
     """
-    refuse_bare_line_ends(raw, 0)
+    if not raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r"):
+        raise BadRequest(400, "a line ends in a bare CR or LF")
     request_line, *lines = raw.split(b"\r\n")
     method, target, is_http_1_0 = _parse_request_line(request_line, settings)
     if len(lines) > settings.max_headers:

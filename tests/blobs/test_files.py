@@ -114,7 +114,7 @@ class LayoutTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(ensureDeferred(get(self.store, lying))), b"x")
 
     def test_small_blob_costs_one_job(self) -> None:
-        """Up to a batch the whole of commit() is one job, and reading one more."""
+        """Up to a batch the whole of commit() is one job; reading is none, or one where a disk would be waited for."""
         sink = self.successResultOf(ensureDeferred(self.store.open_sink()))
         before = self.workers.job_count
         for _ in range(8):
@@ -125,7 +125,11 @@ class LayoutTests(SynchronousTestCase):
         before = self.workers.job_count
         small = self.successResultOf(ensureDeferred(put(self.store, b"small")))
         before = self.workers.job_count
-        self.successResultOf(ensureDeferred(get(self.store, small)))
+        self.assertEqual(self.successResultOf(ensureDeferred(get(self.store, small))), b"small")
+        self.assertEqual(self.workers.job_count - before, 0)
+        cold = FileOperations(pread_cached=lambda fd, size_bytes, offset: None)
+        store = self.make_store(operations=cold, workers=self.workers)
+        self.assertEqual(self.successResultOf(ensureDeferred(get(store, small))), b"small")
         self.assertEqual(self.workers.job_count - before, 1)
         self.assertEqual(len(self.successResultOf(ensureDeferred(get(self.store, blob)))), 8 * 16_384)
 
