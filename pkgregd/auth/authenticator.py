@@ -11,10 +11,9 @@ from typing import Any
 from attrs import field, frozen
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import ICredentials
-from twisted.cred.portal import IRealm, Portal
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from zope.interface import Attribute, Interface, implementer
+from zope.interface import Attribute, implementer
 
 from pkgregd.auth.tokens import parse, secret_sha256
 from pkgregd.errors import InvalidCredentials
@@ -57,26 +56,6 @@ class TokenCredentials:
     reads: IReads = field(repr=False, eq=False)
 
 
-class IPrincipal(Interface):
-    """The avatar that the portal hands out: a `pkgregd.values.Principal`."""
-
-
-@implementer(IRealm)
-class PrincipalRealm:
-    """
-    Hand on the principal that the checker found.
-
-    The one query for a token brings its owner along, so the avatar id *is* the
-    principal: an id to look up again would cost every request a second query.
-    """
-
-    def requestAvatar(self, avatarId: Any, mind: object, *interfaces: Any) -> tuple[Any, Any, Callable[[], None]]:
-        """Return the avatar; there is nothing to do at logout."""
-        if IPrincipal not in interfaces:
-            raise NotImplementedError("only IPrincipal")
-        return IPrincipal, avatarId, lambda: None
-
-
 @implementer(ICredentialsChecker)
 class TokenChecker:
     """
@@ -98,9 +77,10 @@ class TokenChecker:
         Raises:
             InvalidCredentials: with the same words whatever is wrong.
         """
-        return Deferred.fromCoroutine(self._find_principal(credentials))
+        return Deferred.fromCoroutine(self.find_principal(credentials))
 
-    async def _find_principal(self, credentials: ITokenCredentials) -> Principal:
+    async def find_principal(self, credentials: ITokenCredentials) -> Principal:
+        """Do what requestAvatarId() does, for who awaits."""
         record = await credentials.reads.find_token(parse(credentials.text))
         stored_sha256 = _NO_DIGEST if record is None else record.secret_sha256
         is_equal = hmac.compare_digest(secret_sha256(credentials.text), stored_sha256)
@@ -129,7 +109,7 @@ class TokenAuthenticator:
     """
 
     def __init__(self, clock: Callable[[], datetime.datetime]) -> None:
-        self._portal = Portal(PrincipalRealm(), [TokenChecker(clock)])
+        self._checker = TokenChecker(clock)
 
     async def authenticate(self, headers: Mapping[str, str], reads: IReads) -> Principal:
         """See IAuthenticator."""
@@ -137,9 +117,8 @@ class TokenAuthenticator:
         if shown is None:
             return ANONYMOUS
         credentials = TokenCredentials(*shown, reads)
-        _, principal, _ = await self._portal.login(credentials, None, IPrincipal)
-        assert isinstance(principal, Principal)
-        return principal
+        # not by way of a portal: the avatar is the principal, and there is nothing to do at logout
+        return await self._checker.find_principal(credentials)
 
 
 def find_token(headers: Mapping[str, str]) -> tuple[str, frozenset[TokenKind]] | None:

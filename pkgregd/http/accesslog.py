@@ -1,4 +1,4 @@
-"""One structured line per request. It never holds a credential, a query string or a body."""
+"""One line of JSON per request. It never holds a credential, a query string or a body."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 if TYPE_CHECKING:
@@ -14,37 +15,73 @@ if TYPE_CHECKING:
 MAX_PATH_CHARACTERS = 512
 MAX_AGENT_CHARACTERS = 200
 
+GATHER_SECONDS = 0.05
+"""How long lines are gathered: a logger's formatting costs more than a small request, and this way many share it."""
+
+MAX_GATHERED = 256
+
 
 class AccessLog:
     """
-    Writes `event="http.request"` with the fields, and the line as JSON in `line`.
+    Writes `event="http.requests"` with the fields of each request in `requests`, and the lines as JSON in `lines`.
 
     Args:
+        clock: for gathering.
         log: where to.
     """
 
-    def __init__(self, log: Logger | None = None) -> None:
+    def __init__(self, clock: IReactorTime, log: Logger | None = None) -> None:
+        self._clock = clock
         self._log = log or Logger(namespace="pkgregd.access")
+        self._gathered: list[dict[str, object]] = []
+        self._flushing: IDelayedCall | None = None
+        self._second = (0, "")
 
     def finished(self, request: FrontRequest, *, aborted: bool) -> None:
         """Tell of a request's end; aborted when its client left before the reply was complete."""
         agent = request.header(b"user-agent") or b""
-        fields: dict[str, object] = {
-            "request_id": request.request_id,
-            "address": request.address,
-            "method": request.method.decode("ascii"),
-            "path": request.path.decode("ascii")[:MAX_PATH_CHARACTERS],
-            "status": request.status if request.has_begun else 499,
-            "aborted": aborted,
-            "received_bytes": request.body.received_bytes,
-            "sent_bytes": request.sent_bytes,
-            "milliseconds": round((time.perf_counter() - request.started_at) * 1000, 2),
-            "agent": agent.decode("latin-1")[:MAX_AGENT_CHARACTERS],
-            **request.log_fields,
-        }
-        self._log.info("{line}", event="http.request", line=json.dumps(fields), **fields)
+        self._add(
+            {
+                "time": self._now(),
+                "request_id": request.request_id,
+                "address": request.address,
+                "method": request.method.decode("ascii"),
+                "path": request.path.decode("ascii")[:MAX_PATH_CHARACTERS],
+                "status": request.status if request.has_begun else 499,
+                "aborted": aborted,
+                "received_bytes": request.body.received_bytes,
+                "sent_bytes": request.sent_bytes,
+                "milliseconds": round((time.perf_counter() - request.started_at) * 1000, 2),
+                "agent": agent.decode("latin-1")[:MAX_AGENT_CHARACTERS],
+                **request.log_fields,
+            }
+        )
 
     def refused(self, address: str, status: int, reason: str) -> None:
         """Tell of a message that never became a request."""
-        fields: dict[str, object] = {"address": address, "status": status, "reason": reason}
-        self._log.info("{line}", event="http.refused", line=json.dumps(fields), **fields)
+        self._add({"time": self._now(), "address": address, "status": status, "refused": reason})
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        flushing, self._flushing = self._flushing, None
+        if flushing is not None and flushing.active():
+            flushing.cancel()
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            lines = "\n".join(map(json.dumps, gathered))
+            self._log.info("{lines}", event="http.requests", lines=lines, requests=gathered)
+
+    def _add(self, fields: dict[str, object]) -> None:
+        self._gathered.append(fields)
+        if len(self._gathered) >= MAX_GATHERED:
+            self.flush()
+        elif self._flushing is None:
+            self._flushing = self._clock.callLater(GATHER_SECONDS, self.flush)
+
+    def _now(self) -> str:
+        """Return the time to the millisecond, in UTC; its greater part is made once per second."""
+        now = time.time()
+        second = int(now)
+        if self._second[0] != second:
+            self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
+        return f"{self._second[1]}.{int((now - second) * 1000):03d}Z"

@@ -89,14 +89,14 @@ class FrontFactory(ServerFactory):
         self.is_draining = True
         for channel in list(self._channels):
             channel.stop_when_idle()
-        if not self._channels:
-            return
-        done: Deferred[None] = Deferred()
-        self._all_closed.append(done)
-        cut = self.clock.callLater(seconds, self._cut)
-        await done
-        if cut.active():
-            cut.cancel()
+        if self._channels:
+            done: Deferred[None] = Deferred()
+            self._all_closed.append(done)
+            cut = self.clock.callLater(seconds, self._cut)
+            await done
+            if cut.active():
+                cut.cancel()
+        self.access_log.flush()
 
     def _cut(self) -> None:
         for channel in list(self._channels):

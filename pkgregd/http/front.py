@@ -118,7 +118,7 @@ def make_factory(
     _add_health(app, readiness)
     for path, page in pages.items():
         _add_page(app, path, page, gate)
-    return FrontFactory(reactor, settings, Router(app, _unmatched), AccessLog())
+    return FrontFactory(reactor, settings, Router(app, _unmatched), AccessLog(reactor))
 
 
 def _add_route(app: Klein, number: int, rule: str, mount: Mount, gate: Gate) -> None:

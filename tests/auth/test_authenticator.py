@@ -19,7 +19,6 @@ from pkgregd.auth.authenticator import (
     MAX_HEADER_LETTERS,
     TOKEN_HEADERS,
     ITokenCredentials,
-    PrincipalRealm,
     TokenAuthenticator,
     TokenCredentials,
     find_token,
@@ -289,11 +288,3 @@ class AuthenticatorTests(SynchronousTestCase):
             text, kinds = shown
             self.assertNotEqual(text, "")
             self.assertEqual(repr(TokenCredentials(text, kinds, self.table)), f"TokenCredentials(kinds={kinds!r})")
-
-
-class RealmTests(SynchronousTestCase):
-    """The realm behind the portal."""
-
-    def test_only_principals(self) -> None:
-        """Any other kind of avatar is refused, as IRealm demands."""
-        self.assertRaises(NotImplementedError, PrincipalRealm().requestAvatar, ANONYMOUS, None, IAuthenticator)

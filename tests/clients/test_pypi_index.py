@@ -73,8 +73,10 @@ class IndexTestCase(PythonClientTestCase):
 
     def fetched(self, name: str) -> set[str]:
         """Return the names of what was sent of a package's files, by the access log."""
-        lines = map(json.loads, re.findall(r"\{\"request_id\".*\}", self.daemon.log_text()))
-        paths = [line["path"] for line in lines if line["status"] in (200, 206) and "/files/" in line["path"]]
+        self.daemon.get("/-/livez", {"User-Agent": self.id()})  # lines are written in order, a moment later
+        wait_until(lambda: self.id() in self.daemon.log_text(), "the last line of the access log")
+        lines = map(json.loads, re.findall(r"\{\"time\".*\}", self.daemon.log_text()))
+        paths = [line["path"] for line in lines if line.get("status") in (200, 206) and "/files/" in line["path"]]
         return {path.rpartition("/")[2] for path in paths if name.replace("-", "_") in path}
 
     def installed(self, name: str) -> set[str]:

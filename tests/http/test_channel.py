@@ -62,13 +62,15 @@ class ChannelCase(SynchronousTestCase):
     def start(self, **changes):
         """Connect anew, with other settings."""
         self.settings = FrontSettings(**changes)
-        self.factory = FrontFactory(self.clock, self.settings, lambda request: self.answer(request), AccessLog(self))
+        self.factory = FrontFactory(
+            self.clock, self.settings, lambda request: self.answer(request), AccessLog(self.clock, self)
+        )
         self.client = MemoryClient(self.factory)
         self.transport = self.client.transport
 
     def info(self, format, **fields):
         """Stand in for a Logger."""
-        self.logged.append(fields)
+        self.logged += fields["requests"]
 
     def reply(self, request, status=200, body=b"ok"):
         """Answer a request."""
@@ -288,6 +290,7 @@ class BodyTests(ChannelCase):
         self.transport.hang_up()
         self.failureResultOf(done, ClientGone)
         self.assertEqual(self.factory.bodies, 0)
+        self.factory.access_log.flush()
         self.assertTrue(self.logged[-1]["aborted"])
 
     def test_the_consumer_gives_up(self):
@@ -489,6 +492,7 @@ class DeadlineTests(ChannelCase):
         _, done = self.body_of(self.requests[0])
         self.transport.hang_up()
         self.failureResultOf(done)
+        self.factory.access_log.flush()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
@@ -538,6 +542,7 @@ class CountingTests(ChannelCase):
         """Tokens in a query never reach the log."""
         self.answer = self.reply_at_once
         self.transport.send(b"GET /x?private_token=secret HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n\r\n")
+        self.factory.access_log.flush()
         self.assertNotIn("secret", repr(self.logged))
         self.assertEqual(self.logged[0]["path"], "/x")
 

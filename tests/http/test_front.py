@@ -688,7 +688,9 @@ class ReplyTests(FrontCase):
         self.addCleanup(globalLogPublisher.removeObserver, events.append)
         self.get()
         self.client.transport.hang_up()
-        aborted = [event["aborted"] for event in events if event.get("event") == "http.request"]
+        self.factory.access_log.flush()
+        logged = [event["requests"] for event in events if event.get("event") == "http.requests"]
+        aborted = [fields["aborted"] for requests in logged for fields in requests]
         self.assertEqual(aborted, [True])
         self.assertEqual(Source.opened, 0)
         self.assertEqual(self.flushLoggedErrors(), [])

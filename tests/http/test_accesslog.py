@@ -1,0 +1,51 @@
+"""The access log: what it says, and when."""
+
+import json
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd.http.accesslog import GATHER_SECONDS, MAX_GATHERED, AccessLog
+
+
+class GatheringTests(SynchronousTestCase):
+    """Lines that share one record of the logger."""
+
+    def setUp(self):
+        """Make a log that the test reads."""
+        self.clock = Clock()
+        self.records = []
+        self.log = AccessLog(self.clock, self)
+
+    def info(self, format, **fields):
+        """Stand in for a Logger."""
+        self.assertEqual(format, "{lines}")
+        self.records.append([json.loads(line) for line in fields["lines"].split("\n")])
+        self.assertEqual(self.records[-1], list(fields["requests"]))
+
+    def test_a_moment_later(self):
+        """What comes within a moment is written together, in order, and with its own time."""
+        for number in range(3):
+            self.log.refused("192.0.2.1", 400, f"reason {number}")
+        self.assertEqual(self.records, [])
+        self.clock.advance(GATHER_SECONDS)
+        ((first, *_, last),) = self.records
+        self.assertEqual((first["refused"], last["refused"]), ("reason 0", "reason 2"))
+        self.assertRegex(first["time"], r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z$")
+
+    def test_memory_is_bounded(self):
+        """Many at once do not wait."""
+        for _ in range(MAX_GATHERED + 1):
+            self.log.refused("192.0.2.1", 400, "reason")
+        self.assertEqual(list(map(len, self.records)), [MAX_GATHERED])
+        self.clock.advance(GATHER_SECONDS)
+        self.assertEqual(list(map(len, self.records)), [MAX_GATHERED, 1])
+
+    def test_flush(self):
+        """At the end nothing stays behind, and nothing is written twice."""
+        self.log.refused("192.0.2.1", 400, "reason")
+        self.log.flush()
+        self.log.flush()
+        self.clock.advance(GATHER_SECONDS)
+        self.assertEqual(list(map(len, self.records)), [1])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
