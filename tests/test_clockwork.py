@@ -4,7 +4,16 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.clockwork import PeriodicTask, shielded, start, with_deadline
+from pkgregd.clockwork import (
+    FIRST_PAUSE_SECONDS,
+    MAX_PAUSE_SECONDS,
+    SLOW_SECONDS,
+    PeriodicTask,
+    Shortcut,
+    shielded,
+    start,
+    with_deadline,
+)
 from pkgregd.errors import Unavailable
 
 
@@ -166,3 +175,52 @@ class PeriodicTaskTests(SynchronousTestCase):
         self.clock.advance(100)
         self.assertEqual(self.runs, 1)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class ShortcutTests(SynchronousTestCase):
+    """Short work on the reactor thread."""
+
+    def setUp(self) -> None:
+        """Make a shortcut whose time the test moves."""
+        self.clock = Clock()
+        self.shortcut = Shortcut(self.clock.seconds)
+
+    def work(self, seconds: float) -> None:
+        """Do work that takes so long."""
+        self.shortcut.run(lambda: self.clock.advance(seconds))
+
+    def test_open_while_work_is_short(self) -> None:
+        """Short work is done and its result passed on."""
+        self.assertEqual(self.shortcut.run(lambda: 7), 7)
+        self.work(SLOW_SECONDS / 2)
+        self.assertTrue(self.shortcut.is_open)
+
+    def test_slow_work_closes_it(self) -> None:
+        """After slow work it is closed for a while, for longer each time, until work is short again."""
+        for pause_seconds in (FIRST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2, FIRST_PAUSE_SECONDS * 4):
+            self.work(SLOW_SECONDS * 2)
+            self.clock.advance(pause_seconds * 0.99)
+            self.assertFalse(self.shortcut.is_open)
+            self.clock.advance(pause_seconds * 0.02)
+            self.assertTrue(self.shortcut.is_open)
+        self.work(0)
+        self.work(SLOW_SECONDS * 2)
+        self.clock.advance(FIRST_PAUSE_SECONDS * 1.01)
+        self.assertTrue(self.shortcut.is_open)
+
+    def test_the_pause_is_bounded(self) -> None:
+        """However often work is slow, it is tried again."""
+        for _ in range(20):
+            self.work(SLOW_SECONDS * 2)
+            self.clock.advance(MAX_PAUSE_SECONDS)
+            self.assertTrue(self.shortcut.is_open)
+
+    def test_work_that_fails(self) -> None:
+        """What it raises is passed on, and its time counts."""
+
+        def fail() -> None:
+            self.clock.advance(SLOW_SECONDS * 2)
+            raise KeyError("x")
+
+        self.assertRaises(KeyError, self.shortcut.run, fail)
+        self.assertFalse(self.shortcut.is_open)

@@ -153,7 +153,7 @@ class LifeTests(SynchronousTestCase):
         self.daemon.get(path, self.token)
         self.daemon.get(f"{path}?private_token={token}", {"Authorization": f"Bearer {token}x"})
         self.daemon.get(path, {"Authorization": f"Nonsense {token}"})
-        wait_until(lambda: "/a/1/f" in self.daemon.log_text(), "the line of the access log")
+        wait_until(lambda: self.daemon.log_text().count("/a/1/f") == 3, "the lines of the access log")
         text = self.daemon.log_text()
         self.assertIn("/a/1/f", text)
         self.assertNotIn(token, text)

@@ -21,6 +21,7 @@ from pkgregd.catalog.sql import SqlCatalog
 from pkgregd.catalog.sqlite import SqliteDatabase, SqliteSettings, connect
 from pkgregd.catalog.statement import Statement, Transaction, insert
 from pkgregd.catalog.tables import paths
+from pkgregd.clockwork import Shortcut
 from pkgregd.errors import FileExists, NotFound, SchemaError, StorageFull, Unavailable
 from pkgregd.testing.catalog_contract import START_SECONDS, blob_of, publication_of
 from pkgregd.values import (
@@ -326,6 +327,65 @@ class QueueTests(SqliteCase):
         self.successResultOf(gatherResults(self.running))
         self.assertFalse([thread for thread in threading.enumerate() if thread.name.startswith("catalog-")])
         self.assertEqual([file.name for file in self.path.parent.iterdir()], [self.path.name])
+
+
+class AtOnceTests(SqliteCase):
+    """Small reads on the reactor thread."""
+
+    def read_at_once(self) -> Deferred[int]:
+        """Count paths, without letting any thread deliver."""
+        return self.start(self.database.read_at_once(count_paths))
+
+    def test_at_once(self) -> None:
+        """The answer is there at once, and it is that of the newest state."""
+        self.assertEqual(self.successResultOf(self.read_at_once()), 0)
+        self.get(self.database.write(add_path))
+        self.assertEqual(self.successResultOf(self.read_at_once()), 1)
+
+    def test_on_a_thread_when_it_was_slow(self) -> None:
+        """A read that took long sends the next ones to the threads."""
+        times = iter([0.0, 0.0, 1.0])
+        self.database._shortcut = Shortcut(lambda: next(times, 1.0))
+        self.assertEqual(self.successResultOf(self.read_at_once()), 0)
+        reading = self.read_at_once()
+        self.assertNoResult(reading)
+        self.assertEqual(self.get(self.database.read(count_paths)), 0)
+        self.reactor.wait(reading)
+        self.assertEqual(self.successResultOf(reading), 0)
+
+    def test_what_a_verb_raises(self) -> None:
+        """It reaches the caller, and the connection serves the next one."""
+
+        async def fail(tx: Transaction) -> None:
+            await tx.fetch_all(COUNT_PATHS)
+            raise NotFound("x")
+
+        self.failureResultOf(self.start(self.database.read_at_once(fail)), NotFound)
+        self.assertEqual(self.successResultOf(self.read_at_once()), 0)
+
+    def test_it_cannot_write(self) -> None:
+        """As on the reader threads."""
+        error = self.error(self.database.read_at_once(add_path))
+        self.assertIsInstance(error, (sqlite3.OperationalError, Unavailable))
+        self.assertEqual(self.get(self.database.read(count_paths)), 0)
+
+    def test_trouble_goes_to_the_threads(self) -> None:
+        """Whatever SQLite says here, a reader thread finds out anew, and says it in our words."""
+        self.assertIsInstance(self.error(self.open(self.broken).read_at_once(count_paths)), Unavailable)
+
+    @staticmethod
+    def broken(path: pathlib.Path, settings: SqliteSettings) -> sqlite3.Connection:
+        """Fail to connect as SQLite does when a file is not readable."""
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        error.sqlite_errorname = "SQLITE_CANTOPEN"
+        raise error
+
+    def test_after_the_end(self) -> None:
+        """A closed database reads nothing."""
+        self.assertEqual(self.successResultOf(self.read_at_once()), 0)
+        self.get(self.database.close())
+        self.failureResultOf(self.read_at_once(), Unavailable)
 
 
 class TroubleTests(SqliteCase):

@@ -1,0 +1,46 @@
+"""Events as lines of the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd.registry.events import PULLS_SECONDS, LogEvents
+from pkgregd.values import ANONYMOUS, Event
+
+
+class LogEventsTests(SynchronousTestCase):
+    """What is written, and when."""
+
+    def setUp(self) -> None:
+        """Read the log."""
+        self.clock = Clock()
+        self.events = LogEvents(self.clock.seconds)
+        self.seen: list[Any] = []
+        globalLogPublisher.addObserver(self.seen.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.seen.append)
+
+    def emit(self, name: str, project_id: int = 1) -> None:
+        """Let something happen."""
+        self.events.emit(Event(name, "pypi", project_id, ANONYMOUS, "demo 1.0 demo.whl"))
+
+    def test_a_push_is_told_at_once(self) -> None:
+        """With who, what and where."""
+        self.emit("push_package")
+        self.assertEqual([(event["event"], event["project_id"]) for event in self.seen], [("package.push_package", 1)])
+
+    def test_pulls_are_told_in_sum(self) -> None:
+        """Once a minute, for each project; and what is left at the end."""
+        for project_id in (1, 2, 1):
+            self.emit("pull_package", project_id)
+        self.assertEqual(self.seen, [])
+        self.clock.advance(PULLS_SECONDS)
+        self.emit("pull_package")
+        self.assertEqual([(event["project_id"], event["count"]) for event in self.seen], [(1, 3), (2, 1)])
+        self.emit("pull_package", 3)
+        self.events.tell_pulls()
+        self.events.tell_pulls()
+        self.assertEqual([(event["project_id"], event["count"]) for event in self.seen[2:]], [(3, 1)])
