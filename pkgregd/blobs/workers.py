@@ -34,7 +34,7 @@ class IWorkers(Protocol):
 
 
 PATIENCE = 10
-"""By how many steps of niceness hashing and writing stand back: while great uploads run, small requests are answered."""
+"""By how many steps of niceness hashing and writing stand back: beside great uploads small requests are answered."""
 
 
 class _PatientThread(Thread):
