@@ -5,12 +5,12 @@ Time and concurrency: deadlines, shields, background coroutines, periodic tasks.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Generic, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -87,6 +87,43 @@ async def with_deadline(
     finally:
         if call.active():
             call.cancel()
+
+
+GATHER_SECONDS = 0.05
+MAX_GATHERED = 256
+
+
+class Gathering(Generic[T]):
+    """
+    Hands things over together, a moment after the first of them came.
+
+    Args:
+        clock: tells when the moment is over.
+        deliver: gets what was gathered, in order; never nothing.
+    """
+
+    def __init__(self, clock: IReactorTime, deliver: Callable[[Sequence[T]], object]) -> None:
+        self._clock = clock
+        self._deliver = deliver
+        self._gathered: list[T] = []
+        self._call: IDelayedCall | None = None
+
+    def add(self, thing: T) -> None:
+        """Take one thing."""
+        self._gathered.append(thing)
+        if len(self._gathered) >= MAX_GATHERED:
+            self.flush()
+        elif self._call is None:
+            self._call = self._clock.callLater(GATHER_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Hand over what is there."""
+        call, self._call = self._call, None
+        if call is not None and call.active():
+            call.cancel()
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            self._deliver(gathered)
 
 
 SLOW_SECONDS = 0.01

@@ -175,7 +175,7 @@ class Daemon(Service):
 
     def _open(self) -> None:
         self._parts = parts = self._make_parts(self._reactor, self._config)
-        policy, events = AccessPolicy(), LogEvents()
+        policy, events = AccessPolicy(), LogEvents(self._reactor)
         self._events = events
         self._remotes = Remotes(
             self._reactor,
@@ -301,7 +301,7 @@ class Daemon(Service):
         if self._remotes is not None:
             await self._step("closing archive readers", self._remotes.close)
         if self._events is not None:
-            self._events.tell_pulls()
+            self._events.flush()
         if self._parts is not None:
             await self._step("closing blobs", self._parts.blobs.close)
             await self._step("closing the catalog", self._parts.catalog.close)

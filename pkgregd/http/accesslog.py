@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+
+from pkgregd.clockwork import Gathering
 
 if TYPE_CHECKING:
     from pkgregd.http.request import FrontRequest
@@ -15,15 +18,12 @@ if TYPE_CHECKING:
 MAX_PATH_CHARACTERS = 512
 MAX_AGENT_CHARACTERS = 200
 
-GATHER_SECONDS = 0.05
-"""How long lines are gathered: a logger's formatting costs more than a small request, and this way many share it."""
-
-MAX_GATHERED = 256
-
 
 class AccessLog:
     """
     Writes `event="http.requests"` with the fields of each request in `requests`, and the lines as JSON in `lines`.
+
+    Lines are gathered for a moment: a logger's formatting costs more than a small request, and so many share it.
 
     Args:
         clock: for gathering.
@@ -31,16 +31,14 @@ class AccessLog:
     """
 
     def __init__(self, clock: IReactorTime, log: Logger | None = None) -> None:
-        self._clock = clock
         self._log = log or Logger(namespace="pkgregd.access")
-        self._gathered: list[dict[str, object]] = []
-        self._flushing: IDelayedCall | None = None
+        self._lines: Gathering[Mapping[str, object]] = Gathering(clock, self._write)
         self._second = (0, "")
 
     def finished(self, request: FrontRequest, *, aborted: bool) -> None:
         """Tell of a request's end; aborted when its client left before the reply was complete."""
         agent = request.header(b"user-agent") or b""
-        self._add(
+        self._lines.add(
             {
                 "time": self._now(),
                 "request_id": request.request_id,
@@ -59,24 +57,15 @@ class AccessLog:
 
     def refused(self, address: str, status: int, reason: str) -> None:
         """Tell of a message that never became a request."""
-        self._add({"time": self._now(), "address": address, "status": status, "refused": reason})
+        self._lines.add({"time": self._now(), "address": address, "status": status, "refused": reason})
 
     def flush(self) -> None:
         """Write what was gathered."""
-        flushing, self._flushing = self._flushing, None
-        if flushing is not None and flushing.active():
-            flushing.cancel()
-        if self._gathered:
-            gathered, self._gathered = self._gathered, []
-            lines = "\n".join(map(json.dumps, gathered))
-            self._log.info("{lines}", event="http.requests", lines=lines, requests=gathered)
+        self._lines.flush()
 
-    def _add(self, fields: dict[str, object]) -> None:
-        self._gathered.append(fields)
-        if len(self._gathered) >= MAX_GATHERED:
-            self.flush()
-        elif self._flushing is None:
-            self._flushing = self._clock.callLater(GATHER_SECONDS, self.flush)
+    def _write(self, gathered: Sequence[Mapping[str, object]]) -> None:
+        lines = "\n".join(map(json.dumps, gathered))
+        self._log.info("{lines}", event="http.requests", lines=lines, requests=gathered)
 
     def _now(self) -> str:
         """Return the time to the millisecond, in UTC; its greater part is made once per second."""

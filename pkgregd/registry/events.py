@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from pkgregd.clockwork import Gathering
 from pkgregd.interfaces import IEventSink
 from pkgregd.values import Event
 
@@ -19,37 +20,45 @@ PULLS_SECONDS = 60.0
 @implementer(IEventSink)
 class LogEvents:
     """
-    Writes each event as a structured line; of pulls, of which there may be thousands a second, how many there were.
+    Writes what happens to packages to the log, a moment later and what happened meanwhile together.
+
+    Of pulls, of which there may be thousands a second, it tells once a minute how many there were.
 
     Args:
-        now: seconds that never go back.
+        clock: for gathering and summing up.
     """
 
     log = Logger(namespace="pkgregd.events")
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._events: Gathering[Event] = Gathering(clock, self._write)
         self._pulls: Counter[tuple[str, int]] = Counter()
-        self._told_at = now()
+        self._told_at = clock.seconds()
 
     def emit(self, event: Event) -> None:
         """See IEventSink."""
-        if event.name == "pull_package":
-            self._pulls[event.format, event.project_id] += 1
-            if self._now() - self._told_at >= PULLS_SECONDS:
-                self.tell_pulls()
+        if event.name != "pull_package":
+            self._events.add(event)
             return
-        self.log.info(
-            "{name} {package_format} in project {project_id} by {principal}: {coordinates}",
-            event=f"package.{event.name}",
-            name=event.name,
-            package_format=event.format,
-            project_id=event.project_id,
-            principal=event.principal.name,
-            coordinates=event.coordinates_text,
-        )
+        self._pulls[event.format, event.project_id] += 1
+        if self._clock.seconds() - self._told_at >= PULLS_SECONDS:
+            self._tell_pulls()
 
-    def tell_pulls(self) -> None:
+    def flush(self) -> None:
+        """Write what is not written yet."""
+        self._events.flush()
+        self._tell_pulls()
+
+    def _write(self, events: Sequence[Event]) -> None:
+        lines = "\n".join(
+            f"{event.name} {event.format} in project {event.project_id} by {event.principal.name}: "
+            f"{event.coordinates_text}"
+            for event in events
+        )
+        self.log.info("{lines}", event="package.events", lines=lines, events=events)
+
+    def _tell_pulls(self) -> None:
         """Tell how many pulls there were of each format in each project since the last time."""
         for (package_format, project_id), count in sorted(self._pulls.items()):
             self.log.info(
@@ -60,7 +69,7 @@ class LogEvents:
                 project_id=project_id,
             )
         self._pulls.clear()
-        self._told_at = self._now()
+        self._told_at = self._clock.seconds()
 
 
 @implementer(IEventSink)

@@ -5,7 +5,8 @@ import json
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.http.accesslog import GATHER_SECONDS, MAX_GATHERED, AccessLog
+from pkgregd.clockwork import GATHER_SECONDS, MAX_GATHERED
+from pkgregd.http.accesslog import AccessLog
 
 
 class GatheringTests(SynchronousTestCase):

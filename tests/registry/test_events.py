@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from pkgregd.clockwork import GATHER_SECONDS
 from pkgregd.registry.events import PULLS_SECONDS, LogEvents
 from pkgregd.values import ANONYMOUS, Event
 
@@ -18,7 +19,7 @@ class LogEventsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Read the log."""
         self.clock = Clock()
-        self.events = LogEvents(self.clock.seconds)
+        self.events = LogEvents(self.clock)
         self.seen: list[Any] = []
         globalLogPublisher.addObserver(self.seen.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.seen.append)
@@ -27,10 +28,21 @@ class LogEventsTests(SynchronousTestCase):
         """Let something happen."""
         self.events.emit(Event(name, "pypi", project_id, ANONYMOUS, "demo 1.0 demo.whl"))
 
-    def test_a_push_is_told_at_once(self) -> None:
-        """With who, what and where."""
+    def test_pushes_are_told_together(self) -> None:
+        """A moment later, in order, each in a line with who, what and where."""
         self.emit("push_package")
-        self.assertEqual([(event["event"], event["project_id"]) for event in self.seen], [("package.push_package", 1)])
+        self.emit("delete_package", 2)
+        self.assertEqual(self.seen, [])
+        self.clock.advance(GATHER_SECONDS)
+        (record,) = self.seen
+        self.assertEqual(
+            record["lines"].split("\n"),
+            [
+                "push_package pypi in project 1 by anonymous: demo 1.0 demo.whl",
+                "delete_package pypi in project 2 by anonymous: demo 1.0 demo.whl",
+            ],
+        )
+        self.assertEqual([event.name for event in record["events"]], ["push_package", "delete_package"])
 
     def test_pulls_are_told_in_sum(self) -> None:
         """Once a minute, for each project; and what is left at the end."""
@@ -41,6 +53,6 @@ class LogEventsTests(SynchronousTestCase):
         self.emit("pull_package")
         self.assertEqual([(event["project_id"], event["count"]) for event in self.seen], [(1, 3), (2, 1)])
         self.emit("pull_package", 3)
-        self.events.tell_pulls()
-        self.events.tell_pulls()
+        self.events.flush()
+        self.events.flush()
         self.assertEqual([(event["project_id"], event["count"]) for event in self.seen[2:]], [(3, 1)])
