@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from math import prod
 
@@ -19,6 +20,9 @@ MAX_VERSION_CHARACTERS = 128
 MAX_FILE_NAME_CHARACTERS = 255
 MAX_WHEEL_TAGS = 512
 """Products of compressed tags; a file name has room for millions."""
+
+REMEMBERED_VERSIONS = 8192
+"""How many versions are not read again: those of a page come back with each change of it."""
 
 WHEEL, SDIST = "bdist_wheel", "sdist"
 
@@ -39,6 +43,7 @@ def canonical_name(name: str) -> str:
     return canonicalize_name(check(name, _NAME, MAX_NAME_CHARACTERS, InvalidName, "package name"))
 
 
+@functools.lru_cache(maxsize=REMEMBERED_VERSIONS)
 def parse_version(text: str) -> Version:
     """
     Read a version.
