@@ -299,7 +299,7 @@ class FrontChannel(Protocol):
             if self._waits_for_turn:
                 break
             self._take_body(body, self._take_pending())
-        if body is None or body.is_flowing or self._decoder is None:
+        if self._pending_bytes <= PIPELINE_BYTES and (body is None or body.is_flowing or self._decoder is None):
             self._resume_reading()
 
     def _take_body(self, body: RequestBody, data: bytes) -> None:

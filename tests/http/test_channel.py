@@ -598,6 +598,25 @@ class TurnTests(ChannelCase):
         sink, _ = self.body_of(self.requests[1])
         self.assertEqual(sink.sizes, [40000])
 
+    def test_what_waits_for_a_turn_is_bounded(self):
+        """Past one read nothing more is taken before the consumer had its turns, and all of it arrives."""
+        in_hand = []
+
+        transport = self.transport
+
+        class Watching(Sink):
+            def write(self, data):
+                super().write(data)
+                in_hand.append((4 << 20) - transport.waiting_bytes - len(self.data))
+
+        transport.send(PUT % (4 << 20))
+        self.requests[0].body.turn_bytes = 1 << 16
+        sink, done = self.body_of(self.requests[0], Watching())
+        transport.send(bytes(4 << 20))
+        self.turns(sink)
+        self.assertEqual(self.successResultOf(done), 4 << 20)
+        self.assertLess(max(in_hand), LARGE_READ_BYTES + PIPELINE_BYTES)
+
     def test_client_leaves_between_turns(self):
         """What was kept is dropped with the connection."""
         self.transport.send(PUT % 10 + b"0123456789")
