@@ -315,6 +315,8 @@ class FrontChannel(Protocol):
         if self._decoder is not None:
             self._waits_for_turn = True
             self._clock.callLater(0, self._take_turn)
+        else:
+            self._advance()  # the body has ended, and its request perhaps too, before the next one was kept
 
     def _take_turn(self) -> None:
         """Go on with what was kept."""

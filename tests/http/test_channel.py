@@ -617,6 +617,17 @@ class TurnTests(ChannelCase):
         self.assertEqual(self.successResultOf(done), 4 << 20)
         self.assertLess(max(in_hand), LARGE_READ_BYTES + PIPELINE_BYTES)
 
+    def test_body_ends_within_the_first_turn(self):
+        """What lies behind it is the next request, even if the reply is out before it was kept."""
+        self.transport.send(PUT % 3)
+        request = self.requests[0]
+        request.body.turn_bytes = 10
+        _, done = self.body_of(request)
+        done.addCallback(lambda _: self.reply(request))
+        self.transport.send(b"abc" + GET)
+        self.successResultOf(done)
+        self.assertEqual([request.method for request in self.requests], [b"PUT", b"GET"])
+
     def test_client_leaves_between_turns(self):
         """What was kept is dropped with the connection."""
         self.transport.send(PUT % 10 + b"0123456789")
