@@ -460,17 +460,19 @@ class FrontChannel(Protocol):
 
     def abort(self) -> None:
         """Cut the connection: the client must not take a torn reply for a whole one."""
+        self._state = State.CLOSED  # the transport stays open for this turn: no next request is answered in it
+        self._sends_at_once = False
         self.transport.abortConnection()
 
     def requestDone(self, request: FrontRequest) -> None:
         """A reply is complete: go on with the next request, or linger."""
         self._request = None
         body, self._body = self._body, None
-        if self._state is State.CLOSED:
-            return
         if body is not None and not body.is_complete:
             body.fail(ClientGone())
             self._stop_watching_body()
+        if self._state is State.CLOSED:
+            return
         if self._decoder is not None or not self._keeps_alive:
             self._linger()
             return
@@ -509,7 +511,7 @@ class FrontChannel(Protocol):
         """Cut a client that took nothing of its reply since the last look."""
         self._stall = None
         if not self._client_takes_bytes():
-            self.transport.abortConnection()
+            self.abort()
             return
         self._stall = self._clock.callLater(self._settings.write_stall_seconds, self._check_stall)
 
@@ -580,7 +582,7 @@ class FrontChannel(Protocol):
             self.transport.loseConnection()
             self._set_deadline(self._settings.write_stall_seconds)
         else:
-            self.transport.abortConnection()
+            self.abort()
 
 
 def unsent_bytes(transport: Any) -> int:

@@ -6,9 +6,11 @@ import socket
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
-from twisted.internet.tcp import Connection
+from twisted.internet.tcp import Connection, Server
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.errors import BodyTooLarge, BodyTooSlow, ClientGone, MalformedBody
@@ -636,6 +638,38 @@ class TurnTests(ChannelCase):
         self.transport.hang_up()
         self.failureResultOf(done, ClientGone)
         self.assertEqual(self.turns(sink), [4])
+
+
+class RealTransportTests(ChannelCase):
+    """A connection over TCP, whose reactor does nothing by itself."""
+
+    def setUp(self):
+        """Connect two sockets, and the server's to a channel."""
+        super().setUp()
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.theirs = socket.create_connection(listening.getsockname())
+            self.addCleanup(self.theirs.close)
+            ours, address = listening.accept()
+        ours.setblocking(False)
+        self.theirs.settimeout(10)
+        self.reactor = MemoryReactorClock()
+        self.channel = self.factory.buildProtocol(IPv4Address("TCP", *address))
+        self.channel.makeConnection(Server(ours, self.channel, address, None, 0, self.reactor))
+
+    def test_nothing_follows_a_torn_reply(self):
+        """The reply to the next request must not pass for the rest of a file that was cut short."""
+        self.answer = self.requests.append
+        self.channel.dataReceived(GET + GET)
+        torn = self.requests[0]
+        torn.begin(200, [(b"Content-Length", b"1000")], b"torn")
+        self.channel.abort()
+        torn.finish()
+        for request in self.requests[1:]:
+            self.reply(request)
+        self.reactor.advance(0)
+        self.assertEqual(self.theirs.recv(10_000).partition(b"\r\n\r\n")[2], b"torn")
+        with self.assertRaises(ConnectionResetError):
+            self.theirs.recv(10_000)
 
 
 class PinnedNameTests(SynchronousTestCase):
