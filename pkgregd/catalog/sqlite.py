@@ -243,8 +243,9 @@ class _Worker:
         try:
             self._transact(jobs)
         except BaseException as error:  # whatever it is belongs to those who asked; the thread goes on
+            # also to one that was refused: perhaps for what another one wrote, which never came to be
             for job in jobs:
-                job.error = job.error or error
+                job.error = error
         for job in jobs:
             if isinstance(job.error, sqlite3.Error):
                 job.error = self._in_our_words(job, job.error)

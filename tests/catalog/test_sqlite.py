@@ -18,7 +18,7 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, gat
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog.sql import SqlCatalog
-from pkgregd.catalog.sqlite import SqliteDatabase, SqliteSettings, connect
+from pkgregd.catalog.sqlite import SqliteDatabase, SqliteSettings, SqliteTransaction, connect
 from pkgregd.catalog.statement import Statement, Transaction, insert
 from pkgregd.catalog.tables import paths
 from pkgregd.clockwork import Shortcut
@@ -301,6 +301,23 @@ class QueueTests(SqliteCase):
         self.assertIsNone(self.successResultOf(added))
         self.failureResultOf(failed, sqlite3.OperationalError)
         self.assertEqual(self.get(self.database.read(count_paths)), 1)
+
+    def test_a_failed_commit_takes_every_answer_with_it(self) -> None:
+        """Also a refusal that looked at what another verb wrote: the row that it tells of never came to be."""
+
+        async def add_and_fail_the_commit(tx: SqliteTransaction) -> None:
+            await add_path(tx)
+            tx.connection.execute("PRAGMA defer_foreign_keys = ON")
+            tx.connection.execute("INSERT INTO group_ancestors VALUES (7, 7, 0)")
+
+        async def add_unless_there(tx: Transaction) -> None:
+            if await count_paths(tx):
+                raise FileExists("acme")
+            await add_path(tx)
+
+        for failed in self.commits(add_and_fail_the_commit, add_unless_there):
+            self.failureResultOf(failed, sqlite3.IntegrityError)
+        self.assertEqual(self.get(self.database.read(count_paths)), 0)
 
     def test_cancelling_a_write(self) -> None:
         """A cancelled write is carried out; only the wait ends."""
