@@ -379,7 +379,7 @@ class _Lane:
 
     def _fetch(self) -> None:
         self._is_announced = False  # first: what is delivered from now on announces itself
-        while self.delivered:
+        for _ in range(len(self.delivered)):  # and waits for its turn: whoever is told may ask again at once
             self._settle(self.delivered.popleft())
 
     def _settle(self, job: _Job[Any]) -> None:

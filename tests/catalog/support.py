@@ -31,6 +31,10 @@ class ThreadedClock(Clock):
         """Keep a call for the test's thread."""
         self._calls.put(lambda: function(*args))
 
+    def wait_for_call(self) -> None:
+        """Wait until a thread has made a call, without running it."""
+        self._calls.put(self._calls.get(timeout=DEADLINE_SECONDS))
+
     def run_until(self, is_done: Callable[[], bool]) -> None:
         """Run calls as they come until a condition holds."""
         while not is_done():

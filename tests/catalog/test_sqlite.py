@@ -206,6 +206,22 @@ class TransactionTests(SqliteCase):
         self.assertEqual(self.get(self.database.read(count_paths)), 1)
 
 
+class DeliveryTests(SqliteCase):
+    """The way back from the threads."""
+
+    def test_one_turn_tells_what_was_there_when_it_began(self) -> None:
+        """What is delivered meanwhile waits for the next turn: callers that always ask again leave room for others."""
+        again: list[Deferred[int]] = []
+
+        def ask_again(_: int) -> None:
+            again.append(self.start(self.database.read(count_paths)))
+            self.reactor.wait_for_call()
+
+        self.get(self.start(self.database.read(count_paths)).addCallback(ask_again))
+        self.assertNoResult(again[0])
+        self.assertEqual(self.get(again[0]), 0)
+
+
 class QueueTests(SqliteCase):
     """Waiting for a thread: bounds, deadlines, cancellation, closing."""
 
