@@ -133,6 +133,7 @@ class InspectorProcess(ProcessProtocol):
             self._spawn()
         except OSError as error:
             self._close()
+            self._on_end(self)
             log.error("no inspector can be started: {why}", why=str(error), event="inspection.no_process")
             raise Unavailable("archives cannot be read at the moment") from error
         slow = partial(Unavailable, "archives cannot be read at the moment")

@@ -285,7 +285,7 @@ class PoolTests(InspectionCase):
         full = Inspections(OtherReactor(spawnProcess=fail), self.limits, packages=PACKAGES)
         with self.assertRaises(Unavailable):
             await full.run(self.source, inspectors.read, {})
-        self.assertEqual(open_fds(), before)
+        self.assertEqual((open_fds(), full._living), (before, set()))
         await full.close()
 
     async def test_a_process_that_does_not_come_up(self) -> None:
