@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from threading import Thread
 from typing import IO, Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredSemaphore, ensureDeferred
@@ -83,6 +84,7 @@ class Inspections:
         self._max_jobs = max_jobs
         self._turns = DeferredSemaphore(limits.processes)
         self._pool = ThreadPool(0, limits.processes, name="inspections")
+        self._pool.threadFactory = _ReadingThread
         self._living: set[InspectorProcess] = set()
         self._idle: list[InspectorProcess] = []
         self._retirement: Any = None
@@ -246,13 +248,20 @@ class Inspections:
         for process in list(self._living):
             await self._wait_ended(process)
         if self._pool.started and not self._reading_count:
-            self._pool.stop()  # a thread that still reads ends with the process
+            self._pool.stop()
 
     async def _wait_ended(self, process: InspectorProcess) -> None:
         def stuck() -> Exception:
             return Unavailable("a killed inspector does not end")
 
         await with_deadline(self._reactor, CLOSE_SECONDS, ensureDeferred(process.wait_ended()), stuck)
+
+
+class _ReadingThread(Thread):
+    """Ends with the daemon at the latest, even if a store keeps it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options, daemon=True)
 
 
 def _outcome(kind: int, payload: bytes) -> Mapping[str, object] | Refusal:

@@ -88,8 +88,10 @@ class Remotes:
     async def close(self) -> None:
         """Stop what runs in the background."""
         await self.leftovers.close()
-        await self.inspections.close()
-        await self._render_thread.close()
+        try:
+            await self.inspections.close()
+        finally:
+            await self._render_thread.close()
 
 
 @implementer(IRemote)

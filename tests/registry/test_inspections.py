@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import threading
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -350,6 +351,31 @@ class PoolTests(InspectionCase):
         with self.assertRaises(Unavailable):
             await self.pid()
         await self.inspections.close()
+
+    async def test_close_does_not_wait_for_a_stuck_store(self) -> None:
+        """A thread that a store keeps must not keep the daemon from ending."""
+        entered, opened = threading.Event(), threading.Event()
+        self.addCleanup(opened.set)
+        great = await stored(MemoryBlobStore(), GREAT)
+
+        timeout = self.timeout
+
+        class Stuck:
+            info = great.info
+
+            def open_seekable(self) -> IO[bytes]:
+                entered.set()
+                opened.wait(timeout)
+                return great.open_seekable()
+
+        job = ensureDeferred(self.run_it(inspectors.read, Stuck()))  # type: ignore[arg-type]
+        await self.until(entered.is_set)
+        await self.inspections.close()
+        kept = [thread for thread in threading.enumerate() if "inspections" in thread.name]
+        self.assertEqual([thread.daemon for thread in kept], [True])
+        opened.set()
+        with self.assertRaises(Unavailable):
+            await job
 
 
 class RefusalTests(SynchronousTestCase):
