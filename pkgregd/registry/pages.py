@@ -17,6 +17,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from pkgregd.clockwork import start
+from pkgregd.errors import Unavailable
 from pkgregd.values import Page
 
 Rows = TypeVar("Rows")
@@ -52,15 +53,24 @@ class RenderThread:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._pool = ThreadPool(0, RENDER_THREADS, name="pages")
+        self._is_closed = False
 
     async def run(self, job: Callable[[], T]) -> T:
-        """Return what the job returns."""
+        """
+        Return what the job returns.
+
+        Raises:
+            Unavailable: the daemon is stopping; a thread that was started now would keep it from ending.
+        """
+        if self._is_closed:
+            raise Unavailable("the daemon is stopping")
         if not self._pool.started:
             self._pool.start()
         return await deferToThreadPool(self._reactor, self._pool, job)
 
     async def close(self) -> None:
         """Stop the thread."""
+        self._is_closed = True
         if self._pool.started:
             self._pool.stop()
 

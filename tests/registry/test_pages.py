@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.registry.pages import GZIP_MIN_BYTES, Pages
+from pkgregd.errors import Unavailable
+from pkgregd.registry.pages import GZIP_MIN_BYTES, Pages, RenderThread
 from pkgregd.testing.calls import now
 from pkgregd.values import Page
 
@@ -109,3 +112,15 @@ class PagesTests(SynchronousTestCase):
         for page in asking:
             self.failureResultOf(page, KeyError)
         self.assertEqual(self.get(pages, "k").body[:1], b"k")
+
+
+class RenderThreadTests(SynchronousTestCase):
+    """The thread that pages are rendered in."""
+
+    def test_none_is_started_at_the_end(self) -> None:
+        """A page whose rows come when the threads have been stopped is not rendered: that would start one again."""
+        thread = RenderThread(Clock())
+        now(thread.close())
+        with self.assertRaises(Unavailable):
+            now(thread.run(bytes))
+        self.assertEqual([thread.name for thread in threading.enumerate() if "pages" in thread.name], [])
