@@ -304,19 +304,36 @@ class FrontChannel(Protocol):
 
     def _take_body(self, body: RequestBody, data: bytes) -> None:
         """Hand over what came, but no more than one turn of the reactor has time for."""
-        turn_bytes = body.turn_bytes
+        piece_bytes = body.turn_bytes
         if isinstance(self._decoder, ChunkedDecoder) and data.count(b"\r\n") > MAX_LINES_IN_TURN:
-            turn_bytes = CRUMBS_READ_BYTES
-        if turn_bytes is None or len(data) <= turn_bytes:
+            piece_bytes = CRUMBS_READ_BYTES
+        if piece_bytes is None or len(data) <= piece_bytes:
             self._feed_body(data)
             return
-        self._feed_body(data[:turn_bytes])
-        self._keep(data[turn_bytes:])
+        taken_bytes = self._feed_pieces(body, data, piece_bytes)
+        if taken_bytes == len(data):
+            return
+        self._keep(data[taken_bytes:])
         if self._decoder is not None:
             self._waits_for_turn = True
             self._clock.callLater(0, self._take_turn)
         else:
             self._advance()  # the body has ended, and its request perhaps too, before the next one was kept
+
+    def _feed_pieces(self, body: RequestBody, data: bytes, piece_bytes: int) -> int:
+        """Hand over one piece, or as many as it takes to see many chunks: lines may also be those of a text."""
+        decoder = self._decoder
+        taken_bytes = chunk_count = 0
+        while taken_bytes < len(data):
+            self._feed_body(data[taken_bytes : taken_bytes + piece_bytes])
+            taken_bytes = min(taken_bytes + piece_bytes, len(data))
+            if body.turn_bytes is not None or self._decoder is not decoder or not body.is_flowing:
+                break
+            if isinstance(decoder, ChunkedDecoder):
+                chunk_count += decoder.chunk_count
+            if chunk_count > MAX_LINES_IN_TURN:
+                break
+        return taken_bytes
 
     def _take_turn(self) -> None:
         """Go on with what was kept."""

@@ -600,6 +600,18 @@ class TurnTests(ChannelCase):
         sink, _ = self.body_of(self.requests[1])
         self.assertEqual(sink.sizes, [40000])
 
+    def test_lines_of_a_text_are_no_chunks(self):
+        """A body in few chunks is taken in one turn, however many lines it has."""
+        text = b"a line\r\n" * 8000
+        self.transport.send(b"PUT /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sink, done = self.body_of(self.requests[0])
+        chunk = b"%x\r\n%b\r\n" % (len(text), text)
+        for some in (chunk, chunk + b"0\r\n\r\n" + GET):  # reads grow with the first one
+            self.transport.send(some)
+        self.assertEqual((self.successResultOf(done), bytes(sink.data)), (2 * len(text), text * 2))
+        self.reply(self.requests[0])
+        self.assertEqual(len(self.requests), 2)
+
     def test_what_waits_for_a_turn_is_bounded(self):
         """Past one read nothing more is taken before the consumer had its turns, and all of it arrives."""
         in_hand = []
