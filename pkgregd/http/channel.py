@@ -331,7 +331,7 @@ class FrontChannel(Protocol):
                 break
             if isinstance(decoder, ChunkedDecoder):
                 chunk_count += decoder.chunk_count
-            if chunk_count > MAX_LINES_IN_TURN:
+            if 2 * chunk_count > MAX_LINES_IN_TURN:  # a chunk has two
                 break
         return taken_bytes
 
