@@ -29,6 +29,7 @@ WHEEL, SDIST = "bdist_wheel", "sdist"
 _NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9.!+_-]+", re.ASCII)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*", re.ASCII)
+_BUILD = re.compile(r"([0-9]+)(.*)", re.ASCII | re.DOTALL)
 _SDIST_ENDINGS = (".tar.gz", ".zip")
 
 
@@ -160,9 +161,16 @@ def file_key(text: str) -> str:
     except InvalidFileName:
         return text
     if file_name.filetype == WHEEL:
-        _, _, build, tags = parse_wheel_filename(text)
-        return f"{build} {sorted(map(str, tags))}"
+        return _wheel_key(text)
     return next(ending for ending in _SDIST_ENDINGS if text.endswith(ending))
+
+
+def _wheel_key(text: str) -> str:
+    """Write build and tags of a checked name; the tags as they are compressed, since there may be hundreds of them."""
+    _, _, *build, python, abi, platform = text.removesuffix(".whl").split("-")
+    number = _BUILD.match("".join(build))
+    tags = [".".join(sorted(set(part.lower().split(".")))) for part in (python, abi, platform)]
+    return " ".join([f"{int(number[1])}{number[2]}" if number else "", *tags])
 
 
 def demand_dist_info(folder: str, file_name: FileName) -> None:

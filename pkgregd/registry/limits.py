@@ -89,6 +89,8 @@ class _Rule:
 
     def matches(self, segments: Sequence[str]) -> bool:
         """Whether a path lies below the prefix; the prefix's last part may be the beginning of a segment."""
+        if not self._prefix[-1] and len(segments) == len(self._prefix) - 1:
+            segments = [*segments, ""]  # the listing of what lies below the prefix counts as below it
         *whole, last = self._prefix
         if len(segments) < len(self._prefix) or not segments[len(whole)].startswith(last):
             return False

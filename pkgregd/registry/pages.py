@@ -29,6 +29,9 @@ PAGE_CACHE_BYTES = 64 << 20
 RENDER_THREADS = 1
 """Rendering holds the interpreter most of the time: more threads would not be faster."""
 
+ENTRY_BYTES = 1024
+"""What a kept page takes beside its bytes, about: its key and the objects around it."""
+
 GZIP_MIN_BYTES = 512
 GZIP_LEVEL = 6
 
@@ -126,13 +129,14 @@ class Pages:
             done.callback(page)
 
     def _keep(self, key: Key, page: Page) -> None:
-        if page.size_bytes > self._max_bytes // 4:
+        size_bytes = page.size_bytes + ENTRY_BYTES
+        if size_bytes > self._max_bytes // 4:
             return
         self._kept[key] = page
-        self._kept_bytes += page.size_bytes
+        self._kept_bytes += size_bytes
         while self._kept_bytes > self._max_bytes:
             _, dropped = self._kept.popitem(last=False)
-            self._kept_bytes -= dropped.size_bytes
+            self._kept_bytes -= dropped.size_bytes + ENTRY_BYTES
 
 
 def _render(rows: Rows, render: Callable[[Rows], bytes]) -> Page:

@@ -178,6 +178,8 @@ class FileKeyTests(SynchronousTestCase):
         for one, other in (
             ("demo_pkg-1.0-py3-none-any.whl", "Demo.Pkg-1.0.0-py3-none-any.whl"),
             ("a-1-py2.py3-none-any.whl", "a-1-py3.py2-none-any.whl"),
+            ("a-1-py2.py3-none-any.whl", "a-1-PY3.py2.py3-None-any.whl"),
+            ("a-1-1-py3-none-any.whl", "a-1-01-py3-none-any.whl"),
             ("demo-pkg-1.0.tar.gz", "demo_pkg-1.0.0.tar.gz"),
         ):
             self.assertEqual(file_key(one), file_key(other))

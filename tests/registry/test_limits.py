@@ -114,6 +114,7 @@ class PrefixTests(SynchronousTestCase):
         limits = self.limits(RateLimitRule("/api/", Rate(20, 60), None), RateLimitRule(PACKAGES, Rate(5, 60), None))
         self.assertEqual(self.admitted(limits, PATH, user(1)), 5)
         self.assertEqual(self.admitted(limits, "/api/v4/groups/1/-/packages/pypi/simple/", user(1)), 20)
+        self.assertEqual(self.admitted(limits, PACKAGES.replace(":id", "1").rstrip("/"), user(2)), 5)
         self.assertEqual(self.admitted(limits, "/-/livez", user(1)), 50)
         self.assertEqual(self.admitted(limits, "/api/v4/projects/1", user(1)), 0)
         self.assertEqual(self.admitted(limits, PATH, ANONYMOUS), 50)

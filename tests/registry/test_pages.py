@@ -66,7 +66,7 @@ class PagesTests(SynchronousTestCase):
 
     def test_memory_is_bounded(self) -> None:
         """Past the limit the page that was not asked for longest is dropped."""
-        pages = Pages(at_once, max_bytes=5000)
+        pages = Pages(at_once, max_bytes=9000)
         for key in "abcdae":
             self.get(pages, key)
         self.assertEqual(self.rendered, list("abcde"))
