@@ -110,6 +110,8 @@ def _varied(headers: Iterable[tuple[str, str]]) -> Headers:
 
 
 async def _send_representation(request: FrontRequest, reply: Reply, headers: Headers, *, takes_gzip: bool) -> None:
+    if isinstance(reply.body, PageBody) and "*" in (_text(request, b"if-match"), _text(request, b"if-none-match")):
+        await reply.body.render()  # the condition asks whether there is anything at all: this raises if there is not
     if not is_precondition_met(
         reply.etag, reply.last_modified, _text(request, b"if-match"), _text(request, b"if-unmodified-since")
     ):

@@ -778,6 +778,8 @@ class PageTests(FrontCase):
 
         self.result = evolve(self.result, body=PageBody(render))
         self.assertEqual(self.get().status, 404)
+        for header in ("If_None_Match", "If_Match"):
+            self.assertEqual(self.get(**{header: "*"}).status, 404)
 
 
 class DispositionTests(SynchronousTestCase):
