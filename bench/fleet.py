@@ -52,6 +52,11 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def file_servers(self) -> list[Pkgregd | Nginx]:
+        """The daemons, and nginx if it runs: all that take and send a file of any kind at a path."""
+        return [*self.daemons, *([self.nginx] if self.nginx else [])]
+
     def more_daemons(self) -> list[Pkgregd]:
         """Start one more of each checkout, with a catalog of its own."""
         return self.start_daemons(self._stack.callback)

@@ -37,7 +37,7 @@ class Latency:
     def prepare(self) -> None:
         """Upload the small file and one great one, and say what is compared."""
         body = random.randbytes(SMALL_BYTES)
-        for server in self._servers():
+        for server in self._fleet.file_servers:
             run(server.port, [server.upload_file("bench", "latency", [body])])
             run(server.port, [server.upload_file("bench", "great", great_body("latency", _UPLOAD_BYTES))])
             server.drop_great_blobs()
@@ -49,7 +49,7 @@ class Latency:
 
     def repeat(self, number: int) -> None:
         """Measure everything once."""
-        for server in self._servers():
+        for server in self._fleet.file_servers:
             call = server.download_file("bench", "latency")
             quiet = partial(run, server.port, itertools.repeat(call, REQUESTS))
             self._journal.measure(self._row(QUIET, server.name), server.pid, REQUESTS, quiet)
@@ -70,9 +70,6 @@ class Latency:
         cost = Meter(server.pid).measure(ask_until_uploaded)
         self._journal.add(self._row(_BUSY, server.name), sample_of(cost, found[0], found[0].count))
         server.drop_great_blobs()
-
-    def _servers(self) -> list[Pkgregd | Nginx]:
-        return [*self._fleet.daemons, *([self._fleet.nginx] if self._fleet.nginx else [])]
 
     def _row(self, work: str, server: str) -> Row:
         return Row(self.name, work, server, ANSWER)

@@ -46,7 +46,7 @@ class Download:
     def prepare(self) -> None:
         """Upload the file, and check what parts of it and conditions on it are answered."""
         body = great_body("download", GREAT_BYTES)
-        for server in self._servers():
+        for server in self._fleet.file_servers:
             run(server.port, [server.upload_file("bench", "download", body)])
         for daemon in self._fleet.daemons:
             daemon.keep_blobs()
@@ -60,16 +60,13 @@ class Download:
     def repeat(self, number: int) -> None:
         """Measure everything once."""
         del number
-        for server in self._servers():
+        for server in self._fleet.file_servers:
             units = GREAT_BYTES / GIB_BYTES
             action = partial(_download, server)
             self._journal.measure(self._row(server.name), server.pid, units, action, watch=True)
 
     def _row(self, server: str) -> Row:
         return Row(self.name, "GET", server, GIB)
-
-    def _servers(self) -> list[Pkgregd | Nginx]:
-        return [*self._fleet.daemons, *([self._fleet.nginx] if self._fleet.nginx else [])]
 
 
 def _download(server: Pkgregd | Nginx) -> Outcome:

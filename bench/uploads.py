@@ -150,7 +150,7 @@ class SmallUploads:
             made[self._row(FORM, daemon.name)] = daemon, [daemon.upload_wheel(wheel) for wheel in wheels]
         for peer in self._fleet.pythons:
             made[self._row(FORM, peer.name)] = peer, [peer.upload_wheel(wheel) for wheel in wheels[: -(-count // 4)]]
-        for server in (*self._fleet.daemons, *([self._fleet.nginx] if self._fleet.nginx else ())):
+        for server in self._fleet.file_servers:
             calls = [
                 server.upload_file(f"small{index % SMALL_NAMES}", f"{release}.{index}", [body])
                 for index, body in enumerate(bodies)
