@@ -212,6 +212,49 @@ class IBlobStore(Interface):
 # ===================================================================== catalog
 
 
+class IReads(Interface):
+    """The questions that nearly every request asks, in this order. Every catalog answers them."""
+
+    async def find_token(public_id: str) -> TokenRecord | None:
+        """Look a token up, revoked and expired ones included. One query; the hot path of every request."""
+
+    async def find_scope(level: Level, ident: int | str, user_id: int | None) -> Scope | None:
+        """
+        Resolve a project or group by id or full path, with that user's inherited role. One query.
+
+        Args:
+            ident: an int is the id, a str the full path (compared without case).
+        """
+
+    async def index_state(project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
+        """
+        The revision of a name's index (None: of the list of names) over these projects. One small query.
+
+        The token changes with every publish, replacement, hide and delete that the index can show.
+        """
+
+    async def find_file(
+        project_ids: Sequence[int],
+        format: str,
+        canonical_name: str,
+        canonical_version: str | None,
+        file_name: str,
+        sha256: Digest | None = None,
+    ) -> PackageFile | None:
+        """
+        Find one file. One query.
+
+        Args:
+            project_ids: where to look.
+            canonical_version: None means any version.
+            canonical_name: empty means any name (then sha256 must be given).
+            sha256: only a file with these bytes.
+
+        Returns:
+            The newest when several projects have it.
+        """
+
+
 class IIdentityCatalog(Interface):
     """Users, groups, projects, members and tokens. One verb, one transaction."""
 
@@ -246,22 +289,11 @@ class IIdentityCatalog(Interface):
     async def add_token(token: NewToken) -> int:
         """Return the new token's id. Raises NotFound (its user, project or group)."""
 
-    async def find_token(public_id: str) -> TokenRecord | None:
-        """Look a token up, revoked and expired ones included. One query; the hot path of every request."""
-
     async def list_tokens() -> tuple[TokenRecord, ...]:
         """All tokens by id."""
 
     async def revoke_token(public_id: str) -> bool:
         """Revoke; False if there is none of that id. Works from the next request on."""
-
-    async def find_scope(level: Level, ident: int | str, user_id: int | None) -> Scope | None:
-        """
-        Resolve a project or group by id or full path, with that user's inherited role. One query.
-
-        Args:
-            ident: an int is the id, a str the full path (compared without case).
-        """
 
 
 class IPackageCatalog(Interface):
@@ -281,27 +313,6 @@ class IPackageCatalog(Interface):
             PreconditionFailed: the precondition does not hold.
             ProjectNotFound: the project went away meanwhile.
             StorageFull, Unavailable.
-        """
-
-    async def find_file(
-        project_ids: Sequence[int],
-        format: str,
-        canonical_name: str,
-        canonical_version: str | None,
-        file_name: str,
-        sha256: Digest | None = None,
-    ) -> PackageFile | None:
-        """
-        Find one file. One query.
-
-        Args:
-            project_ids: where to look.
-            canonical_version: None means any version.
-            canonical_name: empty means any name (then sha256 must be given).
-            sha256: only a file with these bytes.
-
-        Returns:
-            The newest when several projects have it.
         """
 
     async def list_files(
@@ -325,13 +336,6 @@ class IPackageCatalog(Interface):
 
         Args:
             canonical_name: None asks for any name.
-        """
-
-    async def index_state(project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
-        """
-        The revision of a name's index (None: of the list of names) over these projects. One small query.
-
-        The token changes with every publish, replacement, hide and delete that the index can show.
         """
 
     async def find_document(file_id: int, name: str) -> bytes | None:
@@ -429,29 +433,6 @@ class IBlobCatalog(Interface):
 
     async def list_blobs(after: str, limit: int) -> tuple[BlobInfo, ...]:
         """Blobs with a sha256 hex greater than `after`, in that order, at most `limit`: for fsck."""
-
-
-class IReads(Interface):
-    """The questions that nearly every request asks, in this order."""
-
-    async def find_token(public_id: str) -> TokenRecord | None:
-        """See IIdentityCatalog.find_token."""
-
-    async def find_scope(level: Level, ident: int | str, user_id: int | None) -> Scope | None:
-        """See IIdentityCatalog.find_scope."""
-
-    async def index_state(project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
-        """See IPackageCatalog.index_state."""
-
-    async def find_file(
-        project_ids: Sequence[int],
-        format: str,
-        canonical_name: str,
-        canonical_version: str | None,
-        file_name: str,
-        sha256: Digest | None = None,
-    ) -> PackageFile | None:
-        """See IPackageCatalog.find_file."""
 
 
 class ICatalog(IIdentityCatalog, IPackageCatalog, IInventoryCatalog, IBlobCatalog, IReads):
@@ -694,10 +675,10 @@ class IRemote(Interface):
     async def find_file(
         canonical_name: str, canonical_version: str | None, file_name: str, sha256: Digest | None = None
     ) -> PackageFile:
-        """Find one file; see IPackageCatalog.find_file. Raises FileNotFound."""
+        """Find one file; see IReads.find_file. Raises FileNotFound."""
 
     async def index_state(canonical_name: str | None = None) -> IndexState:
-        """See IPackageCatalog.index_state."""
+        """See IReads.index_state."""
 
     async def render_names(state: IndexState, variant: str, render: Callable[[Sequence[PackageName]], bytes]) -> Page:
         """

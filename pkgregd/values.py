@@ -350,14 +350,14 @@ class PackageName:
 
 @frozen
 class IndexLookup:
-    """The first question of a handler that shows an index: its state; see IPackageCatalog.index_state."""
+    """The first question of a handler that shows an index: its state; see IReads.index_state."""
 
     canonical_name: str | None
 
 
 @frozen
 class FileLookup:
-    """The first question of a handler that sends a file; see IPackageCatalog.find_file."""
+    """The first question of a handler that sends a file; see IReads.find_file."""
 
     canonical_name: str
     canonical_version: str | None
@@ -371,7 +371,7 @@ class Foresight:
     What a request is going to ask of the catalog, as far as its URL tells, so that one query answers it all.
 
     Attributes:
-        level, ident: of the project or group; see IIdentityCatalog.find_scope.
+        level, ident: of the project or group; see IReads.find_scope.
         format: the format's name.
         lookup: what its handler asks first, None if that is not known.
     """

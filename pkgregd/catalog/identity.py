@@ -342,7 +342,7 @@ async def add_token(tx: Transaction, token: NewToken) -> int:
 
 
 async def find_token(tx: Transaction, public_id: str) -> TokenRecord | None:
-    """See IIdentityCatalog."""
+    """See IReads."""
     row = await tx.fetch_one(FIND_TOKEN, public_id=public_id)
     return None if row is None else _token_record(row)
 
@@ -385,7 +385,7 @@ INSTANCE = Scope(Level.INSTANCE, 0, "", Visibility.PUBLIC)
 
 
 async def find_scope(tx: Transaction, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
-    """See IIdentityCatalog."""
+    """See IReads."""
     if isinstance(ident, int):
         exists = 0 < ident <= MAX_ID
         statements = SCOPE_BY_ID

@@ -226,7 +226,7 @@ class MemoryCatalog:
         return token_id
 
     async def find_token(self, public_id: str) -> TokenRecord | None:
-        """See IIdentityCatalog."""
+        """See IReads."""
         return self._tokens.get(public_id)
 
     async def list_tokens(self) -> tuple[TokenRecord, ...]:
@@ -243,7 +243,7 @@ class MemoryCatalog:
         return True
 
     async def find_scope(self, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
-        """See IIdentityCatalog."""
+        """See IReads."""
         if level is Level.INSTANCE:
             return Scope(Level.INSTANCE, 0, "", Visibility.PUBLIC)
         if isinstance(ident, int):
@@ -433,7 +433,7 @@ class MemoryCatalog:
         file_name: str,
         sha256: Digest | None = None,
     ) -> PackageFile | None:
-        """See IPackageCatalog."""
+        """See IReads."""
         if not canonical_name and sha256 is None:
             raise ValueError("find_file needs a name or a sha256")
         found = [
@@ -490,7 +490,7 @@ class MemoryCatalog:
         )
 
     async def index_state(self, project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
-        """See IPackageCatalog."""
+        """See IReads."""
         return index_state(
             (project_id, *self._revisions[project_id, format, canonical_name or ""])
             for project_id in set(project_ids)

@@ -572,7 +572,7 @@ async def find_file(
     file_name: str,
     sha256: Digest | None,
 ) -> PackageFile | None:
-    """See IPackageCatalog."""
+    """See IReads."""
     parameters: dict[str, object] = {
         "project_ids": json.dumps(list(project_ids)),
         "format": format,
@@ -631,7 +631,7 @@ async def list_names(tx: Transaction, project_ids: Sequence[int], format: str) -
 async def index_state(
     tx: Transaction, project_ids: Sequence[int], format: str, canonical_name: str | None
 ) -> IndexState:
-    """See IPackageCatalog."""
+    """See IReads."""
     rows = await tx.fetch_all(
         LIST_REVISIONS,
         project_ids=json.dumps(list(project_ids)),

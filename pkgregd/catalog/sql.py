@@ -106,7 +106,7 @@ class SqlCatalog:
         return await self._database.write(identity.add_token, token)
 
     async def find_token(self, public_id: str) -> TokenRecord | None:
-        """See IIdentityCatalog."""
+        """See IReads."""
         return await self._database.read(identity.find_token, public_id)
 
     async def list_tokens(self) -> tuple[TokenRecord, ...]:
@@ -118,7 +118,7 @@ class SqlCatalog:
         return await self._database.write(identity.revoke_token, public_id)
 
     async def find_scope(self, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
-        """See IIdentityCatalog."""
+        """See IReads."""
         return await self._database.read(identity.find_scope, level, ident, user_id)
 
     async def publish(self, publication: Publication, principal: Principal) -> Published:
@@ -134,7 +134,7 @@ class SqlCatalog:
         file_name: str,
         sha256: Digest | None = None,
     ) -> PackageFile | None:
-        """See IPackageCatalog."""
+        """See IReads."""
         return await self._database.read(
             packages.find_file, project_ids, format, canonical_name, canonical_version, file_name, sha256
         )
@@ -164,7 +164,7 @@ class SqlCatalog:
         return await self._database.read(identity.projects_with, group_id, format, canonical_name, user_id)
 
     async def index_state(self, project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
-        """See IPackageCatalog."""
+        """See IReads."""
         return await self._database.read(packages.index_state, project_ids, format, canonical_name)
 
     async def find_document(self, file_id: int, name: str) -> bytes | None:
