@@ -24,8 +24,8 @@ from pkgregd.interfaces import IBlobSink, IRequestBody
 REMEMBERED_HEADERS = 256
 """How many header lines of parts are not read again."""
 
-FIELDS_TURN_BYTES = 16 << 10
-"""How much of a form is read in one turn of the reactor before the file: hundreds of fields fit in."""
+FIELDS_TURN_BYTES = 8 << 10
+"""How much of a form is read in one turn of the reactor before the file: 160 empty fields fit in, 2 ms of work."""
 
 _WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _PARAMETERS = re.compile(rf'(?:[ \t]*;[ \t]*{_WORD}=(?:{_WORD}|"(?:[^"\\\r\n]|\\[^\r\n])*"))*[ \t]*', re.ASCII)
