@@ -60,6 +60,29 @@ async def shielded(coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
     return await waiter
 
 
+async def acquired(coming: Deferred[T], give_back: Callable[[T], object]) -> T:
+    """
+    Await a thing that has to be given back, such as an open file.
+
+    Cancelling the awaiting side raises CancelledError there at once; the thing is then given back when it comes.
+    """
+    abandoned = False
+
+    def settle(result: T | Failure) -> None:
+        if not abandoned:
+            waiter.callback(result)
+        elif not isinstance(result, Failure):
+            give_back(result)
+
+    def on_cancel(_: Deferred[T]) -> None:
+        nonlocal abandoned
+        abandoned = True
+
+    waiter: Deferred[T] = Deferred(on_cancel)
+    coming.addBoth(settle)
+    return await waiter
+
+
 async def with_deadline(
     clock: IReactorTime, seconds: float, awaitable: Deferred[T], error: Callable[[], Exception]
 ) -> T:

@@ -10,6 +10,7 @@ from pkgregd.clockwork import (
     SLOW_SECONDS,
     PeriodicTask,
     Shortcut,
+    acquired,
     shielded,
     start,
     with_deadline,
@@ -77,6 +78,41 @@ class ShieldTests(SynchronousTestCase):
         self.failureResultOf(self.waiting, CancelledError)
         self.held.errback(ValueError("late"))
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
+class AcquiredTests(SynchronousTestCase):
+    """What has to be given back, is."""
+
+    def setUp(self):
+        """Begin to wait for a thing."""
+        self.given_back = []
+        self.coming = Deferred()
+        self.waiting = ensureDeferred(acquired(self.coming, self.given_back.append))
+
+    def test_passes_results_and_errors(self):
+        """Whoever waits has it, and gives it back himself."""
+        self.coming.callback("thing")
+        self.assertEqual(self.successResultOf(self.waiting), "thing")
+        failing = Deferred()
+        waiting = ensureDeferred(acquired(failing, self.given_back.append))
+        failing.errback(ValueError("no"))
+        self.failureResultOf(waiting, ValueError)
+        self.assertEqual(self.given_back, [])
+
+    def test_a_thing_that_nobody_waits_for(self):
+        """It is given back when it comes."""
+        self.waiting.cancel()
+        self.failureResultOf(self.waiting, CancelledError)
+        self.assertEqual(self.given_back, [])
+        self.coming.callback("thing")
+        self.assertEqual(self.given_back, ["thing"])
+
+    def test_a_thing_that_never_comes(self):
+        """Then nothing is given back, and nobody is told."""
+        self.waiting.cancel()
+        self.failureResultOf(self.waiting, CancelledError)
+        self.coming.errback(ValueError("no"))
+        self.assertEqual((self.given_back, self.flushLoggedErrors()), ([], []))
 
 
 class DeadlineTests(SynchronousTestCase):

@@ -17,7 +17,7 @@ from pkgregd.blobs.operations import FileOperations, as_domain_error
 from pkgregd.blobs.sink import IN_FLIGHT_BYTES, FileBlobSink, InFlight
 from pkgregd.blobs.source import SMALL_BYTES, Downloads, FileBlobSource, OpenFile, open_source, read_small
 from pkgregd.blobs.workers import IWorkers, ThreadWorkers
-from pkgregd.clockwork import Shortcut, shielded
+from pkgregd.clockwork import Shortcut, acquired, shielded
 from pkgregd.errors import StorageFull, Unavailable
 from pkgregd.interfaces import IBlobSink, IBlobSource, IBlobStore
 from pkgregd.values import BlobInfo, ByteRange, Digest
@@ -120,7 +120,8 @@ class FileBlobStore:
         if span.size_bytes <= SMALL_BYTES and self._shortcut.is_open and not self._is_closed:
             content = self._shortcut.run(partial(read_small, self._operations, path, blob, span))
         if content is None:
-            content = await self._workers.run(partial(open_source, self._operations, path, blob, byte_range))
+            opening = self._workers.run(partial(open_source, self._operations, path, blob, byte_range))
+            content = await acquired(opening, _close)
         return FileBlobSource(blob, span, content, path, self._workers, self._downloads)
 
     async def stat(self, blob: BlobInfo) -> int | None:
@@ -212,3 +213,9 @@ class FileBlobStore:
             self._folder.close()
         except OSError as error:
             raise Unavailable(f"the staging folder cannot be removed: {error.strerror}") from error
+
+
+def _close(content: OpenFile | bytes) -> None:
+    """Close what nobody waits for any more."""
+    if isinstance(content, OpenFile):
+        content.close()

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -423,6 +423,18 @@ class LayoutTests(SynchronousTestCase):
         self.assertEqual(disk.fds, {})
         workers.run_all()
         self.failureResultOf(pushing, BlobMissing)
+
+    def test_cancelled_opening(self) -> None:
+        """A file that is opened for somebody who left meanwhile is closed."""
+        blob = self.successResultOf(ensureDeferred(put(self.store, b"x" * 5_000_000)))
+        disk, workers = Disk(), SteppedWorkers()
+        store = self.make_store(operations=disk.operations, workers=workers)
+        opening = ensureDeferred(store.open_blob(blob))
+        opening.cancel()
+        self.failureResultOf(opening, CancelledError)
+        workers.run_all()
+        self.assertEqual([call.name for call in disk.calls], ["open", "close"])
+        self.assertEqual(disk.fds, {})
 
     def test_removing_fails_with_the_disk(self) -> None:
         """An I/O error of a removal is reported, and the lock is let go of."""
