@@ -116,6 +116,26 @@ class IBlobSink(IConsumer):
         """Let go: throw uncommitted bytes away, or unpin a committed blob. Never raises."""
 
 
+class IKernelConsumer(IConsumer):
+    """A consumer whose bytes the kernel may copy from a file to a socket, without a stop in memory."""
+
+    def lend_socket() -> int | None:
+        """
+        Return a descriptor of the socket: not blocking, of the borrower, who closes it.
+
+        Called before a producer is registered; as long as the socket is lent, nothing is written.
+
+        Returns:
+            None if bytes have to pass through write(): for TLS, or while written ones still wait.
+        """
+
+    def count_sent(size_bytes: int) -> None:
+        """Take note of bytes that went by the socket. Nothing if the client left."""
+
+    def wait_for_room() -> None:
+        """Pause the producer until the socket takes bytes again. Nothing if the client left."""
+
+
 class IBlobSource(Interface):
     """A blob, or a range of one, open for reading. Whoever opened it closes it."""
 
@@ -126,7 +146,8 @@ class IBlobSource(Interface):
         """
         Register as streaming producer and write all bytes.
 
-        Pauses and resumes as the consumer asks. Unregisters when done or failed.
+        Pauses and resumes as the consumer asks. Unregisters when done or failed. Into an IKernelConsumer the kernel
+        may copy instead.
 
         Returns:
             Bytes written, equal to size_bytes.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from attrs import frozen
 from twisted.logger import Logger
 
-from pkgregd.errors import PkgregdError, StorageFull, Unavailable
+from pkgregd.errors import BlobMissing, PkgregdError, StorageFull, Unavailable
 
 log = Logger()
 
@@ -35,6 +35,11 @@ def pread_cached(fd: int, size_bytes: int, offset: int) -> bytes | None:
     return bytes(buffer) if found_bytes == size_bytes else None
 
 
+def send_file(socket_fd: int, fd: int, offset: int, size_bytes: int) -> int:
+    """Have the kernel copy a piece of a file to a socket; return how much went."""
+    return os.sendfile(socket_fd, fd, offset, size_bytes)
+
+
 _CANNOT_SAY = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 """From file systems and kernels that do not know what is in memory."""
 
@@ -56,6 +61,7 @@ class FileOperations:
     statvfs: Callable[[str], os.statvfs_result] = os.statvfs
     pread: Callable[[int, int, int], bytes] = os.pread
     pread_cached: Callable[[int, int, int], bytes | None] = pread_cached
+    send_file: Callable[[int, int, int, int], int] = send_file
 
 
 def write_all(operations: FileOperations, fd: int, pieces: Sequence[bytes | bytearray]) -> None:
@@ -80,6 +86,12 @@ def fsync_folder(operations: FileOperations, path: str) -> None:
         operations.fsync(fd)
     finally:
         operations.close(fd)
+
+
+def as_read_error(error: OSError) -> BlobMissing:
+    """Say in the words of the house that a blob cannot be read, after the traceback was logged."""
+    log.failure("a blob cannot be read", event="blobs.read_failed")
+    return BlobMissing(f"the blob cannot be read: {error.strerror}")
 
 
 def as_domain_error(error: OSError) -> PkgregdError:

@@ -13,7 +13,7 @@ from pkgregd.values import ByteRange
 
 
 @implementer(IPushProducer)
-class _Tap:
+class Tap:
     """What the consumer turns."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ async def push(
         BlobMissing: the bytes end before the span does.
         ClientGone: the consumer said stopProducing(). It has forgotten us then, so nothing is unregistered.
     """
-    tap = _Tap()
+    tap = Tap()
     consumer.registerProducer(tap, True)
     offset = span.start
     ahead: Deferred[bytes] | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import IO
 
@@ -12,11 +13,13 @@ from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from pkgregd.blobs.operations import FileOperations
+from pkgregd.blobs.descriptor import Descriptor
+from pkgregd.blobs.operations import FileOperations, as_read_error
 from pkgregd.blobs.push import push
+from pkgregd.blobs.sending import send
 from pkgregd.blobs.workers import IWorkers
 from pkgregd.errors import BlobMissing
-from pkgregd.interfaces import IBlobSource
+from pkgregd.interfaces import IBlobSource, IKernelConsumer
 from pkgregd.values import BlobInfo, ByteRange
 
 log = Logger()
@@ -51,10 +54,7 @@ class OpenFile:
 
     def __init__(self, operations: FileOperations, fd: int) -> None:
         self._operations = operations
-        self._fd = fd
-        self._lock = threading.Lock()
-        self._reader_count = 0
-        self._is_closed = False
+        self._descriptor = Descriptor(fd, operations.close)
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """
@@ -63,37 +63,38 @@ class OpenFile:
         Raises:
             BlobMissing: they cannot be read.
         """
-        with self._lock:
-            if self._is_closed:
-                raise BlobMissing("the blob was closed while it was read")
-            self._reader_count += 1
-        try:
-            data = self._operations.pread(self._fd, size_bytes, offset)
-            while len(data) < size_bytes:
-                more = self._operations.pread(self._fd, size_bytes - len(data), offset + len(data))
-                if not more:
-                    break
-                data += more
-            return data
-        except OSError as error:
-            log.failure("a blob cannot be read", event="blobs.read_failed")
-            raise BlobMissing(f"the blob cannot be read: {error.strerror}") from error
-        finally:
-            with self._lock:
-                self._reader_count -= 1
-                self._close_if_unused()
+        with self._in_use() as fd:
+            try:
+                data = self._operations.pread(fd, size_bytes, offset)
+                while len(data) < size_bytes:
+                    more = self._operations.pread(fd, size_bytes - len(data), offset + len(data))
+                    if not more:
+                        break
+                    data += more
+                return data
+            except OSError as error:
+                raise as_read_error(error) from error
+
+    def send(self, socket_fd: int, offset: int, size_bytes: int) -> int:
+        """
+        Have the kernel send at most so many bytes from an offset; see sending.SendPiece.
+
+        Raises:
+            BlobMissing: the file was closed.
+        """
+        with self._in_use() as fd:
+            return self._operations.send_file(socket_fd, fd, offset, size_bytes)
 
     def close(self) -> None:
         """Close now, or when the last running read is done."""
-        with self._lock:
-            if not self._is_closed:
-                self._is_closed = True
-                self._close_if_unused()
+        self._descriptor.close()
 
-    def _close_if_unused(self) -> None:
-        if self._is_closed and not self._reader_count and self._fd >= 0:
-            fd, self._fd = self._fd, -1
-            self._operations.close(fd)
+    @contextmanager
+    def _in_use(self) -> Iterator[int]:
+        with self._descriptor.in_use() as fd:
+            if fd is None:
+                raise BlobMissing("the blob was closed while it was read")
+            yield fd
 
 
 def open_source(
@@ -183,9 +184,26 @@ class FileBlobSource:
         """See IBlobSource. Raises ClientGone when the consumer stops us."""
         self._downloads.count += 1
         try:
-            return await push(consumer, self._read, self._span, self._downloads.chunk_bytes)
+            sent_bytes = await self._send_to(consumer)
+            if sent_bytes == self._span.size_bytes:
+                return sent_bytes
+            rest = ByteRange(self._span.start + sent_bytes, self._span.stop)
+            return sent_bytes + await push(consumer, self._read, rest, self._downloads.chunk_bytes)
         finally:
             self._downloads.count -= 1
+
+    async def _send_to(self, consumer: IConsumer) -> int:
+        """Have the kernel copy what it can; return how much went."""
+        if not isinstance(self._content, OpenFile) or not IKernelConsumer.providedBy(consumer):
+            return 0
+        socket_fd = consumer.lend_socket()
+        if socket_fd is None:
+            return 0
+        socket = Descriptor(socket_fd, os.close)
+        try:
+            return await send(consumer, socket, self._content.send, self._span, self._workers)
+        finally:
+            socket.close()
 
     def open_seekable(self) -> IO[bytes]:
         """See IBlobSource."""

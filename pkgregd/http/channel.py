@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import enum
 import fcntl
+import os
 import struct
 import termios
 from collections.abc import Iterable
@@ -458,6 +459,19 @@ class FrontChannel(Protocol):
     def write(self, data: bytes) -> None:
         """Write bytes of a reply."""
         self._send_at_once(data)
+
+    def lend_socket(self) -> int | None:
+        """See IKernelConsumer. Not with TLS, whose bytes the kernel does not know."""
+        transport = self.transport
+        if not self._sends_at_once or held_bytes(transport) or not transport.connected or transport.disconnecting:
+            return None
+        return os.dup(transport.fileno())
+
+    def wait_for_room(self) -> None:
+        """Pause the body's producer until the socket can be written (by attributes of Twisted's transports)."""
+        self.pauseProducing()
+        self.transport.producerPaused = True
+        self.transport.startWriting()
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Take a streaming producer of a reply's body."""

@@ -182,7 +182,8 @@ async def _push(request: FrontRequest, source: IBlobSource) -> None:
     try:
         await source.push_to(ReplyConsumer(request))
     except ClientGone:
-        return
+        if not request.is_gone:  # the kernel knew it before the reactor
+            request.channel.abort()
     except PkgregdError:
         # the head is out: only a cut connection tells the client that the body is torn
         log.failure("reply cut short, request {request_id}", request_id=request.request_id, event="reply.cut")

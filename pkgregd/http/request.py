@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IProducer
+from twisted.internet.interfaces import IProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pkgregd.errors import ClientGone, InvalidRequest
+from pkgregd.interfaces import IKernelConsumer
 
 if TYPE_CHECKING:
     from pkgregd.http.body import RequestBody
@@ -180,7 +181,7 @@ class FrontRequest:
             answering.cancel()
 
 
-@implementer(IConsumer)
+@implementer(IKernelConsumer)
 class ReplyConsumer:
     """
     The consumer that a blob source pushes a reply's body into.
@@ -211,3 +212,16 @@ class ReplyConsumer:
         if self._request.is_gone:
             raise ClientGone
         self._request.write(data)
+
+    def lend_socket(self) -> int | None:
+        """See IKernelConsumer."""
+        return None if self._request.is_gone else self._request.channel.lend_socket()
+
+    def count_sent(self, size_bytes: int) -> None:
+        """See IKernelConsumer."""
+        self._request.sent_bytes += size_bytes
+
+    def wait_for_room(self) -> None:
+        """See IKernelConsumer."""
+        if not self._request.is_gone:
+            self._request.channel.wait_for_room()

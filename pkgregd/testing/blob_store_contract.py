@@ -15,6 +15,7 @@ from zope.interface.verify import verifyObject
 
 from pkgregd.errors import BlobMissing, ClientGone, DigestMismatch
 from pkgregd.interfaces import IBlobSink, IBlobSource, IBlobStore
+from pkgregd.testing.lending_consumer import LendingConsumer
 from pkgregd.values import BlobInfo, ByteRange, Digest
 
 if TYPE_CHECKING:
@@ -408,6 +409,27 @@ class BlobStoreContract(_Base):
         self.assertEqual(self.successResultOf(pushing), len(data))
         self.assertEqual(consumer.data, data)
         self.did(source.close())
+
+    def test_consumer_that_lends_its_socket(self) -> None:
+        """A consumer into whose socket the kernel may copy gets the same bytes, whoever copies them."""
+        store = self.make_store()
+        data = bytes(range(256)) * 20_000
+        blob = self.did(put(store, data))
+        for span in (None, ByteRange(3, 4_000_001), ByteRange(5_119_000, 5_120_000)):
+            consumer = LendingConsumer()
+            self.addCleanup(consumer.close)
+            source = self.did(store.open_blob(blob, span))
+            pushing = ensureDeferred(source.push_to(consumer))
+            while not pushing.called:
+                self.assertTrue(consumer.is_waiting)
+                consumer.read()
+            consumer.read()
+            expected = data if span is None else data[span.start : span.stop]
+            self.assertEqual(self.successResultOf(pushing), len(expected))
+            self.assertEqual(consumer.sent_bytes + consumer.written_bytes, len(expected))
+            self.assertEqual(consumer.received, expected)
+            self.assertIsNone(consumer.producer)
+            self.did(source.close())
 
     def test_consumer_that_leaves(self) -> None:
         """stopProducing() ends the push with ClientGone."""

@@ -12,7 +12,7 @@ from attrs import fields, frozen
 
 from pkgregd.blobs.operations import FileOperations
 
-READING = frozenset({"pread", "statvfs"})
+READING = frozenset({"pread", "send_file", "statvfs"})
 
 
 class Died(BaseException):

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -709,6 +710,25 @@ class PinnedNameTests(SynchronousTestCase):
             pass
         theirs.close()
         self.assertIsInstance(transport.writeSomeData(b"hello"), Exception)
+
+    def test_what_lending_the_socket_needs(self):
+        """A connection that says its producer is paused, and wants to write nothing, resumes it when it could."""
+        clock = Clock()
+        clock.addWriter = clock.removeWriter = lambda transport: None
+        ours, theirs = socket.socketpair()
+        self.addCleanup(theirs.close)
+        self.addCleanup(ours.close)
+        transport = Connection(ours, None, clock)
+        self.assertEqual(transport.fileno(), ours.fileno())
+        told = []
+        producer = SimpleNamespace(resumeProducing=lambda: told.append("resume"))
+        transport.registerProducer(producer, True)
+        transport.doWrite()
+        self.assertEqual(told, [])
+        transport.producerPaused = True
+        transport.startWriting()
+        self.assertIsNone(transport.doWrite())
+        self.assertEqual((told, transport.producerPaused), (["resume"], False))
 
     def test_memory_transport_has_them_too(self):
         """The stand-in is measured the same way."""
