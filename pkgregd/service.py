@@ -57,7 +57,7 @@ CHECK_SECONDS = 2.0
 
 LEAST_OPEN_FILES = 4096
 
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0003
 """How long another thread may keep the interpreter from the reactor, which may want it several times a request."""
 
 

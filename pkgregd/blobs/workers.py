@@ -33,7 +33,7 @@ class IWorkers(Protocol):
         """Wait for the jobs, then refuse further ones."""
 
 
-PATIENCE = 10
+PATIENCE = 19
 """By how many steps of niceness hashing and writing stand back: beside great uploads small requests are answered."""
 
 

@@ -65,6 +65,9 @@ SMALL_READ_BYTES = 64 * 1024
 LARGE_READ_BYTES = 1024 * 1024
 """The most that one read returns of a body: fewer, larger reads halve the cost of a byte."""
 
+SHARED_READ_BYTES = 256 * 1024
+"""The most that one read returns while other bodies come in, too."""
+
 ALL_READS_BYTES = 4 * 1024 * 1024
 """What one read of every body together may return: the more bodies, the smaller their reads."""
 
@@ -278,8 +281,9 @@ class FrontChannel(Protocol):
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._counts_as_body = True
         self.factory.bodies += 1
-        share_bytes = ALL_READS_BYTES // self.factory.bodies
-        self._body_read_bytes = max(SMALL_READ_BYTES, min(LARGE_READ_BYTES, share_bytes))
+        self.factory.read_turns.begin(self._socket_transport)
+        most_bytes = LARGE_READ_BYTES if self.factory.bodies == 1 else SHARED_READ_BYTES
+        self._body_read_bytes = max(SMALL_READ_BYTES, min(most_bytes, ALL_READS_BYTES // self.factory.bodies))
         is_chunked = isinstance(self._decoder, ChunkedDecoder)  # the size of whose chunks is to be seen
         self._set_read_size(CRUMBS_READ_BYTES if is_chunked else self._body_read_bytes)
         if self._pending and self._body is not None:
@@ -399,19 +403,26 @@ class FrontChannel(Protocol):
         if self._counts_as_body:
             self._counts_as_body = False
             self.factory.bodies -= 1
+            self.factory.read_turns.end(self._socket_transport)
             self._set_read_size(SMALL_READ_BYTES)
 
     def _set_read_size(self, size_bytes: int) -> None:
         """Set how much one read of the socket may return (an attribute of Twisted's transports)."""
+        self._socket_transport.bufferSize = size_bytes
+
+    @property
+    def _socket_transport(self) -> Any:
+        """The transport that reads the socket: with TLS another one."""
         transport = self.transport
         if ISSLTransport.providedBy(transport):
-            transport = getattr(transport, "transport", transport)
-        transport.bufferSize = size_bytes
+            return getattr(transport, "transport", transport)
+        return transport
 
     def _pause_reading(self) -> None:
         if not self._reading_paused:
             self._reading_paused = True
             self.transport.pauseProducing()
+            self.factory.read_turns.skip(self._socket_transport)
 
     def _resume_reading(self) -> None:
         if self._reading_paused and self._state is not State.CLOSED:

@@ -17,6 +17,7 @@ from pkgregd.http.channel import FrontChannel
 from pkgregd.http.parsing import BadRequest
 from pkgregd.http.request import FrontRequest, new_request_id
 from pkgregd.http.settings import FrontSettings
+from pkgregd.http.turns import ReadTurns
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -45,6 +46,7 @@ class FrontFactory(ServerFactory):
         self.access_log = access_log
         self.is_draining = False
         self.bodies = 0
+        self.read_turns = ReadTurns(clock)
         self._channels: set[FrontChannel] = set()
         self._per_address: Counter[str] = Counter()
         self._all_closed: list[Deferred[None]] = []

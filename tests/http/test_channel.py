@@ -684,6 +684,31 @@ class RealTransportTests(ChannelCase):
         with self.assertRaises(ConnectionResetError):
             self.theirs.recv(10_000)
 
+    def test_a_body_waits_for_its_turn(self):
+        """While a body comes in, the connection reads after all else; before and behind it, and paused, it does not."""
+        transport = self.channel.transport
+        self.theirs.sendall(PUT % 300_000)
+        transport.doRead()
+        sink, done = self.body_of(self.requests[0])
+        self.theirs.sendall(bytes(100_000))
+        transport.doRead()
+        self.assertEqual(sink.data, b"")
+        self.channel.pause_body()
+        self.clock.advance(0)
+        self.assertEqual(sink.data, b"")
+        self.channel.resume_body()
+        transport.doRead()
+        self.clock.advance(0)
+        self.assertEqual(len(sink.data), 100_000)
+        self.theirs.sendall(bytes(200_000))
+        while not done.called:
+            transport.doRead()
+            self.clock.advance(0)
+        self.reply(self.requests[0])
+        self.theirs.sendall(GET)
+        transport.doRead()
+        self.assertEqual(len(self.requests), 2)
+
 
 class PinnedNameTests(SynchronousTestCase):
     """Names of Twisted that we use without being promised them."""
