@@ -346,6 +346,21 @@ class IPackageCatalog(Interface):
     ) -> tuple[PackageFile, ...]:
         """Files of a name (of one version), by creation then id; hidden packages only with listed_only=False."""
 
+    async def list_changes(
+        project_id: int, format: str, canonical_name: str, after: int, upto: int
+    ) -> frozenset[str] | None:
+        """
+        Which versions of a name changed between two revisions of its index in a project.
+
+        Whatever else list_files() tells is as it was. A version that is gone is among them.
+
+        Args:
+            after, upto: as IndexState has them.
+
+        Returns:
+            Canonical versions; None if it is too long ago to be known, or never was.
+        """
+
     async def list_names(project_ids: Sequence[int], format: str) -> tuple[PackageName, ...]:
         """Names with a listed package that has a file, by canonical name, each once."""
 

@@ -331,13 +331,18 @@ class IndexState:
 
     Attributes:
         token: equal tokens mean an identical index; safe inside an ETag.
-        project_ids: the projects with a share in it, which the token stands for.
+        revisions: of each project with a share in it, which the token stands for, the number of changes so far.
         changed_at: aware UTC of the last change, None when there is nothing.
     """
 
     token: str
-    project_ids: tuple[int, ...]
+    revisions: tuple[tuple[int, int], ...]
     changed_at: datetime.datetime | None
+
+    @property
+    def project_ids(self) -> tuple[int, ...]:
+        """The projects with a share in it."""
+        return tuple(project_id for project_id, _ in self.revisions)
 
 
 @frozen

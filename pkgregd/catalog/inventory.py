@@ -148,6 +148,7 @@ PACKAGE_TO_DELETE = Statement(
     select(
         packages.c.format,
         packages.c.canonical_name,
+        packages.c.canonical_version,
         packages.c.name,
         packages.c.version,
         packages.c.status,
@@ -300,7 +301,7 @@ async def delete_package(
     row = await tx.fetch_one(PACKAGE_TO_DELETE, project_id=project_id, package_id=package_id)
     if row is None:
         return False
-    format, canonical_name, name, version, status, created_at = row
+    format, canonical_name, canonical_version, name, version, status, created_at = row
     counted = await tx.fetch_one(NEWEST_FILE, package_id=package_id)
     assert counted is not None
     files, newest_at = counted
@@ -312,7 +313,7 @@ async def delete_package(
     await tx.execute(DROP_DOCUMENTS, package_id=package_id)
     await tx.execute(DELETE_FILES, package_id=package_id)
     await tx.execute(DELETE_PACKAGE, package_id=package_id)
-    await bump_index(tx, project_id, format, canonical_name, shown_before)
+    await bump_index(tx, project_id, format, canonical_name, canonical_version, shown_before)
     # which files they were, the tombstones tell: the entry stays small however many there were
     detail = {"format": format, "name": name, "version": version, "status": status, "files": files}
     await add_audit_entry(tx, "delete_package", principal, project_id, detail)

@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from pkgregd.catalog import memory_inventory
 from pkgregd.catalog.rules import (
+    KEPT_CHANGES,
     can_be_path,
     check_group_path,
     check_project_path,
@@ -120,6 +121,7 @@ class MemoryCatalog:
         self._tombstones: dict[tuple[int, str, str, str, str], str] = {}
         self._documents: dict[int, dict[str, bytes]] = {}
         self._revisions: dict[tuple[int, str, str], tuple[int, int]] = {}
+        self._changes: dict[tuple[int, str, str], dict[int, str]] = {}
         self._closed = False
         self.audit: list[tuple[str, str, PackageFile]] = []
 
@@ -366,6 +368,7 @@ class MemoryCatalog:
         return max(listed)[1] if listed else None
 
     def _bump(self, file: PackageFile, shown_before: str | None) -> None:
+        changed = (file.project_id, file.format, file.canonical_name)
         names = [file.canonical_name]
         if self._shown_name(file.project_id, file.format, file.canonical_name) != shown_before:
             names.append("")
@@ -373,6 +376,10 @@ class MemoryCatalog:
             key = (file.project_id, file.format, name)
             revision, _ = self._revisions.get(key, (0, 0))
             self._revisions[key] = (revision + 1, self._now())
+        changes = self._changes.setdefault(changed, {})
+        changes[self._revisions[changed][0]] = file.canonical_version
+        for forgotten in list(changes)[:-KEPT_CHANGES]:
+            del changes[forgotten]
 
     async def find_document(self, file_id: int, name: str) -> bytes | None:
         """See IPackageCatalog."""
@@ -463,6 +470,14 @@ class MemoryCatalog:
             and canonical_version in (None, file.canonical_version)
             and not (listed_only and file.status is PackageStatus.HIDDEN)
         )
+
+    async def list_changes(
+        self, project_id: int, format: str, canonical_name: str, after: int, upto: int
+    ) -> frozenset[str] | None:
+        """See IPackageCatalog."""
+        known = self._changes.get((project_id, format, canonical_name), {})
+        found = [version for revision, version in known.items() if after < revision <= upto]
+        return frozenset(found) if len(found) == upto - after else None
 
     async def list_names(self, project_ids: Sequence[int], format: str) -> tuple[PackageName, ...]:
         """See IPackageCatalog."""

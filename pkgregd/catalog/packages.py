@@ -9,6 +9,7 @@ from itertools import product
 from sqlalchemy import Select, bindparam, delete, func, literal_column, select, update
 
 from pkgregd.catalog.blobs import adopt_blob, release_blob
+from pkgregd.catalog.changes import count_change, remember_change
 from pkgregd.catalog.documents import drop_documents, keep_documents
 from pkgregd.catalog.rules import MAX_ID, from_microseconds
 from pkgregd.catalog.rules import index_state as summed_up
@@ -222,24 +223,6 @@ LISTED_NAME = Statement(
     .limit(literal_column("1"))
 )
 
-_first_revision = insert(index_revisions).values(
-    project_id=bindparam("project_id"),
-    format=bindparam("format"),
-    canonical_name=bindparam("canonical_name"),
-    revision=literal_column("1"),
-    changed_at=bindparam("now"),
-)
-
-BUMP_REVISION = Statement(
-    _first_revision.on_conflict_do_update(
-        index_elements=["project_id", "format", "canonical_name"],
-        set_={
-            "revision": index_revisions.c.revision + literal_column("1"),
-            "changed_at": _first_revision.excluded.changed_at,
-        },
-    )
-)
-
 LIST_REVISIONS = Statement(
     select(index_revisions.c.project_id, index_revisions.c.revision, index_revisions.c.changed_at).where(
         index_revisions.c.project_id.op("IN")(each_id(bindparam("project_ids"))),
@@ -334,7 +317,9 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
     else:
         await adopt_blob(tx, blob)
         action, file_id = await _write_file(tx, publication, package_id, existing)
-    await bump_index(tx, wanted.project_id, wanted.format, wanted.canonical_name, shown_before)
+    await bump_index(
+        tx, wanted.project_id, wanted.format, wanted.canonical_name, wanted.canonical_version, shown_before
+    )
     file = await _load(tx, file_id)
     await _audit(tx, action, principal, file, replaced_sha256=present_sha256 if action == "replace" else None)
     return Published(file, created=not has_bytes)
@@ -473,7 +458,7 @@ async def delete_file(tx: Transaction, file_id: int, principal: Principal, preco
     await tx.execute(DELETE_FILE, file_id=file_id)
     await tx.execute(DELETE_EMPTY_PACKAGE, package_id=file.package_id)
     await release_blob(tx, sha256)
-    await bump_index(tx, file.project_id, file.format, file.canonical_name, shown_before)
+    await bump_index(tx, file.project_id, file.format, file.canonical_name, file.canonical_version, shown_before)
     await _audit(tx, "delete", principal, file)
     return True
 
@@ -501,7 +486,8 @@ async def set_yanked(
     if reason == present:
         return False
     await tx.execute(SET_YANKED, package_id=package_id, new_reason=reason)
-    await tx.execute(BUMP_REVISION, project_id=project_id, format=format, canonical_name=canonical_name, now=tx.now)
+    await count_change(tx, project_id, format, canonical_name)
+    await remember_change(tx, project_id, format, canonical_name, canonical_version)
     detail = {"format": format, "name": name, "version": version, "reason": reason}
     await add_audit_entry(tx, "unyank" if reason is None else "yank", principal, project_id, detail)
     return True
@@ -514,12 +500,18 @@ async def listed_name(tx: Transaction, project_id: int, format: str, canonical_n
 
 
 async def bump_index(
-    tx: Transaction, project_id: int, format: str, canonical_name: str, shown_before: str | None
+    tx: Transaction,
+    project_id: int,
+    format: str,
+    canonical_name: str,
+    canonical_version: str,
+    shown_before: str | None,
 ) -> None:
-    """Count a change of a name's index; and of the list of names, if that shows something else now."""
-    await tx.execute(BUMP_REVISION, project_id=project_id, format=format, canonical_name=canonical_name, now=tx.now)
+    """Count a change of a version in its name's index; and of the list of names, if that shows something else now."""
+    await count_change(tx, project_id, format, canonical_name)
+    await remember_change(tx, project_id, format, canonical_name, canonical_version)
     if await listed_name(tx, project_id, format, canonical_name) != shown_before:
-        await tx.execute(BUMP_REVISION, project_id=project_id, format=format, canonical_name="", now=tx.now)
+        await count_change(tx, project_id, format, "")
 
 
 async def _audit(

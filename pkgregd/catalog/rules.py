@@ -21,6 +21,9 @@ MAX_GROUP_DEPTH = 20
 MAX_ID = 2**63 - 1
 """Greatest row number that the databases can hold; what is beyond it cannot exist."""
 
+KEPT_CHANGES = 64
+"""How many changes of a name's index are remembered."""
+
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _FORBIDDEN_ENDINGS = (".git", ".atom", ".")
@@ -157,6 +160,6 @@ def index_state(revisions: Iterable[tuple[int, int, int]]) -> IndexState:
     text = ";".join(f"{project_id}:{revision}:{changed_at}" for project_id, revision, changed_at in ordered)
     return IndexState(
         token=hashlib.sha256(text.encode("ascii")).hexdigest()[:32],
-        project_ids=tuple(project_id for project_id, _, _ in ordered),
+        revisions=tuple((project_id, revision) for project_id, revision, _ in ordered),
         changed_at=from_microseconds(max(changed_at for _, _, changed_at in ordered)) if ordered else None,
     )

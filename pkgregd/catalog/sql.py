@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy import column, select, table
 from zope.interface import implementer
 
-from pkgregd.catalog import blobs, documents, identity, inventory, packages
+from pkgregd.catalog import blobs, changes, documents, identity, inventory, packages
 from pkgregd.catalog.foreseen import ForeseenReads
 from pkgregd.catalog.schema import check_revision
 from pkgregd.catalog.statement import Statement, Transaction
@@ -152,6 +152,12 @@ class SqlCatalog:
         return await self._database.read(
             packages.list_files, project_ids, format, canonical_name, canonical_version, listed_only
         )
+
+    async def list_changes(
+        self, project_id: int, format: str, canonical_name: str, after: int, upto: int
+    ) -> frozenset[str] | None:
+        """See IPackageCatalog."""
+        return await self._database.read(changes.list_changes, project_id, format, canonical_name, after, upto)
 
     async def list_names(self, project_ids: Sequence[int], format: str) -> tuple[PackageName, ...]:
         """See IPackageCatalog."""

@@ -233,6 +233,18 @@ index_revisions = Table(
     PrimaryKeyConstraint("project_id", "format", "canonical_name"),
 )
 
+# Which version each of the last changes of a name's index was about; see KEPT_CHANGES.
+index_changes = Table(
+    "index_changes",
+    metadata,
+    Column("project_id", ROW_NUMBER, ForeignKey("projects.id"), nullable=False),
+    Column("format", Text, nullable=False),
+    Column("canonical_name", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("canonical_version", Text, nullable=False),
+    PrimaryKeyConstraint("project_id", "format", "canonical_name", "revision"),
+)
+
 # No foreign keys: the trail outlives what it tells of.
 audit_entries = Table(
     "audit_entries",

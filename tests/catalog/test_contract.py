@@ -10,6 +10,7 @@ from pkgregd.catalog.sql import SqlCatalog
 from pkgregd.catalog.sqlite import SqliteDatabase
 from pkgregd.interfaces import ICatalog
 from pkgregd.testing.catalog_contract import START_SECONDS, CatalogContract
+from pkgregd.testing.changes_contract import ChangesContract
 from pkgregd.testing.foresight_contract import ForesightContract
 from pkgregd.testing.listings_contract import ListingsContract
 from pkgregd.testing.spellings_contract import SpellingsContract
@@ -18,7 +19,13 @@ from tests.catalog.support import ThreadedClock, make_folder, migrated_file
 
 
 class WholeContract(
-    ListingsContract, YanksContract, DocumentsContract, ForesightContract, SpellingsContract, CatalogContract
+    ChangesContract,
+    ListingsContract,
+    YanksContract,
+    DocumentsContract,
+    ForesightContract,
+    SpellingsContract,
+    CatalogContract,
 ):
     """All that a catalog promises."""
 
