@@ -34,6 +34,7 @@ from pkgregd.values import (
     PackageQuery,
     PackageRecord,
     Page,
+    PageLayout,
     Permission,
     Piece,
     Precondition,
@@ -726,14 +727,15 @@ class IRemote(Interface):
             render: pure; called off the reactor with what list_names() returns.
         """
 
-    async def render_files(
-        canonical_name: str, state: IndexState, variant: str, render: Callable[[Sequence[PackageFile]], bytes]
-    ) -> Page:
+    async def render_files(canonical_name: str, state: IndexState, variant: str, layout: PageLayout) -> Page:
         """
         Render the files of a name, or return what was rendered for the same state and variant.
 
+        A page that is known in an earlier state is brought up to date: only what changed is rendered.
+
         Args:
-            render: pure; called off the reactor with what list_files() returns.
+            variant: everything else that the page depends on: equal variants mean equal layouts.
+            layout: its functions are called off the reactor with what list_files() returns.
 
         Raises:
             PackageNotFound: there are none.

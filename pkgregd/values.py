@@ -10,8 +10,8 @@ from __future__ import annotations
 import datetime
 import enum
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import field, frozen
 
@@ -666,6 +666,38 @@ class Page:
     def size_bytes(self) -> int:
         """How much memory its bytes take."""
         return len(self.body) + len(self.gzip or b"")
+
+
+@frozen
+class PageSection:
+    """
+    A part of a page that has a piece for each version.
+
+    Attributes:
+        lead: comes before the first piece.
+        separator: stands between pieces.
+        render: makes the piece of one version from its files, of which there is at least one, by creation. Pure.
+    """
+
+    lead: bytes
+    separator: bytes
+    render: Callable[[Sequence[PackageFile]], bytes]
+
+
+@frozen
+class PageLayout:
+    """
+    How a page of a name's files is put together from pieces.
+
+    Attributes:
+        sections: one behind the other.
+        tail: comes behind the last piece.
+        order: by what canonical versions are sorted. Pure.
+    """
+
+    sections: tuple[PageSection, ...]
+    tail: bytes
+    order: Callable[[str], Any]
 
 
 @frozen

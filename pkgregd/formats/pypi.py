@@ -18,7 +18,7 @@ from pkgregd.formatkit.refusals import bad_request
 from pkgregd.formats import pypi_index, pypi_json
 from pkgregd.formats.pypi_downloads import file_lookup, send_file, send_provenance
 from pkgregd.formats.pypi_files import FORMAT, base_tag
-from pkgregd.formats.pypi_index import Representation, choose_representation, render_files, render_names
+from pkgregd.formats.pypi_index import Representation, choose_representation, files_layout, render_names
 from pkgregd.formats.pypi_json import ProjectDocument
 from pkgregd.formats.pypi_names import canonical_name, canonical_version
 from pkgregd.formats.pypi_upload import FORM_OVERHEAD_BYTES, upload
@@ -129,8 +129,8 @@ async def list_files(call: ICall) -> Reply:
     # the state first: what is published in between is then shown under an ETag that does not last
     state = await call.remote.index_state(name)
     variant = f"{representation.name.lower()}-{pypi_index.REVISION}-{base_tag(call.base_url)}"
-    render = partial(render_files, name, call.base_url, representation=representation)
-    page = partial(call.remote.render_files, name, state, variant, render)
+    layout = files_layout(name, call.base_url, representation)
+    page = partial(call.remote.render_files, name, state, variant, layout)
     return _page(page, representation.value, state, variant, _BY_ACCEPT)
 
 

@@ -86,6 +86,12 @@ def ordered(files: Iterable[PackageFile]) -> Sequence[PackageFile]:
     return sorted(newest, key=lambda file: (ranks[file.canonical_version], file.file_name))
 
 
+def shown_of_version(files: Iterable[PackageFile]) -> Sequence[PackageFile]:
+    """Put the files of one version in that order; see ordered()."""
+    newest = {file.file_name: file for file in files}
+    return [newest[name] for name in sorted(newest)]
+
+
 def versions_of(files: Iterable[PackageFile]) -> Mapping[str, str]:
     """
     List the versions of files in the order of the files.

@@ -15,12 +15,14 @@ import enum
 import functools
 import html
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from urllib.parse import quote
 
 from pkgregd.formatkit.headers import best_media_type
-from pkgregd.formats.pypi_files import FileMetadata, file_path, ordered, upload_time, versions_of
-from pkgregd.values import PackageFile, PackageName
+from pkgregd.formats.pypi_files import FileMetadata, file_path, shown_of_version, upload_time
+from pkgregd.formats.pypi_names import parse_version
+from pkgregd.values import PackageFile, PackageName, PageLayout, PageSection
 
 REVISION = 2
 """Goes up when the same rows come to look differently: it is part of every ETag."""
@@ -70,27 +72,37 @@ def render_names(names: Iterable[PackageName], representation: Representation, l
     return _html("Simple index", links)
 
 
-def render_files(
-    canonical_name: str, base_url: str, files: Iterable[PackageFile], representation: Representation
-) -> bytes:
+def files_layout(canonical_name: str, base_url: str, representation: Representation) -> PageLayout:
     """
-    Write the page of a name.
+    Tell how the page of a name is made.
 
     Args:
         base_url: where the format is, for the links that have to be absolute.
-        files: by creation; of several with one name, which a group may have, the newest counts.
     """
-    shown = ordered(files)
     if representation is Representation.JSON:
-        return _json(
-            {
-                "meta": _META,
-                "name": canonical_name,
-                "versions": list(versions_of(shown).values()),
-                "files": [_json_file(file, base_url) for file in shown],
-            }
+        lead = _json({"meta": _META, "name": canonical_name}).removesuffix(b"}")
+        return PageLayout(
+            (
+                PageSection(lead + b',"versions":[', b",", _json_version),
+                PageSection(b'],"files":[', b",", partial(_json_files, base_url)),
+            ),
+            b"]}",
+            parse_version,
         )
-    return _html(f"Links for {canonical_name}", [_html_file(file, base_url) for file in shown])
+    head, tail = _html_around(f"Links for {canonical_name}")
+    return PageLayout((PageSection(head, b"", partial(_html_files, base_url)),), tail, parse_version)
+
+
+def _json_version(files: Sequence[PackageFile]) -> bytes:
+    return _json(shown_of_version(files)[0].version)
+
+
+def _json_files(base_url: str, files: Sequence[PackageFile]) -> bytes:
+    return b",".join(_json(_json_file(file, base_url)) for file in shown_of_version(files))
+
+
+def _html_files(base_url: str, files: Sequence[PackageFile]) -> bytes:
+    return "".join(_html_file(file, base_url) for file in shown_of_version(files)).encode("utf-8")
 
 
 def _json_file(file: PackageFile, base_url: str) -> Mapping[str, object]:
@@ -139,14 +151,20 @@ def _link(url: str, text: str, attributes: Mapping[str, str] | None = None) -> s
 
 
 def _html(title: str, links: Iterable[str]) -> bytes:
+    head, tail = _html_around(title)
+    return head + "".join(links).encode("utf-8") + tail
+
+
+def _html_around(title: str) -> tuple[bytes, bytes]:
+    """Write what comes before and behind the links of a page."""
     head = (
         "<!DOCTYPE html>\n"
         '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="pypi:repository-version" content="{API_VERSION}">\n'
         f"<title>{html.escape(title)}</title>\n</head>\n<body>\n<h1>{html.escape(title)}</h1>\n"
     )
-    return (head + "".join(links) + "</body>\n</html>\n").encode("utf-8")
+    return head.encode("utf-8"), b"</body>\n</html>\n"
 
 
-def _json(fields: Mapping[str, object]) -> bytes:
-    return json.dumps(fields, separators=(",", ":")).encode("ascii")
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode("ascii")

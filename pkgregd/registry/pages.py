@@ -94,14 +94,14 @@ class Pages:
         self._kept_bytes = 0
         self._under_way: dict[Key, list[Deferred[Page]]] = {}
 
-    async def get(self, key: Key, load: Callable[[], Awaitable[Rows]], render: Callable[[Rows], bytes]) -> Page:
+    async def get(self, key: Key, load: Callable[[], Awaitable[Rows]], make: Callable[[Rows], Page]) -> Page:
         """
         Return the page of a key; of many who ask at once, one has it rendered.
 
         Args:
             key: equal keys mean equal pages, for ever.
             load: reads what the page is made of; what it raises reaches everybody who waits.
-            render: pure, called on a thread.
+            make: called on a thread; what it raises reaches everybody, too.
         """
         page = self._kept.get(key)
         if page is not None:
@@ -112,14 +112,14 @@ class Pages:
         done: Deferred[Page] = Deferred(waiting.remove)
         waiting.append(done)
         if is_first:
-            start(self._make(key, load, render), "rendering a page")
+            start(self._make(key, load, make), "rendering a page")
         return await done
 
-    async def _make(self, key: Key, load: Callable[[], Awaitable[Rows]], render: Callable[[Rows], bytes]) -> None:
+    async def _make(self, key: Key, load: Callable[[], Awaitable[Rows]], make: Callable[[Rows], Page]) -> None:
         """Have a page made for all who wait for it, whoever of them leaves meanwhile."""
         try:
             rows = await load()
-            page = await self.run(lambda: _render(rows, render))
+            page = await self.run(lambda: make(rows))
         except Exception as error:
             for done in self._under_way.pop(key):
                 done.errback(error)
@@ -139,8 +139,8 @@ class Pages:
             self._kept_bytes -= dropped.size_bytes + ENTRY_BYTES
 
 
-def _render(rows: Rows, render: Callable[[Rows], bytes]) -> Page:
-    body = render(rows)
+def compressed(body: bytes) -> Page:
+    """Make a page of its bytes."""
     if len(body) < GZIP_MIN_BYTES:
         return Page(body, None)
     packed = gzip.compress(body, GZIP_LEVEL, mtime=0)

@@ -22,9 +22,11 @@ from pkgregd.interfaces import (
     IRemote,
     IRemotes,
 )
+from pkgregd.registry.filepages import FilePages
 from pkgregd.registry.inspections import Inspections
 from pkgregd.registry.inspector_process import InspectionLimits
-from pkgregd.registry.pages import Pages, RenderThread
+from pkgregd.registry.listings import Listings
+from pkgregd.registry.pages import Pages, RenderThread, compressed
 from pkgregd.registry.publishing import Draft, Leftovers
 from pkgregd.registry.reading import emit_for_file, open_package_file
 from pkgregd.values import (
@@ -37,6 +39,7 @@ from pkgregd.values import (
     PackageFile,
     PackageName,
     Page,
+    PageLayout,
     Permission,
     Precondition,
     Principal,
@@ -75,6 +78,7 @@ class Remotes:
         self.leftovers = Leftovers(reactor, catalog, blobs)
         self._render_thread = RenderThread(reactor)
         self.pages = Pages(self._render_thread.run)
+        self.listings = Listings()
         self._limits_by_format = limits_by_format
 
     def remote(
@@ -129,6 +133,7 @@ class ProjectRemote:
         self._inspections = remotes.inspections
         self._leftovers = remotes.leftovers
         self._pages = remotes.pages
+        self._listings = remotes.listings
 
     async def _project_ids(self, canonical_name: str | None) -> Sequence[int]:
         """Which projects are read for a name (None: for any name)."""
@@ -171,20 +176,14 @@ class ProjectRemote:
         async def load() -> tuple[PackageName, ...]:
             return await self._catalog.list_names(state.project_ids, self._format)
 
-        return await self._pages.get((self._format, "", variant, state.token), load, render)
+        return await self._pages.get(
+            (self._format, "", variant, state.token), load, lambda names: compressed(render(names))
+        )
 
-    async def render_files(
-        self, canonical_name: str, state: IndexState, variant: str, render: Callable[[Sequence[PackageFile]], bytes]
-    ) -> Page:
+    async def render_files(self, canonical_name: str, state: IndexState, variant: str, layout: PageLayout) -> Page:
         """See IRemote."""
-
-        async def load() -> tuple[PackageFile, ...]:
-            files = await self._catalog.list_files(state.project_ids, self._format, canonical_name)
-            if not files:
-                raise PackageNotFound
-            return files
-
-        return await self._pages.get((self._format, canonical_name, variant, state.token), load, render)
+        pages = FilePages(self._catalog, self._pages, self._listings)
+        return await pages.get(self._format, canonical_name, state, variant, layout)
 
     async def render_with_document(
         self,
@@ -207,7 +206,7 @@ class ProjectRemote:
             return files, await self._catalog.find_document(file.id, name)
 
         key = (self._format, canonical_name, variant, state.token)
-        return await self._pages.get(key, load, lambda found: render(*found))
+        return await self._pages.get(key, load, lambda found: compressed(render(*found)))
 
     async def compute(self, job: Callable[[], T]) -> T:
         """See IRemote."""

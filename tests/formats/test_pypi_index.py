@@ -9,7 +9,8 @@ from attrs import evolve
 from pkgregd import errors
 from pkgregd.formats.pypi import list_files
 from pkgregd.formats.pypi_files import FileMetadata
-from pkgregd.formats.pypi_index import Representation, choose_representation, render_files
+from pkgregd.formats.pypi_index import Representation, choose_representation, files_layout
+from pkgregd.registry.listings import Listing
 from pkgregd.testing.calls import WRITER, FakeCall, body_of, now
 from pkgregd.values import ANONYMOUS, NO_PRECONDITION, PackageFile, Principal, Reply, Visibility
 from tests.formatkit.test_archives import make_zip
@@ -24,6 +25,14 @@ from tests.formats.pypi_world import (
     wheel,
     wheel_name,
 )
+
+
+def page_of(base_url: str, file: PackageFile, representation: Representation) -> bytes:
+    """Write the page of a name with one file."""
+    layout = files_layout("demo", base_url, representation)
+    page = Listing(layout, {file.canonical_version: [file]}).page()
+    assert page is not None
+    return page.body
 
 
 class IndexTests(PyPITestCase):
@@ -193,9 +202,9 @@ class IndexTests(PyPITestCase):
         (row,) = now(self.world.remote().list_files("demo"))
         for text in ('{"filetype": "bdist_wheel", "requires_python": ">=3.8"}', '{"filetype": "sdist", "later": 1}'):
             old = evolve(row, file_metadata_json=text)
-            (file,) = json.loads(render_files("demo", BASE, [old], Representation.JSON))["files"]
+            (file,) = json.loads(page_of(BASE, old, Representation.JSON))["files"]
             self.assertNotIn("core-metadata", file)
-            self.assertEqual(len(Links(render_files("demo", BASE, [old], Representation.HTML)).found), 1)
+            self.assertEqual(len(Links(page_of(BASE, old, Representation.HTML)).found), 1)
 
     def test_nothing_breaks_out_of_the_page(self) -> None:
         """Whatever the rows hold, an attribute stays an attribute: the writer escapes by itself."""
@@ -208,10 +217,10 @@ class IndexTests(PyPITestCase):
             file_metadata_json=FileMetadata("bdist_wheel", evil, evil, has_provenance=True).to_json(),
             yanked_reason=evil,
         )
-        ((attributes, text),) = Links(render_files("demo", f"{BASE}{evil}", [hostile], Representation.HTML)).found
+        ((attributes, text),) = Links(page_of(f"{BASE}{evil}", hostile, Representation.HTML)).found
         self.assertEqual((text, attributes["data-requires-python"]), (f"{evil}.whl", evil))
         self.assertEqual((attributes["data-yanked"], attributes["data-core-metadata"]), (evil, f"sha256={evil}"))
         added = ("requires-python", "core-metadata", "dist-info-metadata", "yanked", "provenance")
         self.assertEqual(set(attributes), {"href", *(f"data-{name}" for name in added)})
-        page = json.loads(render_files("demo", BASE, [hostile], Representation.JSON))
+        page = json.loads(page_of(BASE, hostile, Representation.JSON))
         self.assertEqual((page["files"][0]["requires-python"], page["files"][0]["yanked"]), (evil, evil))

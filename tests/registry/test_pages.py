@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.errors import Unavailable
-from pkgregd.registry.pages import GZIP_MIN_BYTES, Pages, RenderThread
+from pkgregd.registry.pages import GZIP_MIN_BYTES, Pages, RenderThread, compressed
 from pkgregd.testing.calls import now
 from pkgregd.values import Page
 
@@ -40,10 +40,10 @@ class PagesTests(SynchronousTestCase):
         """Count what is rendered."""
         self.rendered: list[object] = []
 
-    def render(self, rows: object) -> bytes:
+    def render(self, rows: object) -> Page:
         """Make a page of a kilobyte."""
         self.rendered.append(rows)
-        return str(rows).encode() * 1000
+        return compressed(str(rows).encode() * 1000)
 
     def get(self, pages: Pages, key: str) -> Page:
         """Get a page of one letter."""
@@ -61,7 +61,7 @@ class PagesTests(SynchronousTestCase):
         page = self.get(pages, "a")
         assert page.gzip is not None
         self.assertEqual(gzip.decompress(page.gzip), page.body)
-        small = now(pages.get(("s",), loading(0), lambda _: b"x" * (GZIP_MIN_BYTES - 1)))
+        small = now(pages.get(("s",), loading(0), lambda _: compressed(b"x" * (GZIP_MIN_BYTES - 1))))
         self.assertIsNone(small.gzip)
 
     def test_memory_is_bounded(self) -> None:
