@@ -9,7 +9,7 @@ from attrs import frozen
 from pkgregd.errors import PackageNotFound
 from pkgregd.interfaces import IPackageCatalog
 from pkgregd.registry.listings import KeptListing, Listing, Listings, Versions
-from pkgregd.registry.pages import Pages
+from pkgregd.registry.pages import Pages, page_key
 from pkgregd.values import IndexState, PackageFile, Page, PageLayout
 
 MAX_MOVED_PROJECTS = 4
@@ -48,12 +48,11 @@ class FilePages:
 
     async def get(self, format: str, canonical_name: str, state: IndexState, variant: str, layout: PageLayout) -> Page:
         """See IRemote.render_files."""
-        projects = ",".join(map(str, state.project_ids))
-        listing_key = (format, canonical_name, variant, projects)
+        key = page_key(format, canonical_name, variant, state)
 
         async def load() -> _Found:
             # whatever happens, an earlier listing is put back only when it is right
-            kept = self._listings.take(listing_key)
+            kept = self._listings.take(key)
             changed = None if kept is None else await self._changed(format, canonical_name, kept.revisions, state)
             if kept is not None and changed is not None:
                 return _Found(kept.listing, changed)
@@ -68,10 +67,10 @@ class FilePages:
             page = listing.page()
             if page is None:
                 raise PackageNotFound
-            self._listings.put(listing_key, KeptListing(listing, dict(state.revisions)))
+            self._listings.put(key, KeptListing(listing, dict(state.revisions)))
             return page
 
-        return await self._pages.get((format, canonical_name, variant, state.token), load, make)
+        return await self._pages.get(key, state.token, load, make)
 
     async def _everything(self, format: str, canonical_name: str, state: IndexState) -> Versions:
         files = await self._catalog.list_files(state.project_ids, format, canonical_name)

@@ -18,12 +18,12 @@ from twisted.python.threadpool import ThreadPool
 
 from pkgregd.clockwork import start
 from pkgregd.errors import Unavailable
-from pkgregd.values import Page
+from pkgregd.values import IndexState, Page
 
 Rows = TypeVar("Rows")
 T = TypeVar("T")
 
-PAGE_CACHE_BYTES = 64 << 20
+PAGE_CACHE_BYTES = 32 << 20
 """What all kept pages may take together."""
 
 RENDER_THREADS = 1
@@ -80,63 +80,80 @@ class RenderThread:
 
 class Pages:
     """
-    Renders pages, and keeps those last used.
+    Renders pages, and keeps those last used, each in the state for which it was rendered last.
 
     Args:
         run: runs a job away from the reactor.
-        max_bytes: what is kept; a page of more than a quarter of it is rendered every time.
+        max_bytes: what is kept; a page of more than half of it is rendered every time.
     """
 
     def __init__(self, run: Run, max_bytes: int = PAGE_CACHE_BYTES) -> None:
         self.run = run
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[Key, Page] = OrderedDict()
+        self._kept: OrderedDict[Key, tuple[str, Page]] = OrderedDict()
         self._kept_bytes = 0
-        self._under_way: dict[Key, list[Deferred[Page]]] = {}
+        self._under_way: dict[tuple[Key, str], list[Deferred[Page]]] = {}
 
-    async def get(self, key: Key, load: Callable[[], Awaitable[Rows]], make: Callable[[Rows], Page]) -> Page:
+    async def get(
+        self, key: Key, token: str, load: Callable[[], Awaitable[Rows]], make: Callable[[Rows], Page]
+    ) -> Page:
         """
-        Return the page of a key; of many who ask at once, one has it rendered.
+        Return a page; of many who ask at once, one has it rendered.
 
         Args:
-            key: equal keys mean equal pages, for ever.
+            key: which page it is.
+            token: of its state: equal keys and tokens mean equal pages, for ever.
             load: reads what the page is made of; what it raises reaches everybody who waits.
             make: called on a thread; what it raises reaches everybody, too.
         """
-        page = self._kept.get(key)
-        if page is not None:
+        kept_token, page = self._kept.get(key, _NOTHING)
+        if page is not None and kept_token == token:
             self._kept.move_to_end(key)
             return page
-        is_first = key not in self._under_way
-        waiting = self._under_way.setdefault(key, [])
+        is_first = (key, token) not in self._under_way
+        waiting = self._under_way.setdefault((key, token), [])
         done: Deferred[Page] = Deferred(waiting.remove)
         waiting.append(done)
         if is_first:
-            start(self._make(key, load, make), "rendering a page")
+            start(self._make(key, token, load, make), "rendering a page")
         return await done
 
-    async def _make(self, key: Key, load: Callable[[], Awaitable[Rows]], make: Callable[[Rows], Page]) -> None:
+    async def _make(
+        self, key: Key, token: str, load: Callable[[], Awaitable[Rows]], make: Callable[[Rows], Page]
+    ) -> None:
         """Have a page made for all who wait for it, whoever of them leaves meanwhile."""
         try:
             rows = await load()
             page = await self.run(lambda: make(rows))
         except Exception as error:
-            for done in self._under_way.pop(key):
+            for done in self._under_way.pop((key, token)):
                 done.errback(error)
             return
-        self._keep(key, page)
-        for done in self._under_way.pop(key):
+        self._keep(key, token, page)
+        for done in self._under_way.pop((key, token)):
             done.callback(page)
 
-    def _keep(self, key: Key, page: Page) -> None:
+    def _keep(self, key: Key, token: str, page: Page) -> None:
+        """Keep a page in place of what it was before, which nobody will ask for again."""
+        _, replaced = self._kept.pop(key, _NOTHING)
+        if replaced is not None:
+            self._kept_bytes -= replaced.size_bytes + ENTRY_BYTES
         size_bytes = page.size_bytes + ENTRY_BYTES
-        if size_bytes > self._max_bytes // 4:
+        if size_bytes > self._max_bytes // 2:
             return
-        self._kept[key] = page
+        self._kept[key] = token, page
         self._kept_bytes += size_bytes
         while self._kept_bytes > self._max_bytes:
-            _, dropped = self._kept.popitem(last=False)
+            _, (_, dropped) = self._kept.popitem(last=False)
             self._kept_bytes -= dropped.size_bytes + ENTRY_BYTES
+
+
+_NOTHING: tuple[str, None] = ("", None)
+
+
+def page_key(format: str, canonical_name: str, variant: str, state: IndexState) -> Key:
+    """Name a page of an index: the same for all its states, another one for other projects."""
+    return format, canonical_name, variant, ",".join(map(str, state.project_ids))
 
 
 def compressed(body: bytes) -> Page:

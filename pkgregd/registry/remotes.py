@@ -26,7 +26,7 @@ from pkgregd.registry.filepages import FilePages
 from pkgregd.registry.inspections import Inspections
 from pkgregd.registry.inspector_process import InspectionLimits
 from pkgregd.registry.listings import Listings
-from pkgregd.registry.pages import Pages, RenderThread, compressed
+from pkgregd.registry.pages import Pages, RenderThread, compressed, page_key
 from pkgregd.registry.publishing import Draft, Leftovers
 from pkgregd.registry.reading import emit_for_file, open_package_file
 from pkgregd.values import (
@@ -176,9 +176,8 @@ class ProjectRemote:
         async def load() -> tuple[PackageName, ...]:
             return await self._catalog.list_names(state.project_ids, self._format)
 
-        return await self._pages.get(
-            (self._format, "", variant, state.token), load, lambda names: compressed(render(names))
-        )
+        key = page_key(self._format, "", variant, state)
+        return await self._pages.get(key, state.token, load, lambda names: compressed(render(names)))
 
     async def render_files(self, canonical_name: str, state: IndexState, variant: str, layout: PageLayout) -> Page:
         """See IRemote."""
@@ -205,8 +204,8 @@ class ProjectRemote:
             file, name = chosen
             return files, await self._catalog.find_document(file.id, name)
 
-        key = (self._format, canonical_name, variant, state.token)
-        return await self._pages.get(key, load, lambda found: compressed(render(*found)))
+        key = page_key(self._format, canonical_name, variant, state)
+        return await self._pages.get(key, state.token, load, lambda found: compressed(render(*found)))
 
     async def compute(self, job: Callable[[], T]) -> T:
         """See IRemote."""

@@ -45,9 +45,9 @@ class PagesTests(SynchronousTestCase):
         self.rendered.append(rows)
         return compressed(str(rows).encode() * 1000)
 
-    def get(self, pages: Pages, key: str) -> Page:
-        """Get a page of one letter."""
-        return now(pages.get((key,), loading(key), self.render))
+    def get(self, pages: Pages, key: str, token: str = "") -> Page:
+        """Get a page of one letter, or of a letter and its state."""
+        return now(pages.get((key,), token, loading(key + token), self.render))
 
     def test_kept(self) -> None:
         """The same key is rendered once, another one by itself."""
@@ -61,7 +61,7 @@ class PagesTests(SynchronousTestCase):
         page = self.get(pages, "a")
         assert page.gzip is not None
         self.assertEqual(gzip.decompress(page.gzip), page.body)
-        small = now(pages.get(("s",), loading(0), lambda _: compressed(b"x" * (GZIP_MIN_BYTES - 1))))
+        small = now(pages.get(("s",), "", loading(0), lambda _: compressed(b"x" * (GZIP_MIN_BYTES - 1))))
         self.assertIsNone(small.gzip)
 
     def test_memory_is_bounded(self) -> None:
@@ -74,6 +74,18 @@ class PagesTests(SynchronousTestCase):
         self.assertEqual(len(self.rendered), 5)
         self.get(pages, "b")
         self.assertEqual(self.rendered[-1], "b")
+
+    def test_only_the_last_state_is_kept(self) -> None:
+        """A page takes the place of what it was before, however often it changes."""
+        pages = Pages(at_once, max_bytes=9000)
+        self.get(pages, "a")
+        for number in range(20):
+            self.get(pages, "b", str(number))
+        self.get(pages, "a")
+        self.get(pages, "b", "19")
+        self.assertEqual(self.rendered, ["a", *(f"b{number}" for number in range(20))])
+        self.get(pages, "b", "18")
+        self.assertEqual(self.rendered[-1], "b18")
 
     def test_a_great_page_is_not_kept(self) -> None:
         """One page never drives most of the others out."""
@@ -92,7 +104,7 @@ class PagesTests(SynchronousTestCase):
             loads.append(1)
             return await rows
 
-        asking = [Deferred.fromCoroutine(pages.get(("k",), load, self.render)) for _ in range(3)]
+        asking = [Deferred.fromCoroutine(pages.get(("k",), "", load, self.render)) for _ in range(3)]
         asking[0].addErrback(lambda _: None)
         asking[0].cancel()
         rows.callback("a")
@@ -107,7 +119,7 @@ class PagesTests(SynchronousTestCase):
         async def load() -> str:
             return await rows
 
-        asking = [Deferred.fromCoroutine(pages.get(("k",), load, self.render)) for _ in range(2)]
+        asking = [Deferred.fromCoroutine(pages.get(("k",), "", load, self.render)) for _ in range(2)]
         rows.errback(KeyError("x"))
         for page in asking:
             self.failureResultOf(page, KeyError)
