@@ -476,7 +476,10 @@ class FrontChannel(Protocol):
         transport = self.transport
         if not self._sends_at_once or held_bytes(transport) or not transport.connected or transport.disconnecting:
             return None
-        return os.dup(transport.fileno())
+        try:
+            return os.dup(transport.fileno())
+        except OSError:  # as many files are open as may be
+            return None
 
     def wait_for_room(self) -> None:
         """Pause the body's producer until the socket can be written (by attributes of Twisted's transports)."""

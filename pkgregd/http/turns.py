@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -29,22 +30,30 @@ class ReadTurns:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._queue: dict[Connection, None] = {}
+        self._readers: dict[Connection, Callable[[], None]] = {}
         self._is_under_way = False
 
     def begin(self, transport: Any) -> None:
         """Have a connection wait for its turns from now on (by an attribute of Twisted's TCP transports)."""
         if isinstance(transport, Connection):
-            transport.doRead = partial(self._wait, transport)  # type: ignore[method-assign]
+            reader = self._readers[transport] = partial(self._wait, transport)
+            transport.doRead = reader  # type: ignore[method-assign]
 
     def end(self, transport: Any) -> None:
         """Let it read whenever there is something, again."""
-        if isinstance(transport, Connection):
-            vars(transport).pop("doRead", None)
-            self._queue.pop(transport, None)
+        self._queue.pop(transport, None)
+        if self._reads(transport):
+            del transport.doRead
+        self._readers.pop(transport, None)
 
     def skip(self, transport: Any) -> None:
         """It does not want to read at present."""
         self._queue.pop(transport, None)
+
+    def _reads(self, transport: Any) -> bool:
+        """Whether it comes to its turns. One that is being aborted reads in a way of its own, not to be touched."""
+        reader = self._readers.get(transport)
+        return reader is not None and vars(transport).get("doRead") is reader
 
     def _wait(self, transport: Connection) -> None:
         self._queue.setdefault(transport)
@@ -60,7 +69,7 @@ class ReadTurns:
         while self._queue and left_bytes > 0:
             transport = next(iter(self._queue))
             del self._queue[transport]
-            if not transport.connected:
+            if not transport.connected or not self._reads(transport):
                 continue
             left_bytes -= transport.bufferSize
             if type(transport).doRead(transport) is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
-from twisted.internet.tcp import Connection
+from twisted.internet.tcp import Connection, Server
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -131,6 +131,26 @@ class ReadTurnsTests(SynchronousTestCase):
         lost.connectionLost(Failure(CONNECTION_DONE))
         self.clock.advance(0)
         self.assertEqual((sizes, other_sizes), ([], [1000]))
+
+    def test_aborted_while_it_waits(self) -> None:
+        """A connection that is being aborted reads no more, however its body ends."""
+        self.clock.addReader = lambda _: None  # type: ignore[attr-defined]
+        self.clock.removeReader = self.clock.removeWriter = self.clock.addReader  # type: ignore[attr-defined]
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            self.addCleanup(end.close)
+        ours.setblocking(False)
+        reading = Reading()
+        transport = Server(ours, reading, ("127.0.0.1", 1), None, 1, self.clock)
+        self.turns.begin(transport)
+        theirs.send(b"x" * 100)
+        transport.doRead()
+        self.patch(transport, "connectionLost", lambda _: None)
+        transport.abortConnection()
+        self.clock.advance(0)
+        self.turns.end(transport)
+        self.assertIsNone(transport.doRead())
+        self.assertEqual(reading.sizes, [])
 
     def test_other_transports(self) -> None:
         """What is no TCP connection is left alone."""
