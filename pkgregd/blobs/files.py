@@ -12,10 +12,11 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from pkgregd.blobs.downloads import Downloads
 from pkgregd.blobs.folder import BlobFolder, DeadStaging, StagedFile, marked_digest
 from pkgregd.blobs.operations import FileOperations, as_domain_error
 from pkgregd.blobs.sink import IN_FLIGHT_BYTES, FileBlobSink, InFlight
-from pkgregd.blobs.source import SMALL_BYTES, Downloads, FileBlobSource, OpenFile, open_source, read_small
+from pkgregd.blobs.source import SMALL_BYTES, FileBlobSource, OpenFile, open_source, read_small
 from pkgregd.blobs.workers import IWorkers, ThreadWorkers
 from pkgregd.clockwork import Shortcut, acquired, shielded
 from pkgregd.errors import StorageFull, Unavailable
@@ -73,12 +74,12 @@ class FileBlobStore:
         self._folder = BlobFolder(root, operations, reserve_bytes)
         self._workers = workers if workers is not None else ThreadWorkers(reactor, threads)
         self._in_flight = InFlight(IN_FLIGHT_BYTES)
-        self._downloads = Downloads()
         self._space_seen_at: float | None = None
         self._is_full = False
         self._probed_at: float | None = None
         self._is_closed = False
         self._shortcut = shortcut or Shortcut()
+        self._downloads = Downloads(self._shortcut)
 
     @property
     def buffered_bytes(self) -> int:

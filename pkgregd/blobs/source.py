@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from pkgregd.blobs.descriptor import Descriptor
+from pkgregd.blobs.downloads import Downloads
 from pkgregd.blobs.operations import FileOperations, as_read_error
 from pkgregd.blobs.push import push
 from pkgregd.blobs.sending import send
@@ -27,22 +28,8 @@ log = Logger()
 SMALL_BYTES = 64 << 10
 """Up to this a blob is read by the job that opens it, and no file stays open."""
 
-MIN_CHUNK_BYTES = 64 << 10
-MAX_CHUNK_BYTES = 1 << 20
-
-READ_AHEAD_BYTES = 8 << 20
-"""What all downloads of a store hold in memory together, while MIN_CHUNK_BYTES for each allow it."""
-
-
-class Downloads:
-    """Counts running downloads, to give each as big a chunk as memory allows."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def chunk_bytes(self) -> int:
-        """How much to read at once: one chunk is with the consumer while the next one is read."""
-        return max(MIN_CHUNK_BYTES, min(MAX_CHUNK_BYTES, READ_AHEAD_BYTES // (2 * max(1, self.count))))
+PROBE_BYTES = 64 << 10
+"""Two looks at whether a file is in memory are so far apart: the kernel reads ahead as much at once, or more."""
 
 
 class OpenFile:
@@ -77,13 +64,22 @@ class OpenFile:
 
     def send(self, socket_fd: int, offset: int, size_bytes: int) -> int:
         """
-        Have the kernel send at most so many bytes from an offset; see sending.SendPiece.
+        Have the kernel send at most so many bytes from an offset; see sending.SentFile.
 
         Raises:
             BlobMissing: the file was closed.
         """
         with self._in_use() as fd:
             return self._operations.send_file(socket_fd, fd, offset, size_bytes)
+
+    def is_cached(self, offset: int, size_bytes: int) -> bool:
+        """Whether a piece is in memory, as far as a few looks tell. Does not wait for a disk."""
+        looks = (*range(offset, offset + size_bytes, PROBE_BYTES), offset + size_bytes - 1)
+        with self._in_use() as fd:
+            try:
+                return all(self._operations.pread_cached(fd, 1, at) is not None for at in looks)
+            except OSError:
+                return False
 
     def close(self) -> None:
         """Close now, or when the last running read is done."""
@@ -201,7 +197,7 @@ class FileBlobSource:
             return 0
         socket = Descriptor(socket_fd, os.close)
         try:
-            return await send(consumer, socket, self._content.send, self._span, self._workers)
+            return await send(consumer, socket, self._content, self._span, self._workers, self._downloads)
         finally:
             socket.close()
 

@@ -12,7 +12,7 @@ from attrs import fields, frozen
 
 from pkgregd.blobs.operations import FileOperations
 
-READING = frozenset({"pread", "send_file", "statvfs"})
+READING = frozenset({"pread", "pread_cached", "send_file", "statvfs"})
 
 
 class Died(BaseException):

@@ -7,13 +7,15 @@ import fcntl
 import os
 from pathlib import Path
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from pkgregd.blobs.downloads import FEW
 from pkgregd.blobs.files import FileBlobStore
 from pkgregd.blobs.operations import FileOperations
-from pkgregd.blobs.sending import JOB_BYTES
+from pkgregd.blobs.sending import HERE_BYTES, JOB_BYTES
 from pkgregd.blobs.workers import IWorkers
 from pkgregd.errors import BlobMissing, ClientGone
 from pkgregd.interfaces import IBlobSource
@@ -24,6 +26,10 @@ from pkgregd.values import BlobInfo, ByteRange
 from tests.blobs.disk import Disk
 
 DATA = b"".join(b"%07d\n" % number for number in range(700_000))
+
+
+def nothing_cached(fd: int, size_bytes: int, offset: int) -> None:
+    """Say that everything has to be fetched from the disk."""
 
 
 class SendingTests(SynchronousTestCase):
@@ -70,13 +76,52 @@ class SendingTests(SynchronousTestCase):
             jobs.append(size_bytes)
             return os.sendfile(socket_fd, fd, offset, size_bytes)
 
-        pushing = self.push(self.open(FileOperations(send_file=send_file)))
+        pushing = self.push(self.open(FileOperations(send_file=send_file, pread_cached=nothing_cached)))
         self.assertNoResult(pushing)
         self.read_all(pushing)
         self.assertEqual(self.successResultOf(pushing), len(DATA))
         self.assertEqual((self.consumer.sent_bytes, self.consumer.written_bytes), (len(DATA), 0))
         self.assertEqual(self.consumer.received, DATA)
         self.assertEqual(max(jobs), JOB_BYTES)
+
+    def test_what_is_in_memory_needs_no_thread(self) -> None:
+        """It is sent in small pieces without a job, and others come to their turn between them."""
+        workers = InlineWorkers()
+        store = self.make_store(FileOperations(), workers)
+        source = self.successResultOf(ensureDeferred(store.open_blob(self.blob)))
+        opened_count = workers.job_count
+        pushing = self.push(source)
+        self.assertTrue(self.consumer.is_waiting)
+        self.assertLessEqual(self.consumer.sent_bytes, HERE_BYTES)
+        self.read_all(pushing)
+        self.assertEqual(self.successResultOf(pushing), len(DATA))
+        self.assertEqual((self.consumer.received, workers.job_count), (DATA, opened_count))
+        self.successResultOf(ensureDeferred(source.close()))
+
+    def test_what_is_not_in_memory(self) -> None:
+        """A piece of which anything has to be fetched from the disk is a job; so is each with many downloads."""
+        gap = range(2_000_000, 2_100_000)
+
+        def pread_cached(fd: int, size_bytes: int, offset: int) -> bytes | None:
+            return None if offset in gap else os.pread(fd, size_bytes, offset)
+
+        workers = InlineWorkers()
+        store = self.make_store(FileOperations(pread_cached=pread_cached), workers)
+        source = self.successResultOf(ensureDeferred(store.open_blob(self.blob)))
+        before = workers.job_count
+        pushing = self.push(source)
+        self.read_all(pushing)
+        self.assertEqual((self.successResultOf(pushing), self.consumer.received), (len(DATA), DATA))
+        self.assertGreater(workers.job_count, before)
+        before = workers.job_count
+        consumers = [LendingConsumer() for _ in range(FEW + 1)]
+        for consumer in consumers:
+            self.addCleanup(consumer.close)
+            pushing = ensureDeferred(source.push_to(consumer))
+            pushing.addErrback(lambda _: None)
+            self.addCleanup(pushing.cancel)
+        self.assertEqual(workers.job_count, before + 1)
+        self.successResultOf(ensureDeferred(source.close()))
 
     def test_a_file_that_the_kernel_cannot_send(self) -> None:
         """The rest passes through memory, from where the kernel stopped; each byte arrives once."""
@@ -151,7 +196,7 @@ class SendingTests(SynchronousTestCase):
     def test_a_job_that_comes_too_late(self) -> None:
         """A job that starts after all was closed sends nothing: by then the numbers may be anybody's."""
         workers = SteppedWorkers()
-        store = self.make_store(self.disk.operations, workers)
+        store = self.make_store(evolve(self.disk.operations, pread_cached=nothing_cached), workers)
         opening = ensureDeferred(store.open_blob(self.blob))
         workers.run_all()
         source = self.successResultOf(opening)
@@ -184,7 +229,7 @@ class SendingTests(SynchronousTestCase):
             os.close(fd)
 
         workers = SteppedWorkers()
-        store = self.make_store(FileOperations(send_file=send_file, close=close), workers)
+        store = self.make_store(FileOperations(send_file=send_file, close=close, pread_cached=nothing_cached), workers)
         opening = ensureDeferred(store.open_blob(self.blob))
         workers.run_all()
         source = self.successResultOf(opening)
