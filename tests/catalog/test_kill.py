@@ -17,7 +17,7 @@ from pkgregd.catalog.sqlite import SqliteDatabase
 from tests.catalog.support import ThreadedClock, make_folder, migrated_file
 
 PUBLISHER = """
-import asyncio, pathlib, sys
+import asyncio, os, pathlib, sys
 from twisted.internet import asyncioreactor
 asyncioreactor.install(asyncio.new_event_loop())
 from twisted.internet import reactor
@@ -42,7 +42,7 @@ async def main():
         await catalog.add_project("acme/tools", Visibility.PRIVATE)
     await gatherResults([ensureDeferred(publish(catalog, worker, int(sys.argv[2]))) for worker in range(8)])
 
-ensureDeferred(main()).addErrback(lambda failure: (failure.printTraceback(), reactor.stop()))
+ensureDeferred(main()).addErrback(lambda failure: (failure.printTraceback(), os._exit(1)))
 reactor.run()
 """
 
@@ -67,6 +67,7 @@ class KillTests(SynchronousTestCase):
                 stdout=subprocess.PIPE,
                 text=True,
             )
+            self.addCleanup(process.kill)
             assert process.stdout is not None
             with process.stdout as output:
                 for _ in range(ACKNOWLEDGED_PER_ROUND):
