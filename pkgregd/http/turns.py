@@ -9,6 +9,9 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.tcp import Connection
+from twisted.logger import Logger
+
+log = Logger()
 
 TURN_BYTES = 256 << 10
 """When so much of bodies was read in a turn of the reactor, the next body waits for the next turn."""
@@ -72,5 +75,12 @@ class ReadTurns:
             if not transport.connected or not self._reads(transport):
                 continue
             left_bytes -= transport.bufferSize
-            if type(transport).doRead(transport) is not None:
+            try:
+                has_ended = type(transport).doRead(transport) is not None
+            except Exception:
+                # as the reactor does: bytes are lost, and what comes behind them must not be taken for the whole
+                log.failure("reading a body failed", event="turns.failed")
+                transport.abortConnection()
+                continue
+            if has_ended:
                 self.end(transport)

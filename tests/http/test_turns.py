@@ -152,6 +152,22 @@ class ReadTurnsTests(SynchronousTestCase):
         self.assertIsNone(transport.doRead())
         self.assertEqual(reading.sizes, [])
 
+    def test_a_protocol_that_fails(self) -> None:
+        """Its connection is cut: what it lost must not be missing in the middle of a body. Others are read."""
+        self.clock.removeReader = self.clock.removeWriter = lambda _: None  # type: ignore[attr-defined]
+        failing, _ = self.connect(1000, 1000)
+        other, sizes = self.connect(1000, 1000)
+        aborted: list[bool] = []
+
+        def fail(data: bytes) -> None:
+            raise ValueError("no")
+
+        self.patch(failing.protocol, "dataReceived", fail)
+        self.patch(failing, "abortConnection", lambda: aborted.append(True))
+        self.turn(failing, other)
+        self.assertEqual((aborted, sizes), ([True], [1000]))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
     def test_other_transports(self) -> None:
         """What is no TCP connection is left alone."""
         transport = object()
