@@ -35,11 +35,6 @@ def pread_cached(fd: int, size_bytes: int, offset: int) -> bytes | None:
     return bytes(buffer) if found_bytes == size_bytes else None
 
 
-def send_file(socket_fd: int, fd: int, offset: int, size_bytes: int) -> int:
-    """Have the kernel copy a piece of a file to a socket; return how much went."""
-    return os.sendfile(socket_fd, fd, offset, size_bytes)
-
-
 _CANNOT_SAY = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 """From file systems and kernels that do not know what is in memory."""
 
@@ -61,7 +56,7 @@ class FileOperations:
     statvfs: Callable[[str], os.statvfs_result] = os.statvfs
     pread: Callable[[int, int, int], bytes] = os.pread
     pread_cached: Callable[[int, int, int], bytes | None] = pread_cached
-    send_file: Callable[[int, int, int, int], int] = send_file
+    send_file: Callable[[int, int, int, int], int] = os.sendfile
 
 
 def write_all(operations: FileOperations, fd: int, pieces: Sequence[bytes | bytearray]) -> None:
