@@ -152,6 +152,8 @@ class Gathering(Generic[T]):
 SLOW_SECONDS = 0.01
 FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 64.0
+FORGIVING_RUNS = 64
+"""After so many short ones in a row a slow one is taken for an accident: a core or a lock was wanted elsewhere."""
 
 
 class Shortcut:
@@ -160,7 +162,8 @@ class Shortcut:
 
     A look into a file that is in memory takes microseconds, and a thread several times as long to take it over and
     hand the result back. A disk that has to be waited for must not stop the reactor, though: work that took longer than
-    SLOW_SECONDS closes the shortcut for a pause, which doubles each time until the work is short again.
+    SLOW_SECONDS, more often than once in FORGIVING_RUNS, closes the shortcut for a pause, which doubles each time until
+    the work is short again.
 
     Args:
         now: seconds that never go back, fine enough for microseconds.
@@ -170,6 +173,7 @@ class Shortcut:
         self._now = now
         self._closed_until = float("-inf")
         self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._short_runs = 0
 
     @property
     def is_open(self) -> bool:
@@ -183,11 +187,14 @@ class Shortcut:
             return work()
         finally:
             ended_at = self._now()
-            if ended_at - began_at > SLOW_SECONDS:
-                self._closed_until = ended_at + self._pause_seconds
-                self._pause_seconds = min(MAX_PAUSE_SECONDS, self._pause_seconds * 2)
-            else:
+            if ended_at - began_at <= SLOW_SECONDS:
+                self._short_runs += 1
                 self._pause_seconds = FIRST_PAUSE_SECONDS
+            else:
+                if self._short_runs < FORGIVING_RUNS:
+                    self._closed_until = ended_at + self._pause_seconds
+                    self._pause_seconds = min(MAX_PAUSE_SECONDS, self._pause_seconds * 2)
+                self._short_runs = 0
 
 
 class PeriodicTask(Service):

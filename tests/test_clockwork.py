@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.clockwork import (
     FIRST_PAUSE_SECONDS,
+    FORGIVING_RUNS,
     MAX_PAUSE_SECONDS,
     SLOW_SECONDS,
     PeriodicTask,
@@ -243,6 +244,16 @@ class ShortcutTests(SynchronousTestCase):
         self.work(SLOW_SECONDS * 2)
         self.clock.advance(FIRST_PAUSE_SECONDS * 1.01)
         self.assertTrue(self.shortcut.is_open)
+
+    def test_an_accident_is_forgiven(self) -> None:
+        """Slow work among much that is short does not close it; the next slow one does."""
+        for _ in range(FORGIVING_RUNS):
+            self.work(0)
+        self.work(SLOW_SECONDS * 2)
+        self.assertTrue(self.shortcut.is_open)
+        self.work(0)
+        self.work(SLOW_SECONDS * 2)
+        self.assertFalse(self.shortcut.is_open)
 
     def test_the_pause_is_bounded(self) -> None:
         """However often work is slow, it is tried again."""

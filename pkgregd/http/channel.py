@@ -118,7 +118,6 @@ class FrontChannel(Protocol):
         self._request: FrontRequest | None = None
         self._body: RequestBody | None = None
         self._decoder: IdentityDecoder | ChunkedDecoder | None = None
-        self._body_read_bytes = SMALL_READ_BYTES
         self._continue_wanted = False
         self._keeps_alive = True
         self._sends_at_once = False
@@ -282,8 +281,6 @@ class FrontChannel(Protocol):
         self._counts_as_body = True
         self.factory.bodies += 1
         self.factory.read_turns.begin(self._socket_transport)
-        most_bytes = LARGE_READ_BYTES if self.factory.bodies == 1 else SHARED_READ_BYTES
-        self._body_read_bytes = max(SMALL_READ_BYTES, min(most_bytes, ALL_READS_BYTES // self.factory.bodies))
         is_chunked = isinstance(self._decoder, ChunkedDecoder)  # the size of whose chunks is to be seen
         self._set_read_size(CRUMBS_READ_BYTES if is_chunked else self._body_read_bytes)
         if self._pending and self._body is not None:
@@ -364,9 +361,15 @@ class FrontChannel(Protocol):
                 self._keep(rest)
             if self._body is not None:
                 self._body.complete()
-        elif isinstance(decoder, ChunkedDecoder) and self._decoder is decoder:
-            is_crumbs = decoder.chunk_count * CRUMB_BYTES > len(data)
+        elif self._decoder is decoder:
+            is_crumbs = isinstance(decoder, ChunkedDecoder) and decoder.chunk_count * CRUMB_BYTES > len(data)
             self._set_read_size(CRUMBS_READ_BYTES if is_crumbs else self._body_read_bytes)
+
+    @property
+    def _body_read_bytes(self) -> int:
+        """What the next read of a body may return, with as many bodies as there are at present."""
+        most_bytes = LARGE_READ_BYTES if self.factory.bodies == 1 else SHARED_READ_BYTES
+        return max(SMALL_READ_BYTES, min(most_bytes, ALL_READS_BYTES // self.factory.bodies))
 
     def _end_body(self) -> None:
         self._decoder = None

@@ -16,7 +16,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.errors import BodyTooLarge, BodyTooSlow, ClientGone, MalformedBody
 from pkgregd.http.accesslog import AccessLog
-from pkgregd.http.channel import CRUMBS_READ_BYTES, LARGE_READ_BYTES, PIPELINE_BYTES, SMALL_READ_BYTES, held_bytes
+from pkgregd.http.channel import (
+    CRUMBS_READ_BYTES,
+    LARGE_READ_BYTES,
+    PIPELINE_BYTES,
+    SHARED_READ_BYTES,
+    SMALL_READ_BYTES,
+    held_bytes,
+)
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.testing.client import MemoryClient, parse_replies
@@ -264,6 +271,20 @@ class BodyTests(ChannelCase):
         sizes = [client.transport.bufferSize for client in clients]
         self.assertEqual((sizes[0], sizes[-1]), (LARGE_READ_BYTES, SMALL_READ_BYTES))
         self.assertEqual(sizes, sorted(sizes, reverse=True))
+
+    def test_reads_follow_the_number_of_bodies(self):
+        """A body that came first reads less once there is another, and more again when it is alone."""
+        clients = [MemoryClient(self.factory) for _ in range(2)]
+        clients[0].transport.send(PUT % 10)
+        self.body_of(self.requests[0])
+        self.assertEqual(clients[0].transport.bufferSize, LARGE_READ_BYTES)
+        clients[1].transport.send(PUT % 10)
+        self.body_of(self.requests[1])
+        clients[0].transport.send(b"0")
+        self.assertEqual(clients[0].transport.bufferSize, SHARED_READ_BYTES)
+        clients[1].transport.send(b"0123456789")
+        clients[0].transport.send(b"1")
+        self.assertEqual(clients[0].transport.bufferSize, LARGE_READ_BYTES)
 
     def test_limit_in_the_middle_of_a_chunked_body(self):
         """A body that declared nothing is stopped when it grows too large."""
