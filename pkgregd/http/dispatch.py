@@ -156,12 +156,12 @@ def _explain(error: Exception, request: FrontRequest, challenge: str | None) -> 
 
 async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> Reply:
     named = {name: value for name, value in arguments.items() if name != "scope"}
-    ident = arguments["scope"]
-    reads = gate.catalog.foreseeing(Foresight(mount.level, ident, mount.table.name, _foreseen(mount.route, named)))
+    level, ident = _place(mount, named, arguments.get("scope"))
+    reads = gate.catalog.foreseeing(Foresight(level, ident, mount.table.name, _foreseen(mount.route, named)))
     principal = await _authenticate(gate, request, reads)
     path = request.path.decode("ascii")
     gate.request_limits.admit(path, principal, request.address)
-    scope = await reads.find_scope(mount.level, ident, principal.user_id)
+    scope = await reads.find_scope(level, ident, principal.user_id)
     gate.policy.demand(principal, mount.route.permission, scope)
     assert scope is not None, "demand() refuses a missing scope"
     limit_bytes = mount.limits.max_file_bytes + mount.route.body_overhead_bytes
@@ -184,6 +184,17 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
     if mount.route.check is not None:
         await mount.route.check(call)
     return await mount.route.handler(call)
+
+
+def _place(mount: Mount, arguments: Mapping[str, str], scope: int | str | None) -> tuple[Level, int | str]:
+    """Say which project or group a request is about; at the instance the route tells whose the packages are."""
+    if scope is not None:
+        return mount.level, scope
+    assert mount.route.owner is not None, "a route at the instance has one"
+    try:
+        return Level.GROUP, mount.route.owner(arguments)
+    except PkgregdError:
+        return Level.GROUP, ""  # there is none of that name, and whoever may be told so will be
 
 
 def _foreseen(route: Route, arguments: Mapping[str, str]) -> IndexLookup | FileLookup | None:

@@ -36,6 +36,7 @@ from pkgregd.values import FormatLimits, Level, PublicPages, Refusal, Reply, Rou
 PREFIXES: Mapping[Level, str] = {
     Level.PROJECT: "/api/v4/projects/<scope:scope>/packages/",
     Level.GROUP: "/api/v4/groups/<scope:scope>/-/packages/",
+    Level.INSTANCE: "/api/v4/packages/",
 }
 """Where a format's routes are mounted at each level, before the format's name."""
 

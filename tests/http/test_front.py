@@ -107,6 +107,14 @@ def foresee(arguments):
     return IndexLookup(arguments["name"])
 
 
+def owner_of(arguments):
+    """Tell the group of a name such as `acme-x`."""
+    owner, dash, _ = arguments["name"].partition("-")
+    if not dash:
+        raise errors.InvalidName("names of the instance begin with their group")
+    return owner
+
+
 @implementer(IPackageFormat)
 class ToyFormat:
     """A format whose handlers are set by the tests."""
@@ -125,15 +133,16 @@ class ToyFormat:
 
     def routes(self):
         """Some of each kind."""
-        both = frozenset({Level.PROJECT, Level.GROUP})
+        everywhere = frozenset({Level.PROJECT, Level.GROUP, Level.INSTANCE})
         return (
             Route(
                 ("GET",),
                 "/<segment:name>/<path:file>",
                 Permission.READ_PACKAGE,
                 self.case.handle,
-                both,
+                everywhere,
                 foresee=foresee,
+                owner=owner_of,
             ),
             Route(
                 ("POST",),
@@ -363,6 +372,23 @@ class RoutingTests(FrontCase):
                 "https://registry.test/api/v4/groups/acme/-/packages/toy",
             ],
         )
+
+    def test_instance(self):
+        """At the instance the name tells the group whose packages they are; a name of nobody's is nowhere."""
+        self.client.request("GET", "/api/v4/packages/toy/acme-x/f")
+        (call,) = self.calls
+        self.assertEqual(self.world.asked[0][:2], (Level.GROUP, "acme"))
+        self.assertEqual((call.scope.level, dict(call.arguments)), (Level.GROUP, {"name": "acme-x", "file": "f"}))
+        self.assertEqual(call.base_url, "https://registry.test/api/v4/packages/toy")
+        self.assertEqual((self.world.foreseen[0].level, self.world.foreseen[0].ident), (Level.GROUP, "acme"))
+        self.world.asked.clear()
+        self.client.request("GET", "/api/v4/packages/toy/x/f")
+        self.assertEqual(self.world.asked[0][:2], (Level.GROUP, ""))
+
+    def test_no_instance_without_owners(self):
+        """A route that does not tell whose packages it is about cannot be mounted there."""
+        levels = frozenset({Level.INSTANCE})
+        self.assertRaises(TypeError, Route, ("GET",), "/x", Permission.READ_PACKAGE, self.handle, levels)
 
     def test_argument_names_are_free(self):
         """A format may call its arguments what it likes, `f`, `self` and `request` included."""
