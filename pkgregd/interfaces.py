@@ -27,7 +27,9 @@ from pkgregd.values import (
     FormatLimits,
     IndexState,
     Level,
+    NameListing,
     NewToken,
+    Owner,
     PackageFile,
     PackageListing,
     PackageName,
@@ -46,6 +48,7 @@ from pkgregd.values import (
     Role,
     Route,
     Scope,
+    Tag,
     TokenRecord,
     Visibility,
 )
@@ -308,6 +311,9 @@ class IIdentityCatalog(Interface):
             NotFound: no such user, group or project; the text says which.
         """
 
+    async def list_owners(project_id: int | None, group_ids: Sequence[int]) -> tuple[Owner, ...]:
+        """Users who are maintainers or more of the project or of one of the groups, by name, each once."""
+
     async def add_token(token: NewToken) -> int:
         """Return the new token's id. Raises NotFound (its user, project or group)."""
 
@@ -364,6 +370,36 @@ class IPackageCatalog(Interface):
 
     async def list_names(project_ids: Sequence[int], format: str) -> tuple[PackageName, ...]:
         """Names with a listed package that has a file, by canonical name, each once."""
+
+    async def search_names(project_ids: Sequence[int], format: str, text: str, piece: Piece) -> NameListing:
+        """
+        Find names with a listed package by parts of the name and of what was said of it (Publication.summary).
+
+        Args:
+            text: words which all have to be found, without regard to case; none finds every name.
+
+        Returns:
+            The name that equals the text first, then by canonical name; each once, spelt as list_names() does.
+        """
+
+    async def list_tags(project_ids: Sequence[int], format: str, canonical_name: str) -> tuple[Tag, ...]:
+        """Tags of a name, by tag then project."""
+
+    async def set_tag(
+        project_id: int, format: str, canonical_name: str, canonical_version: str, tag: str, principal: Principal
+    ) -> bool:
+        """
+        Have a tag point at a version, wherever it pointed before. It goes when that version is deleted.
+
+        Returns:
+            Whether that changed anything; then the name's index revision moved.
+
+        Raises:
+            PackageNotFound.
+        """
+
+    async def remove_tag(project_id: int, format: str, canonical_name: str, tag: str, principal: Principal) -> bool:
+        """Remove a tag; False if there was none. See set_tag."""
 
     async def projects_with(
         group_id: int, format: str, canonical_name: str | None, user_id: int | None
@@ -781,6 +817,26 @@ class IRemote(Interface):
         Raises:
             PackageNotFound. RuntimeError at a level that does not publish.
         """
+
+    async def search(text: str, offset: int, limit: int) -> NameListing:
+        """Find names; see IPackageCatalog.search_names."""
+
+    async def list_owners() -> tuple[Owner, ...]:
+        """Users who decide about the packages here: maintainers and above, inherited ones included."""
+
+    async def list_tags(canonical_name: str) -> tuple[Tag, ...]:
+        """Tags of a name, by tag; of several projects' tags of one name the newest project's."""
+
+    async def set_tag(canonical_name: str, canonical_version: str, tag: str) -> bool:
+        """
+        Have a tag point at a version; see IPackageCatalog.set_tag.
+
+        Raises:
+            PackageNotFound. RuntimeError at a level that does not publish.
+        """
+
+    async def remove_tag(canonical_name: str, tag: str) -> bool:
+        """Remove a tag; False if there was none. RuntimeError at a level that does not publish."""
 
     async def delete_file(file: PackageFile, precondition: Precondition) -> None:
         """Delete a file; see IPackageCatalog.delete_file. Raises FileNotFound, PreconditionFailed."""

@@ -354,6 +354,39 @@ class PackageName:
 
 
 @frozen
+class NameListing:
+    """A piece of a listing of names, and how long all of it is."""
+
+    names: tuple[PackageName, ...]
+    total: int
+
+
+@frozen
+class Tag:
+    """
+    A movable name of a version.
+
+    Attributes:
+        name: the tag.
+        canonical_version, version: what it points at.
+        project_id: where; each project has its own.
+    """
+
+    name: str
+    canonical_version: str
+    version: str
+    project_id: int
+
+
+@frozen
+class Owner:
+    """A user who decides about the packages of a project or group."""
+
+    id: int
+    name: str
+
+
+@frozen
 class IndexLookup:
     """The first question of a handler that shows an index: its state; see IReads.index_state."""
 
@@ -585,6 +618,9 @@ class Publication:
         on_duplicate: see OnDuplicate.
         precondition: checked inside the transaction.
         respects_tombstones: refuse other bytes for a file name that was deleted before.
+        tags: these names point at this version afterwards, wherever they pointed before; not if equal bytes were there.
+        summary: what the name is found by beside itself: a description, keywords. Empty leaves what was said before;
+            of a longer one the first 1000 characters count.
         file_key: brings a file name of this package to the form in which two of them are the same file, of which
             one spelling is kept; pure, quick and total. None where every name is a file of its own.
     """
@@ -598,6 +634,8 @@ class Publication:
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
     precondition: Precondition = NO_PRECONDITION
     respects_tombstones: bool = False
+    tags: tuple[str, ...] = ()
+    summary: str = ""
     file_key: Callable[[str], str] | None = None
 
 
@@ -621,7 +659,8 @@ class Event:
     Something that happened to packages, for counters and subscribers.
 
     Attributes:
-        name: `push_package`, `pull_package`, `delete_package`, `yank_package` or `unyank_package`.
+        name: `push_package`, `pull_package`, `delete_package`, `yank_package`, `unyank_package`, `tag_package` or
+            `untag_package`.
         format: the format's name.
         project_id: where.
         principal: who.

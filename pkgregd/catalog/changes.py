@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, literal_column, select
 
-from pkgregd.catalog.rules import KEPT_CHANGES, MAX_ID
+from pkgregd.catalog.rules import KEPT_CHANGES, MAX_ID, search_text
 from pkgregd.catalog.statement import Statement, Transaction, insert
 from pkgregd.catalog.tables import index_changes, index_revisions
 
@@ -14,6 +14,7 @@ _first_revision = insert(index_revisions).values(
     canonical_name=bindparam("canonical_name"),
     revision=literal_column("1"),
     changed_at=bindparam("now"),
+    search_text=bindparam("search_text"),
 )
 
 BUMP_REVISION = Statement(
@@ -74,14 +75,22 @@ LIST_CHANGES = Statement(
 
 async def count_change(tx: Transaction, project_id: int, format: str, canonical_name: str) -> None:
     """Move an index on by one."""
-    await tx.execute(BUMP_REVISION, project_id=project_id, format=format, canonical_name=canonical_name, now=tx.now)
+    await tx.execute(
+        BUMP_REVISION,
+        project_id=project_id,
+        format=format,
+        canonical_name=canonical_name,
+        search_text=search_text(canonical_name),
+        now=tx.now,
+    )
 
 
-async def remember_change(
+async def record_change(
     tx: Transaction, project_id: int, format: str, canonical_name: str, canonical_version: str
 ) -> None:
-    """Keep which version the change was about that was counted last, and forget what is long ago."""
+    """Move the index of a name on by one, keep which version that was about, and forget what is long ago."""
     name = {"project_id": project_id, "format": format, "canonical_name": canonical_name}
+    await count_change(tx, project_id, format, canonical_name)
     await tx.execute(ADD_CHANGE, canonical_version=canonical_version, **name)
     await tx.execute(FORGET_CHANGES, **name)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, literal_column, null, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, literal_column, null, or_, select, update
 
 from pkgregd.catalog.rules import (
     MAX_ID,
@@ -19,10 +20,10 @@ from pkgregd.catalog.rules import (
     split_path,
     to_microseconds,
 )
-from pkgregd.catalog.statement import Row, Statement, Transaction, insert
+from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
 from pkgregd.catalog.tables import group_ancestors, groups, members, packages, paths, projects, tokens, users
 from pkgregd.errors import AlreadyExists, GroupNotFound, NotFound
-from pkgregd.values import Level, NewToken, Principal, Role, Scope, TokenKind, TokenRecord, Visibility
+from pkgregd.values import Level, NewToken, Owner, Principal, Role, Scope, TokenKind, TokenRecord, Visibility
 
 # =================================================================== statements
 
@@ -218,6 +219,24 @@ PROJECTS_WITH_FORMAT = Statement(_project_scopes(_is_below, _has_format.exists()
 
 _has_package = select(literal_column("1")).select_from(packages).where(packages.c.project_id == projects.c.id).exists()
 
+LIST_OWNERS = Statement(
+    select(users.c.id, users.c.name)
+    .where(
+        select(literal_column("1"))
+        .select_from(members)
+        .where(
+            members.c.user_id == users.c.id,
+            members.c.role >= literal_column(str(Role.MAINTAINER.value)),
+            or_(
+                members.c.project_id == bindparam("project_id"),
+                members.c.group_id.op("IN")(each_id(bindparam("group_ids"))),
+            ),
+        )
+        .exists()
+    )
+    .order_by(users.c.name_key)
+)
+
 PROJECTS_BELOW = Statement(_project_scopes(_is_below, _has_package))
 
 PROJECTS_DIRECTLY_BELOW = Statement(_project_scopes(projects.c.group_id == bindparam("group_id"), _has_package))
@@ -399,6 +418,12 @@ async def find_scope(tx: Transaction, level: Level, ident: int | str, user_id: i
         return None
     scopes = _scopes(level, await tx.fetch_all(statements[level], ident=ident, user_id=user_id))
     return scopes[0] if scopes else None
+
+
+async def list_owners(tx: Transaction, project_id: int | None, group_ids: Sequence[int]) -> tuple[Owner, ...]:
+    """See IIdentityCatalog."""
+    rows = await tx.fetch_all(LIST_OWNERS, project_id=project_id or 0, group_ids=json.dumps(list(group_ids)))
+    return tuple(Owner(user_id, name) for user_id, name in rows)
 
 
 async def projects_with(

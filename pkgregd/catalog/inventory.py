@@ -8,9 +8,10 @@ from itertools import product
 
 from sqlalchemy import ColumnElement, Text, bindparam, cast, delete, func, literal_column, or_, select, update
 
-from pkgregd.catalog.packages import add_audit_entry, bump_index, listed_name
+from pkgregd.catalog.audit import add_audit_entry
+from pkgregd.catalog.packages import bump_index, listed_name
 from pkgregd.catalog.rules import MAX_ID, from_microseconds
-from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
+from pkgregd.catalog.statement import LIKE_ESCAPE, Row, Statement, Transaction, containing, each_id, insert
 from pkgregd.catalog.tables import blobs, documents, package_files, packages, projects, tombstones
 from pkgregd.values import (
     FileListing,
@@ -27,9 +28,6 @@ from pkgregd.values import (
 )
 
 # =================================================================== statements
-
-ESCAPE = "\\"
-"""Takes the letter after it in a LIKE pattern literally."""
 
 _project_path = select(projects.c.path).where(projects.c.id == packages.c.project_id).scalar_subquery()
 
@@ -64,7 +62,7 @@ _name_pattern = bindparam("name_pattern", type_=Text)
 _conditions = (
     _if_given("format", packages.c.format == bindparam("format")),
     _if_given("version", packages.c.version == bindparam("version")),
-    _if_given("name_pattern", func.lower(packages.c.name).like(func.lower(_name_pattern), escape=ESCAPE)),
+    _if_given("name_pattern", func.lower(packages.c.name).like(func.lower(_name_pattern), escape=LIKE_ESCAPE)),
 )
 
 _PACKAGE_ORDERS: Mapping[PackageOrder, ColumnElement[object]] = {
@@ -218,7 +216,7 @@ async def list_packages(
     conditions = {
         "format": query.format,
         "version": query.version,
-        "name_pattern": None if query.name_part is None else f"%{_literally(query.name_part)}%",
+        "name_pattern": None if query.name_part is None else containing(query.name_part),
     }
     has_conditions = any(value is not None for value in conditions.values())
     counted = await tx.fetch_one(
@@ -237,11 +235,6 @@ async def list_packages(
         **conditions,
     )
     return PackageListing(tuple(_package_record(row) for row in rows), counted[0])
-
-
-def _literally(text: str) -> str:
-    """Write a text so that a LIKE pattern means nothing else."""
-    return "".join(ESCAPE + letter if letter in (ESCAPE, "%", "_") else letter for letter in text)
 
 
 async def find_package(tx: Transaction, project_id: int, package_id: int) -> PackageRecord | None:

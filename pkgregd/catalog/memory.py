@@ -27,6 +27,8 @@ from pkgregd.catalog.rules import (
     index_state,
     is_number,
     key_of,
+    search_text,
+    search_words,
     split_path,
     to_microseconds,
 )
@@ -51,8 +53,10 @@ from pkgregd.values import (
     Foresight,
     IndexState,
     Level,
+    NameListing,
     NewToken,
     OnDuplicate,
+    Owner,
     PackageFile,
     PackageListing,
     PackageName,
@@ -66,6 +70,7 @@ from pkgregd.values import (
     Published,
     Role,
     Scope,
+    Tag,
     TokenRecord,
     Visibility,
 )
@@ -122,6 +127,8 @@ class MemoryCatalog:
         self._documents: dict[int, dict[str, bytes]] = {}
         self._revisions: dict[tuple[int, str, str], tuple[int, int]] = {}
         self._changes: dict[tuple[int, str, str], dict[int, str]] = {}
+        self._tags: dict[tuple[int, str, str], dict[str, int]] = {}
+        self._search_texts: dict[tuple[int, str, str], str] = {}
         self._closed = False
         self.audit: list[tuple[str, str, PackageFile]] = []
 
@@ -197,6 +204,16 @@ class MemoryCatalog:
         if place is None or place.level is not level:
             raise NotFound(f"there is no {level.value} {ident}")
         return place.id
+
+    async def list_owners(self, project_id: int | None, group_ids: Sequence[int]) -> tuple[Owner, ...]:
+        """See IIdentityCatalog."""
+        places = [group for group in self._at(Level.GROUP) if group.id in group_ids]
+        places += [project for project in self._at(Level.PROJECT) if project.id == project_id]
+        return tuple(
+            Owner(user.id, user.name)
+            for _, user in sorted(self._users.items())
+            if any(place.roles.get(user.id, Role.GUEST) >= Role.MAINTAINER for place in places)
+        )
 
     async def add_token(self, token: NewToken) -> int:
         """See IIdentityCatalog."""
@@ -301,7 +318,11 @@ class MemoryCatalog:
                 self._release(existing.blob.sha256.hex)
         for each in self._package(wanted):
             self._files[each.id] = evolve(each, status=status, package_metadata_json=file.package_metadata_json)
+        named = (wanted.project_id, wanted.format, wanted.canonical_name)
+        self._tags.setdefault(named, {}).update(dict.fromkeys(publication.tags, file.package_id))
         self._bump(file, shown_before)
+        if publication.summary:
+            self._search_texts[named] = search_text(wanted.canonical_name, publication.summary)
         file = self._with_blob(self._files[file.id])
         self.audit.append(("set_status" if same else "replace" if existing else "publish", principal.name, file))
         return Published(file, created=not same)
@@ -405,6 +426,65 @@ class MemoryCatalog:
         self._bump(package[0], self._shown_name(project_id, format, canonical_name))
         self.audit.append(("unyank" if reason is None else "yank", principal.name, package[0]))
         return True
+
+    async def list_tags(self, project_ids: Sequence[int], format: str, canonical_name: str) -> tuple[Tag, ...]:
+        """See IPackageCatalog."""
+        versions = {file.package_id: (file.canonical_version, file.version) for file in self._files.values()}
+        found = [
+            Tag(tag, *versions[package_id], project_id)
+            for project_id in set(project_ids)
+            for tag, package_id in self._tags.get((project_id, format, canonical_name), {}).items()
+            if package_id in versions
+        ]
+        return tuple(sorted(found, key=lambda tag: (tag.name, tag.project_id)))
+
+    async def set_tag(
+        self,
+        project_id: int,
+        format: str,
+        canonical_name: str,
+        canonical_version: str,
+        tag: str,
+        principal: Principal,
+    ) -> bool:
+        """See IPackageCatalog."""
+        package = self._package(Coordinates(format, project_id, "", canonical_name, "", canonical_version, ""))
+        if not package:
+            raise PackageNotFound
+        tags = self._tags.setdefault((project_id, format, canonical_name), {})
+        if tags.get(tag) == package[0].package_id:
+            return False
+        tags[tag] = package[0].package_id
+        self._bump(package[0], self._shown_name(project_id, format, canonical_name))
+        self.audit.append(("tag", principal.name, package[0]))
+        return True
+
+    async def remove_tag(
+        self, project_id: int, format: str, canonical_name: str, tag: str, principal: Principal
+    ) -> bool:
+        """See IPackageCatalog."""
+        package_id = self._tags.get((project_id, format, canonical_name), {}).pop(tag, None)
+        package = [file for file in self._files.values() if file.package_id == package_id]
+        if not package:
+            return False
+        self._bump(package[0], self._shown_name(project_id, format, canonical_name))
+        self.audit.append(("untag", principal.name, package[0]))
+        return True
+
+    async def search_names(self, project_ids: Sequence[int], format: str, text: str, piece: Piece) -> NameListing:
+        """See IPackageCatalog."""
+        words, exact = search_words(text), text.strip().casefold()
+        shown = {name.canonical_name: name for name in await self.list_names(project_ids, format)}
+        found = set()
+        for project_id in project_ids:
+            for name in shown:
+                named = (project_id, format, name)
+                searched = self._search_texts.get(named, search_text(name))
+                if self._shown_name(*named) is not None and all(word in searched for word in words):
+                    found.add(name)
+        names = sorted(found, key=lambda name: (name != exact, name))
+        piece_of_it = names[piece.offset : piece.offset + piece.limit]
+        return NameListing(tuple(shown[name] for name in piece_of_it), len(names))
 
     async def delete_file(self, file_id: int, principal: Principal, precondition: Precondition) -> bool:
         """See IPackageCatalog."""

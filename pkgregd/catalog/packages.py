@@ -8,14 +8,15 @@ from itertools import product
 
 from sqlalchemy import Select, bindparam, delete, func, literal_column, select, update
 
+from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.blobs import adopt_blob, release_blob
-from pkgregd.catalog.changes import count_change, remember_change
+from pkgregd.catalog.changes import count_change, record_change
 from pkgregd.catalog.documents import drop_documents, keep_documents
 from pkgregd.catalog.rules import MAX_ID, from_microseconds
 from pkgregd.catalog.rules import index_state as summed_up
+from pkgregd.catalog.search import keep_summary
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
 from pkgregd.catalog.tables import (
-    audit_entries,
     blobs,
     index_revisions,
     package_files,
@@ -23,6 +24,7 @@ from pkgregd.catalog.tables import (
     projects,
     tombstones,
 )
+from pkgregd.catalog.tags import point_tags
 from pkgregd.errors import FileExists, FileSpelledOtherwise, FileWasDeleted, PackageNotFound, ProjectNotFound
 from pkgregd.values import (
     BlobInfo,
@@ -267,18 +269,6 @@ LEAVE_TOMBSTONE = Statement(
     )
 )
 
-ADD_AUDIT_ENTRY = Statement(
-    insert(audit_entries).values(
-        happened_at=bindparam("now"),
-        action=bindparam("action"),
-        principal_name=bindparam("principal_name"),
-        user_id=bindparam("user_id"),
-        token_id=bindparam("token_id"),
-        project_id=bindparam("project_id"),
-        detail_json=bindparam("detail_json"),
-    )
-)
-
 # ====================================================================== writing
 
 
@@ -317,9 +307,10 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
     else:
         await adopt_blob(tx, blob)
         action, file_id = await _write_file(tx, publication, package_id, existing)
-    await bump_index(
-        tx, wanted.project_id, wanted.format, wanted.canonical_name, wanted.canonical_version, shown_before
-    )
+    name = (wanted.project_id, wanted.format, wanted.canonical_name)
+    await point_tags(tx, *name, package_id, publication.tags)
+    await bump_index(tx, *name, wanted.canonical_version, shown_before)
+    await keep_summary(tx, *name, publication.summary)
     file = await _load(tx, file_id)
     await _audit(tx, action, principal, file, replaced_sha256=present_sha256 if action == "replace" else None)
     return Published(file, created=not has_bytes)
@@ -486,8 +477,7 @@ async def set_yanked(
     if reason == present:
         return False
     await tx.execute(SET_YANKED, package_id=package_id, new_reason=reason)
-    await count_change(tx, project_id, format, canonical_name)
-    await remember_change(tx, project_id, format, canonical_name, canonical_version)
+    await record_change(tx, project_id, format, canonical_name, canonical_version)
     detail = {"format": format, "name": name, "version": version, "reason": reason}
     await add_audit_entry(tx, "unyank" if reason is None else "yank", principal, project_id, detail)
     return True
@@ -508,8 +498,7 @@ async def bump_index(
     shown_before: str | None,
 ) -> None:
     """Count a change of a version in its name's index; and of the list of names, if that shows something else now."""
-    await count_change(tx, project_id, format, canonical_name)
-    await remember_change(tx, project_id, format, canonical_name, canonical_version)
+    await record_change(tx, project_id, format, canonical_name, canonical_version)
     if await listed_name(tx, project_id, format, canonical_name) != shown_before:
         await count_change(tx, project_id, format, "")
 
@@ -528,22 +517,6 @@ async def _audit(
     if replaced_sha256 is not None:
         detail["replaced_sha256"] = replaced_sha256
     await add_audit_entry(tx, action, principal, file.project_id, detail)
-
-
-async def add_audit_entry(
-    tx: Transaction, action: str, principal: Principal, project_id: int, detail: Mapping[str, object]
-) -> None:
-    """Write down who did what."""
-    await tx.execute(
-        ADD_AUDIT_ENTRY,
-        now=tx.now,
-        action=action,
-        principal_name=principal.name,
-        user_id=principal.user_id,
-        token_id=principal.token_id,
-        project_id=project_id,
-        detail_json=json.dumps(detail),
-    )
 
 
 async def _load(tx: Transaction, file_id: int) -> PackageFile:

@@ -24,6 +24,12 @@ MAX_ID = 2**63 - 1
 KEPT_CHANGES = 64
 """How many changes of a name's index are remembered."""
 
+MAX_SUMMARY_CHARACTERS = 1000
+MAX_SEARCH_WORDS = 8
+"""What is searched for beyond these is not looked at."""
+
+MAX_SEARCH_CHARACTERS = 200
+
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _FORBIDDEN_ENDINGS = (".git", ".atom", ".")
@@ -163,3 +169,16 @@ def index_state(revisions: Iterable[tuple[int, int, int]]) -> IndexState:
         revisions=tuple((project_id, revision) for project_id, revision, _ in ordered),
         changed_at=from_microseconds(max(changed_at for _, _, changed_at in ordered)) if ordered else None,
     )
+
+
+# ----------------------------------------------------------------------- search
+
+
+def search_text(canonical_name: str, summary: str = "") -> str:
+    """Put together what a name is found by, without case."""
+    return f"{canonical_name} {summary[:MAX_SUMMARY_CHARACTERS]}".strip().casefold()
+
+
+def search_words(text: str) -> list[str]:
+    """Split what is searched for into the words that all have to be found."""
+    return text[:MAX_SEARCH_CHARACTERS].casefold().split()[:MAX_SEARCH_WORDS]

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy import column, select, table
 from zope.interface import implementer
 
-from pkgregd.catalog import blobs, changes, documents, identity, inventory, packages
+from pkgregd.catalog import blobs, changes, documents, identity, inventory, packages, search, tags
 from pkgregd.catalog.foreseen import ForeseenReads
 from pkgregd.catalog.schema import check_revision
 from pkgregd.catalog.statement import Statement, Transaction
@@ -22,7 +22,9 @@ from pkgregd.values import (
     Foresight,
     IndexState,
     Level,
+    NameListing,
     NewToken,
+    Owner,
     PackageFile,
     PackageListing,
     PackageName,
@@ -35,6 +37,7 @@ from pkgregd.values import (
     Published,
     Role,
     Scope,
+    Tag,
     TokenRecord,
     Visibility,
 )
@@ -101,6 +104,10 @@ class SqlCatalog:
         """See IIdentityCatalog."""
         await self._database.write(identity.set_member, user, path, role)
 
+    async def list_owners(self, project_id: int | None, group_ids: Sequence[int]) -> tuple[Owner, ...]:
+        """See IIdentityCatalog."""
+        return await self._database.read(identity.list_owners, project_id, group_ids)
+
     async def add_token(self, token: NewToken) -> int:
         """See IIdentityCatalog."""
         return await self._database.write(identity.add_token, token)
@@ -162,6 +169,34 @@ class SqlCatalog:
     async def list_names(self, project_ids: Sequence[int], format: str) -> tuple[PackageName, ...]:
         """See IPackageCatalog."""
         return await self._database.read(packages.list_names, project_ids, format)
+
+    async def search_names(self, project_ids: Sequence[int], format: str, text: str, piece: Piece) -> NameListing:
+        """See IPackageCatalog."""
+        return await self._database.read(search.search_names, project_ids, format, text, piece)
+
+    async def list_tags(self, project_ids: Sequence[int], format: str, canonical_name: str) -> tuple[Tag, ...]:
+        """See IPackageCatalog."""
+        return await self._database.read(tags.list_tags, project_ids, format, canonical_name)
+
+    async def set_tag(
+        self,
+        project_id: int,
+        format: str,
+        canonical_name: str,
+        canonical_version: str,
+        tag: str,
+        principal: Principal,
+    ) -> bool:
+        """See IPackageCatalog."""
+        return await self._database.write(
+            tags.set_tag, project_id, format, canonical_name, canonical_version, tag, principal
+        )
+
+    async def remove_tag(
+        self, project_id: int, format: str, canonical_name: str, tag: str, principal: Principal
+    ) -> bool:
+        """See IPackageCatalog."""
+        return await self._database.write(tags.remove_tag, project_id, format, canonical_name, tag, principal)
 
     async def projects_with(
         self, group_id: int, format: str, canonical_name: str | None, user_id: int | None

@@ -94,6 +94,16 @@ def insert(table: Table) -> Insert:
     return Insert(table).inline()
 
 
+LIKE_ESCAPE = "\\"
+"""Takes the letter after it in a LIKE pattern literally."""
+
+
+def containing(text: str) -> str:
+    """Write the LIKE pattern of what contains a text, in which nothing means anything else."""
+    literally = "".join(LIKE_ESCAPE + letter if letter in (LIKE_ESCAPE, "%", "_") else letter for letter in text)
+    return f"%{literally}%"
+
+
 class each_id(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it stands for
     """
     The row numbers in a JSON array: `column.op("IN")(each_id(bindparam("ids")))`.

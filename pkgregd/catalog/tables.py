@@ -207,6 +207,19 @@ documents = Table(
     PrimaryKeyConstraint("file_id", "name"),
 )
 
+# Movable names of versions. A tag goes with the version it points at.
+tags = Table(
+    "tags",
+    metadata,
+    Column("project_id", ROW_NUMBER, ForeignKey("projects.id"), nullable=False),
+    Column("format", Text, nullable=False),
+    Column("canonical_name", Text, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("package_id", ROW_NUMBER, ForeignKey("packages.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("project_id", "format", "canonical_name", "tag"),
+    Index(None, "package_id"),
+)
+
 tombstones = Table(
     "tombstones",
     metadata,
@@ -230,6 +243,8 @@ index_revisions = Table(
     Column("canonical_name", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
+    # What is searched: the canonical name and what was said of it at its last publish, in lower case.
+    Column("search_text", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("project_id", "format", "canonical_name"),
 )
 

@@ -36,14 +36,18 @@ from pkgregd.values import (
     FormatLimits,
     IndexState,
     Level,
+    NameListing,
+    Owner,
     PackageFile,
     PackageName,
     Page,
     PageLayout,
     Permission,
+    Piece,
     Precondition,
     Principal,
     Scope,
+    Tag,
 )
 
 T = TypeVar("T")
@@ -238,9 +242,43 @@ class ProjectRemote:
         if await self._catalog.set_yanked(
             self.scope.id, self._format, canonical_name, canonical_version, reason, self._principal
         ):
-            event = "yank_package" if reason is not None else "unyank_package"
-            text = f"{canonical_name} {canonical_version}"
-            self._events.emit(Event(event, self._format, self.scope.id, self._principal, text))
+            self._emit(
+                "yank_package" if reason is not None else "unyank_package", f"{canonical_name} {canonical_version}"
+            )
+
+    def _emit(self, event: str, coordinates_text: str) -> None:
+        self._events.emit(Event(event, self._format, self.scope.id, self._principal, coordinates_text))
+
+    async def search(self, text: str, offset: int, limit: int) -> NameListing:
+        """See IRemote."""
+        return await self._catalog.search_names(await self._project_ids(None), self._format, text, Piece(offset, limit))
+
+    async def list_owners(self) -> tuple[Owner, ...]:
+        """See IRemote."""
+        project_id = self.scope.id if self.scope.level is Level.PROJECT else None
+        return await self._catalog.list_owners(project_id, self.scope.group_ids)
+
+    async def list_tags(self, canonical_name: str) -> tuple[Tag, ...]:
+        """See IRemote."""
+        project_ids = await self._project_ids(canonical_name)
+        tags = await self._catalog.list_tags(project_ids, self._format, canonical_name)
+        return tuple({tag.name: tag for tag in tags}.values())  # they come by project: the newest one's is the last
+
+    async def set_tag(self, canonical_name: str, canonical_version: str, tag: str) -> bool:
+        """See IRemote."""
+        is_changed = await self._catalog.set_tag(
+            self.scope.id, self._format, canonical_name, canonical_version, tag, self._principal
+        )
+        if is_changed:
+            self._emit("tag_package", f"{canonical_name} {canonical_version} {tag}")
+        return is_changed
+
+    async def remove_tag(self, canonical_name: str, tag: str) -> bool:
+        """See IRemote."""
+        is_changed = await self._catalog.remove_tag(self.scope.id, self._format, canonical_name, tag, self._principal)
+        if is_changed:
+            self._emit("untag_package", f"{canonical_name} {tag}")
+        return is_changed
 
     async def delete_file(self, file: PackageFile, precondition: Precondition) -> None:
         """See IRemote."""
@@ -268,3 +306,11 @@ class GroupRemote(ProjectRemote):
     async def delete_file(self, file: PackageFile, precondition: Precondition) -> None:
         """See IRemote."""
         raise RuntimeError("a group's remote does not delete")
+
+    async def set_tag(self, canonical_name: str, canonical_version: str, tag: str) -> bool:
+        """See IRemote."""
+        raise RuntimeError("a group's remote does not tag")
+
+    async def remove_tag(self, canonical_name: str, tag: str) -> bool:
+        """See IRemote."""
+        raise RuntimeError("a group's remote does not tag")

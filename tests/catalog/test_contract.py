@@ -14,6 +14,7 @@ from pkgregd.testing.changes_contract import ChangesContract
 from pkgregd.testing.foresight_contract import ForesightContract
 from pkgregd.testing.listings_contract import ListingsContract
 from pkgregd.testing.spellings_contract import SpellingsContract
+from pkgregd.testing.tags_contract import OwnersContract, SearchContract, TagsContract
 from pkgregd.testing.yanks_contract import DocumentsContract, YanksContract
 from tests.catalog.support import ThreadedClock, make_folder, migrated_file
 
@@ -22,6 +23,9 @@ class WholeContract(
     ChangesContract,
     ListingsContract,
     YanksContract,
+    TagsContract,
+    SearchContract,
+    OwnersContract,
     DocumentsContract,
     ForesightContract,
     SpellingsContract,

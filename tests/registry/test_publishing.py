@@ -246,6 +246,32 @@ class RemoteTests(StoreCase):
         file = self.get(self.remote("acme/one").find_file("n", "1", "f"))
         self.failureResultOf(ensureDeferred(group.delete_file(file, NO_PRECONDITION)), RuntimeError)
 
+    def test_tags(self):
+        """A tag is set and removed with one event each; a group shows the newest project's and sets none."""
+        one, two = self.remote("acme/one"), self.remote("acme/two")
+        self.events.names.clear()
+        self.assertEqual([self.get(one.set_tag("n", "1", "latest")) for _ in range(2)], [True, False])
+        self.assertEqual(self.events.names, ["tag_package"])
+        group = self.remote("acme", Level.GROUP)
+        self.get(two.set_tag("n", "1", "latest"))
+        self.assertEqual([tag.project_id for tag in self.get(group.list_tags("n"))], [self.one])
+        self.get(self.catalog.set_member("alice", "acme", Role.REPORTER))
+        self.assertEqual([tag.project_id for tag in self.get(group.list_tags("n"))], [self.two])
+        self.failureResultOf(ensureDeferred(group.set_tag("n", "1", "t")), RuntimeError)
+        self.failureResultOf(ensureDeferred(group.remove_tag("n", "latest")), RuntimeError)
+        self.events.names.clear()
+        self.assertEqual([self.get(one.remove_tag("n", "latest")) for _ in range(2)], [True, False])
+        self.assertEqual(self.events.names, ["untag_package"])
+
+    def test_search_and_owners(self):
+        """A group finds what may be read, and names who decides."""
+        group = self.remote("acme", Level.GROUP)
+        self.assertEqual(self.get(group.search("n", 0, 10)).total, 1)
+        self.assertEqual(self.get(self.remote("acme/one").list_owners()), ())
+        self.get(self.catalog.set_member("alice", "acme/one", Role.MAINTAINER))
+        self.assertEqual([owner.name for owner in self.get(self.remote("acme/one").list_owners())], ["alice"])
+        self.assertEqual(self.get(group.list_owners()), ())
+
     def test_open_and_delete(self):
         """A download is an event, a part that is not the first is none; a deleted file is gone."""
         remote = self.remote("acme/one")

@@ -1,0 +1,107 @@
+"""Search for names: by the name itself and by what was said of it at its last publish."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, select, update
+
+from pkgregd.catalog.rules import MAX_SEARCH_WORDS, search_text, search_words
+from pkgregd.catalog.statement import LIKE_ESCAPE, Statement, Transaction, containing, each_id
+from pkgregd.catalog.tables import index_revisions, packages
+from pkgregd.values import NameListing, PackageName, Piece
+
+KEEP_SUMMARY = Statement(
+    update(index_revisions)
+    .where(
+        index_revisions.c.project_id == bindparam("project_id"),
+        index_revisions.c.format == bindparam("format"),
+        index_revisions.c.canonical_name == bindparam("canonical_name"),
+        index_revisions.c.search_text != bindparam("new_search_text"),
+    )
+    .values(search_text=bindparam("new_search_text"))
+)
+
+_listed = select(packages.c.name).where(
+    packages.c.project_id == index_revisions.c.project_id,
+    packages.c.format == index_revisions.c.format,
+    packages.c.canonical_name == index_revisions.c.canonical_name,
+    packages.c.status == literal_column("'default'"),
+)
+
+
+def _matches() -> ColumnElement[bool]:
+    words = (bindparam(f"word_{number}") for number in range(MAX_SEARCH_WORDS))
+    return and_(
+        index_revisions.c.project_id.op("IN")(each_id(bindparam("project_ids"))),
+        index_revisions.c.format == bindparam("format"),
+        index_revisions.c.canonical_name != literal_column("''"),
+        *(index_revisions.c.search_text.like(word, escape=LIKE_ESCAPE) for word in words),
+        _listed.exists(),
+    )
+
+
+# the names found, each once; spelt as the newest package in the newest project spells it
+_found = select(index_revisions.c.canonical_name).where(_matches()).group_by(index_revisions.c.canonical_name)
+
+_is_other = index_revisions.c.canonical_name != bindparam("exact")
+
+FIND_NAMES = Statement(
+    select(
+        index_revisions.c.canonical_name,
+        func.max(index_revisions.c.project_id),
+    )
+    .where(_matches())
+    .group_by(index_revisions.c.canonical_name)
+    .order_by(_is_other, index_revisions.c.canonical_name)
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
+
+COUNT_NAMES = Statement(select(func.count()).select_from(_found.subquery()))
+
+SPELLING = Statement(
+    select(packages.c.name)
+    .where(
+        packages.c.project_id == bindparam("project_id"),
+        packages.c.format == bindparam("format"),
+        packages.c.canonical_name == bindparam("canonical_name"),
+        packages.c.status == literal_column("'default'"),
+    )
+    .order_by(packages.c.id.desc())
+    .limit(literal_column("1"))
+)
+
+
+async def keep_summary(tx: Transaction, project_id: int, format: str, canonical_name: str, summary: str) -> None:
+    """Have a name found by what was said of it, if anything was."""
+    if summary:
+        await tx.execute(
+            KEEP_SUMMARY,
+            project_id=project_id,
+            format=format,
+            canonical_name=canonical_name,
+            new_search_text=search_text(canonical_name, summary),
+        )
+
+
+async def search_names(
+    tx: Transaction, project_ids: Sequence[int], format: str, text: str, piece: Piece
+) -> NameListing:
+    """See IPackageCatalog."""
+    words = search_words(text)
+    patterns = [containing(word) for word in words] + ["%"] * (MAX_SEARCH_WORDS - len(words))
+    parameters: dict[str, object] = {f"word_{number}": pattern for number, pattern in enumerate(patterns)}
+    parameters |= {"project_ids": json.dumps(list(project_ids)), "format": format}
+    counted = await tx.fetch_one(COUNT_NAMES, **parameters)
+    assert counted is not None
+    rows = await tx.fetch_all(
+        FIND_NAMES, exact=text.strip().casefold(), limit=piece.limit, offset=piece.offset, **parameters
+    )
+    names = []
+    for canonical_name, project_id in rows:
+        spelt = await tx.fetch_one(SPELLING, project_id=project_id, format=format, canonical_name=canonical_name)
+        assert spelt is not None
+        names.append(PackageName(canonical_name, spelt[0]))
+    return NameListing(tuple(names), counted[0])
