@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, literal_column, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, literal_column, select, update
 
 from pkgregd.catalog.rules import KEPT_CHANGES, MAX_ID, search_text
 from pkgregd.catalog.statement import Statement, Transaction, insert
@@ -73,6 +73,18 @@ LIST_CHANGES = Statement(
 )
 
 
+KEEP_SUMMARY = Statement(
+    update(index_revisions)
+    .where(
+        index_revisions.c.project_id == bindparam("project_id"),
+        index_revisions.c.format == bindparam("format"),
+        index_revisions.c.canonical_name == bindparam("canonical_name"),
+        index_revisions.c.search_text != bindparam("new_search_text"),
+    )
+    .values(search_text=bindparam("new_search_text"))
+)
+
+
 async def count_change(tx: Transaction, project_id: int, format: str, canonical_name: str) -> None:
     """Move an index on by one."""
     await tx.execute(
@@ -93,6 +105,18 @@ async def record_change(
     await count_change(tx, project_id, format, canonical_name)
     await tx.execute(ADD_CHANGE, canonical_version=canonical_version, **name)
     await tx.execute(FORGET_CHANGES, **name)
+
+
+async def keep_summary(tx: Transaction, project_id: int, format: str, canonical_name: str, summary: str) -> None:
+    """Have a name found by what was said of it, if anything was."""
+    if summary:
+        await tx.execute(
+            KEEP_SUMMARY,
+            project_id=project_id,
+            format=format,
+            canonical_name=canonical_name,
+            new_search_text=search_text(canonical_name, summary),
+        )
 
 
 async def list_changes(

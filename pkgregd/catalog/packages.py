@@ -10,11 +10,10 @@ from sqlalchemy import Select, bindparam, delete, func, literal_column, select, 
 
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.blobs import adopt_blob, release_blob
-from pkgregd.catalog.changes import count_change, record_change
+from pkgregd.catalog.changes import count_change, keep_summary, record_change
 from pkgregd.catalog.documents import drop_documents, keep_documents
 from pkgregd.catalog.rules import MAX_ID, from_microseconds
 from pkgregd.catalog.rules import index_state as summed_up
-from pkgregd.catalog.search import keep_summary
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
 from pkgregd.catalog.tables import (
     blobs,
@@ -25,7 +24,7 @@ from pkgregd.catalog.tables import (
     tombstones,
 )
 from pkgregd.catalog.tags import point_tags
-from pkgregd.errors import FileExists, FileSpelledOtherwise, FileWasDeleted, PackageNotFound, ProjectNotFound
+from pkgregd.errors import FileExists, FileSpelledOtherwise, FileWasDeleted, ProjectNotFound
 from pkgregd.values import (
     BlobInfo,
     Coordinates,
@@ -82,21 +81,6 @@ SET_PACKAGE_METADATA = Statement(
     update(packages)
     .where(packages.c.id == bindparam("package_id"))
     .values(metadata_json=bindparam("new_metadata_json"))
-)
-
-SET_YANKED = Statement(
-    update(packages).where(packages.c.id == bindparam("package_id")).values(yanked_reason=bindparam("new_reason"))
-)
-
-FIND_YANK = Statement(
-    select(packages.c.id, packages.c.yanked_reason, packages.c.name, packages.c.version)
-    .where(
-        packages.c.project_id == bindparam("project_id"),
-        packages.c.format == bindparam("format"),
-        packages.c.canonical_name == bindparam("canonical_name"),
-        packages.c.canonical_version == bindparam("canonical_version"),
-    )
-    .with_for_update()
 )
 
 DELETE_EMPTY_PACKAGE = Statement(
@@ -451,35 +435,6 @@ async def delete_file(tx: Transaction, file_id: int, principal: Principal, preco
     await release_blob(tx, sha256)
     await bump_index(tx, file.project_id, file.format, file.canonical_name, file.canonical_version, shown_before)
     await _audit(tx, "delete", principal, file)
-    return True
-
-
-async def set_yanked(
-    tx: Transaction,
-    project_id: int,
-    format: str,
-    canonical_name: str,
-    canonical_version: str,
-    reason: str | None,
-    principal: Principal,
-) -> bool:
-    """See IPackageCatalog."""
-    row = await tx.fetch_one(
-        FIND_YANK,
-        project_id=project_id,
-        format=format,
-        canonical_name=canonical_name,
-        canonical_version=canonical_version,
-    )
-    if row is None:
-        raise PackageNotFound
-    package_id, present, name, version = row
-    if reason == present:
-        return False
-    await tx.execute(SET_YANKED, package_id=package_id, new_reason=reason)
-    await record_change(tx, project_id, format, canonical_name, canonical_version)
-    detail = {"format": format, "name": name, "version": version, "reason": reason}
-    await add_audit_entry(tx, "unyank" if reason is None else "yank", principal, project_id, detail)
     return True
 
 

@@ -5,23 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Text, and_, bindparam, func, literal_column, select
 
-from pkgregd.catalog.rules import MAX_SEARCH_WORDS, search_text, search_words
+from pkgregd.catalog.packages import listed_name
+from pkgregd.catalog.rules import MAX_SEARCH_WORDS, search_words
 from pkgregd.catalog.statement import LIKE_ESCAPE, Statement, Transaction, containing, each_id
 from pkgregd.catalog.tables import index_revisions, packages
 from pkgregd.values import NameListing, PackageName, Piece
-
-KEEP_SUMMARY = Statement(
-    update(index_revisions)
-    .where(
-        index_revisions.c.project_id == bindparam("project_id"),
-        index_revisions.c.format == bindparam("format"),
-        index_revisions.c.canonical_name == bindparam("canonical_name"),
-        index_revisions.c.search_text != bindparam("new_search_text"),
-    )
-    .values(search_text=bindparam("new_search_text"))
-)
 
 _listed = select(packages.c.name).where(
     packages.c.project_id == index_revisions.c.project_id,
@@ -32,12 +22,14 @@ _listed = select(packages.c.name).where(
 
 
 def _matches() -> ColumnElement[bool]:
-    words = (bindparam(f"word_{number}") for number in range(MAX_SEARCH_WORDS))
     return and_(
         index_revisions.c.project_id.op("IN")(each_id(bindparam("project_ids"))),
         index_revisions.c.format == bindparam("format"),
         index_revisions.c.canonical_name != literal_column("''"),
-        *(index_revisions.c.search_text.like(word, escape=LIKE_ESCAPE) for word in words),
+        *(
+            index_revisions.c.search_text.like(bindparam(f"word_{number}", type_=Text), escape=LIKE_ESCAPE)
+            for number in range(MAX_SEARCH_WORDS)
+        ),
         _listed.exists(),
     )
 
@@ -61,30 +53,6 @@ FIND_NAMES = Statement(
 
 COUNT_NAMES = Statement(select(func.count()).select_from(_found.subquery()))
 
-SPELLING = Statement(
-    select(packages.c.name)
-    .where(
-        packages.c.project_id == bindparam("project_id"),
-        packages.c.format == bindparam("format"),
-        packages.c.canonical_name == bindparam("canonical_name"),
-        packages.c.status == literal_column("'default'"),
-    )
-    .order_by(packages.c.id.desc())
-    .limit(literal_column("1"))
-)
-
-
-async def keep_summary(tx: Transaction, project_id: int, format: str, canonical_name: str, summary: str) -> None:
-    """Have a name found by what was said of it, if anything was."""
-    if summary:
-        await tx.execute(
-            KEEP_SUMMARY,
-            project_id=project_id,
-            format=format,
-            canonical_name=canonical_name,
-            new_search_text=search_text(canonical_name, summary),
-        )
-
 
 async def search_names(
     tx: Transaction, project_ids: Sequence[int], format: str, text: str, piece: Piece
@@ -101,7 +69,7 @@ async def search_names(
     )
     names = []
     for canonical_name, project_id in rows:
-        spelt = await tx.fetch_one(SPELLING, project_id=project_id, format=format, canonical_name=canonical_name)
-        assert spelt is not None
-        names.append(PackageName(canonical_name, spelt[0]))
+        name = await listed_name(tx, project_id, format, canonical_name)
+        assert name is not None
+        names.append(PackageName(canonical_name, name))
     return NameListing(tuple(names), counted[0])

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy import column, select, table
 from zope.interface import implementer
 
-from pkgregd.catalog import blobs, changes, documents, identity, inventory, packages, search, tags
+from pkgregd.catalog import blobs, changes, documents, identity, inventory, packages, search, tags, versions
 from pkgregd.catalog.foreseen import ForeseenReads
 from pkgregd.catalog.schema import check_revision
 from pkgregd.catalog.statement import Statement, Transaction
@@ -223,7 +223,7 @@ class SqlCatalog:
     ) -> bool:
         """See IPackageCatalog."""
         return await self._database.write(
-            packages.set_yanked, project_id, format, canonical_name, canonical_version, reason, principal
+            versions.set_yanked, project_id, format, canonical_name, canonical_version, reason, principal
         )
 
     async def delete_file(self, file_id: int, principal: Principal, precondition: Precondition) -> bool:

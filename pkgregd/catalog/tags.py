@@ -11,25 +11,13 @@ from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.changes import record_change
 from pkgregd.catalog.statement import Statement, Transaction, each_id, insert
 from pkgregd.catalog.tables import packages, tags
-from pkgregd.errors import PackageNotFound
+from pkgregd.catalog.versions import find_version
 from pkgregd.values import Principal, Tag
 
 _of_name: ColumnElement[bool] = and_(
     tags.c.project_id == bindparam("project_id"),
     tags.c.format == bindparam("format"),
     tags.c.canonical_name == bindparam("canonical_name"),
-)
-
-# FOR UPDATE: a version that is being deleted does not get a tag
-FIND_TAGGABLE = Statement(
-    select(packages.c.id, packages.c.name, packages.c.version)
-    .where(
-        packages.c.project_id == bindparam("project_id"),
-        packages.c.format == bindparam("format"),
-        packages.c.canonical_name == bindparam("canonical_name"),
-        packages.c.canonical_version == bindparam("canonical_version"),
-    )
-    .with_for_update()
 )
 
 FIND_TAG = Statement(
@@ -101,15 +89,13 @@ async def set_tag(
 ) -> bool:
     """See IPackageCatalog."""
     name = {"project_id": project_id, "format": format, "canonical_name": canonical_name}
-    package = await tx.fetch_one(FIND_TAGGABLE, canonical_version=canonical_version, **name)
-    if package is None:
-        raise PackageNotFound
+    package = await find_version(tx, project_id, format, canonical_name, canonical_version)
     present = await tx.fetch_one(FIND_TAG, tag=tag, **name)
-    if present is not None and present[0] == package[0]:
+    if present is not None and present[0] == package.id:
         return False
-    await tx.execute(SET_TAG, tag=tag, package_id=package[0], **name)
+    await tx.execute(SET_TAG, tag=tag, package_id=package.id, **name)
     await record_change(tx, project_id, format, canonical_name, canonical_version)
-    detail = {"format": format, "name": package[1], "version": package[2], "tag": tag}
+    detail = {"format": format, "name": package.name, "version": package.version, "tag": tag}
     await add_audit_entry(tx, "tag", principal, project_id, detail)
     return True
 

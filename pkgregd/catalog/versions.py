@@ -1,0 +1,87 @@
+"""A version of a name: found to be changed, and yanked."""
+
+from __future__ import annotations
+
+from attrs import frozen
+from sqlalchemy import bindparam, select, update
+
+from pkgregd.catalog.audit import add_audit_entry
+from pkgregd.catalog.changes import record_change
+from pkgregd.catalog.statement import Statement, Transaction
+from pkgregd.catalog.tables import packages
+from pkgregd.errors import PackageNotFound
+from pkgregd.values import Principal
+
+# FOR UPDATE: what is being deleted meanwhile does not change any more
+FIND_VERSION = Statement(
+    select(packages.c.id, packages.c.name, packages.c.version, packages.c.yanked_reason)
+    .where(
+        packages.c.project_id == bindparam("project_id"),
+        packages.c.format == bindparam("format"),
+        packages.c.canonical_name == bindparam("canonical_name"),
+        packages.c.canonical_version == bindparam("canonical_version"),
+    )
+    .with_for_update()
+)
+
+SET_YANKED = Statement(
+    update(packages).where(packages.c.id == bindparam("package_id")).values(yanked_reason=bindparam("new_reason"))
+)
+
+
+@frozen
+class Version:
+    """
+    A package as it is found to be changed.
+
+    Attributes:
+        id: its row.
+        name, version: as published.
+        yanked_reason: see PackageFile.
+    """
+
+    id: int
+    name: str
+    version: str
+    yanked_reason: str | None
+
+
+async def find_version(
+    tx: Transaction, project_id: int, format: str, canonical_name: str, canonical_version: str
+) -> Version:
+    """
+    Find a version and hold it.
+
+    Raises:
+        PackageNotFound.
+    """
+    row = await tx.fetch_one(
+        FIND_VERSION,
+        project_id=project_id,
+        format=format,
+        canonical_name=canonical_name,
+        canonical_version=canonical_version,
+    )
+    if row is None:
+        raise PackageNotFound
+    return Version(*row)
+
+
+async def set_yanked(
+    tx: Transaction,
+    project_id: int,
+    format: str,
+    canonical_name: str,
+    canonical_version: str,
+    reason: str | None,
+    principal: Principal,
+) -> bool:
+    """See IPackageCatalog."""
+    package = await find_version(tx, project_id, format, canonical_name, canonical_version)
+    if reason == package.yanked_reason:
+        return False
+    await tx.execute(SET_YANKED, package_id=package.id, new_reason=reason)
+    await record_change(tx, project_id, format, canonical_name, canonical_version)
+    detail = {"format": format, "name": package.name, "version": package.version, "reason": reason}
+    await add_audit_entry(tx, "unyank" if reason is None else "yank", principal, project_id, detail)
+    return True
