@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, literal_column, null, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, literal_column, null, select, update
 
 from pkgregd.catalog.rules import (
     MAX_ID,
@@ -219,20 +219,18 @@ PROJECTS_WITH_FORMAT = Statement(_project_scopes(_is_below, _has_format.exists()
 
 _has_package = select(literal_column("1")).select_from(packages).where(packages.c.project_id == projects.c.id).exists()
 
+_owns = members.c.role >= literal_column(str(Role.MAINTAINER.value))
+
 LIST_OWNERS = Statement(
     select(users.c.id, users.c.name)
     .where(
-        select(literal_column("1"))
-        .select_from(members)
-        .where(
-            members.c.user_id == users.c.id,
-            members.c.role >= literal_column(str(Role.MAINTAINER.value)),
-            or_(
-                members.c.project_id == bindparam("project_id"),
-                members.c.group_id.op("IN")(each_id(bindparam("group_ids"))),
-            ),
+        users.c.id.in_(
+            select(members.c.user_id)
+            .where(_owns, members.c.project_id == bindparam("project_id"))
+            .union_all(
+                select(members.c.user_id).where(_owns, members.c.group_id.op("IN")(each_id(bindparam("group_ids"))))
+            )
         )
-        .exists()
     )
     .order_by(users.c.name_key)
 )

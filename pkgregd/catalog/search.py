@@ -34,9 +34,6 @@ def _matches() -> ColumnElement[bool]:
     )
 
 
-# the names found, each once; spelt as the newest package in the newest project spells it
-_found = select(index_revisions.c.canonical_name).where(_matches()).group_by(index_revisions.c.canonical_name)
-
 _is_other = index_revisions.c.canonical_name != bindparam("exact")
 
 FIND_NAMES = Statement(
@@ -51,7 +48,7 @@ FIND_NAMES = Statement(
     .offset(bindparam("offset"))
 )
 
-COUNT_NAMES = Statement(select(func.count()).select_from(_found.subquery()))
+COUNT_NAMES = Statement(select(func.count(index_revisions.c.canonical_name.distinct())).where(_matches()))
 
 
 async def search_names(

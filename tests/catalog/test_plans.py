@@ -8,7 +8,7 @@ import sqlite3
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.catalog import blobs, documents, identity, inventory, packages
+from pkgregd.catalog import blobs, documents, identity, inventory, packages, search, tags, versions
 from pkgregd.catalog.statement import SQLITE, Statement, compile_all
 from pkgregd.values import Level, PackageOrder
 from tests.catalog.support import make_folder, migrated_file
@@ -25,12 +25,16 @@ PARAMETERS = {
     "file_id": 1,
     "file_name": "alpha-1.tar.gz",
     "format": "pypi",
+    "exact": "alpha",
     "group_id": 1,
+    "group_ids": json.dumps([1, 2]),
     "id": 1,
     "ident": 1,
+    "limit": 10,
     "name_key": "jane",
     "name_pattern": None,
     "now": 0,
+    "offset": 0,
     "package_id": 1,
     "path_key": "acme",
     "project_id": 1,
@@ -41,8 +45,10 @@ PARAMETERS = {
     "sha256": "0" * 64,
     "the_sha256": "0" * 64,
     "status": "default",
+    "tag": "latest",
     "user_id": 1,
     "version": None,
+    **{f"word_{number}": "%a%" for number in range(8)},
 }
 
 
@@ -77,7 +83,7 @@ class PlanTests(SynchronousTestCase):
         for level in (Level.PROJECT, Level.GROUP):
             self.assert_by_index(identity.SCOPE_BY_ID[level], identity.SCOPE_BY_PATH[level])
         self.assert_by_index(identity.PROJECTS_WITH_NAME, identity.PROJECTS_WITH_FORMAT)
-        self.assert_by_index(identity.PROJECTS_BELOW, identity.PROJECTS_DIRECTLY_BELOW)
+        self.assert_by_index(identity.PROJECTS_BELOW, identity.PROJECTS_DIRECTLY_BELOW, identity.LIST_OWNERS)
 
     def test_packages(self) -> None:
         """Files, names and revisions."""
@@ -85,7 +91,12 @@ class PlanTests(SynchronousTestCase):
         self.assert_by_index(packages.LIST_NAMES, packages.LISTED_NAME, packages.LIST_REVISIONS)
         self.assert_by_index(packages.FIND_PACKAGE, packages.FILE_IN_PACKAGE, packages.FIND_TOMBSTONE)
         self.assert_by_index(packages.NAMES_IN_PACKAGE, packages.TOMBSTONES_OF_PACKAGE)
-        self.assert_by_index(packages.FIND_YANK, documents.FIND_DOCUMENT, documents.DROP_DOCUMENTS)
+        self.assert_by_index(versions.FIND_VERSION, documents.FIND_DOCUMENT, documents.DROP_DOCUMENTS)
+
+    def test_tags_and_search(self) -> None:
+        """Tags by name; a search goes through the names of the projects, and through nobody else's."""
+        self.assert_by_index(tags.LIST_TAGS, tags.FIND_TAG, tags.REMOVE_TAG)
+        self.assert_by_index(search.FIND_NAMES, search.COUNT_NAMES)
 
     def test_inventory(self) -> None:
         """Listings of packages and files, counts, and the deletion of a package."""
