@@ -732,11 +732,14 @@ class PageLayout:
         sections: one behind the other.
         tail: comes behind the last piece.
         order: by what canonical versions are sorted. Pure.
+        sum_up: makes what comes between the last piece and the tail, from all versions in their order, of which there
+            is at least one. Pure.
     """
 
     sections: tuple[PageSection, ...]
     tail: bytes
     order: Callable[[str], Any]
+    sum_up: Callable[[Sequence[str]], bytes] | None = None
 
 
 @frozen

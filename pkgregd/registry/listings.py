@@ -126,11 +126,19 @@ class Listing:
             pieces = [pieces[number] for block in self._blocks for pieces in block.pieces]
             parts.append(section.lead)
             parts.extend(pieces if not section.separator else _separated(pieces, section.separator))
-        parts.append(self._layout.tail)
+        end = self._end()
+        parts.append(end)
         body = b"".join(parts)  # at once: it may be some mebibytes
-        return compressed(body) if len(self._blocks) == 1 else Page(body, self._packed(body))
+        return compressed(body) if len(self._blocks) == 1 else Page(body, self._packed(body, end))
 
-    def _packed(self, body: bytes) -> bytes:
+    def _end(self) -> bytes:
+        """Make what comes behind the pieces."""
+        layout = self._layout
+        if layout.sum_up is None:
+            return layout.tail
+        return layout.sum_up([version for block in self._blocks for version in block.versions]) + layout.tail
+
+    def _packed(self, body: bytes, end: bytes) -> bytes:
         """Put the compressed page together."""
         separators = [section.separator for section in self._layout.sections]
         packed = [block.pack(separators) for block in self._blocks]
@@ -138,7 +146,7 @@ class Listing:
         for number, section in enumerate(self._layout.sections):
             parts.append(_deflated(section.lead))
             parts.extend(_separated([sections[number] for sections in packed], _deflated(section.separator)))
-        parts.append(_deflated(self._layout.tail))
+        parts.append(_deflated(end))
         parts.append(_DEFLATE_END + struct.pack("<II", zlib.crc32(body), len(body) & 0xFFFFFFFF))
         return b"".join(parts)
 

@@ -59,7 +59,11 @@ def layout_of(title: str = "", padding: str = "") -> PageLayout:
 
     lead = json.dumps({"title": title}).removesuffix("}").encode()
     sections = (PageSection(lead + b',"versions":[', b",", name), PageSection(b'],"files":[', b", ", all_names))
-    return PageLayout(sections, b"]}", int)
+
+    def sum_up(versions: Sequence[str]) -> bytes:
+        return b'],"sum":[%d,' % len(versions) + json.dumps([versions[0], versions[-1]]).encode()
+
+    return PageLayout(sections, b"]}", int, sum_up)
 
 
 def whole(page: Page | None) -> dict[str, object]:
@@ -100,7 +104,9 @@ class ListingTests(SynchronousTestCase):
             return
         files = [f"{version}{versions[version]}" for version in sorted(versions)]
         title = str(max(0, len(updates) - 1))
-        expected = {"title": title, "versions": [str(version) for version in sorted(versions)], "files": files}
+        names = [str(version) for version in sorted(versions)]
+        summed_up = [len(names), [names[0], names[-1]]]
+        expected = {"title": title, "versions": names, "files": files, "sum": summed_up}
         self.assertEqual(whole(page), expected)
         anew = Listing(layout_of(title), {str(each): [file_of(each, text)] for each, text in versions.items()})
         self.assertEqual(anew.page().body, page.body)  # type: ignore[union-attr]
