@@ -77,7 +77,7 @@ class DigestMismatch(PkgregdError):
 class AuthenticationRequired(PkgregdError):
     """Anonymous, and that is not enough here."""
 
-    def __init__(self, message: str = "authentication is required") -> None:
+    def __init__(self, message: str = "authentication is required: send a token") -> None:
         super().__init__(message)
 
 
