@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.formats.pypi_world import attestation, statement
 from tests.support.clients import ClientTestCase
 from tests.support.manual import SHELL, Block, blocks, commands_of, objection, shell_of
+from tests.support.maven import write_maven_config
 from tests.support.packages import make_wheel, wheel_name
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -36,7 +37,7 @@ class PageTests(ClientTestCase):
     Each page by a shell in an empty folder, beside `var/` as `make run` leaves it.
 
     Pages that publish what a build has made find themselves in the project of a package `hello`, whose wheel lies
-    in `dist/`; in `signed/` are further versions that have attestations.
+    in `dist/`; in `signed/` are further versions that have attestations. Maven has its plugins from the machine.
     """
 
     client = "bash"
@@ -47,6 +48,7 @@ class PageTests(ClientTestCase):
         self.daemon.cli("seed")
         (self.folder / "var").symlink_to(self.daemon.folder)
         (self.folder / "pyproject.toml").write_text('[project]\nname = "hello"\nversion = "1.0"\n')
+        write_maven_config(self.folder)
         for folder in ("dist", "signed"):
             (self.folder / folder).mkdir()
         self.write_wheel("dist", "1.0")

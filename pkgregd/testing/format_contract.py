@@ -37,7 +37,7 @@ REQUEST_METHODS = frozenset({"GET", "PUT", "POST", "PATCH", "DELETE"})
 
 CONVERTERS = frozenset({"segment", "path"})
 RUN_LANGUAGE = "sh"
-SHOWN_LANGUAGES = frozenset({RUN_LANGUAGE, "json", "http", "text", "toml", "ini"})
+SHOWN_LANGUAGES = frozenset({RUN_LANGUAGE, "json", "xml", "http", "text", "toml", "ini"})
 """Languages of the blocks in manual pages; those in `sh` are run, in order and in one folder, by a test."""
 
 _ARGUMENT = re.compile(r"<([a-z]+):([a-z0-9_]+)>")

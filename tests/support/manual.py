@@ -10,7 +10,8 @@ from attrs import frozen
 from markdown_it import MarkdownIt
 
 from pkgregd.config import parse
-from pkgregd.errors import ConfigError
+from pkgregd.errors import ConfigError, InvalidRequest
+from pkgregd.formatkit.xmltree import read_xml
 
 SHELL = "sh"
 
@@ -47,8 +48,8 @@ def objection(block: Block, exempt: Mapping[str, str]) -> str | None:
     """
     Tell what is wrong with a block, if anything is.
 
-    Shell is what the tests of the pages run, TOML is a configuration of ours, JSON is whole. A block of anything
-    else holds exempt commands alone.
+    Shell is what the tests of the pages run, TOML is a configuration of ours, JSON and XML are whole. A block of
+    anything else holds exempt commands alone.
 
     Args:
         exempt: why nobody runs a command, by its line without the comment.
@@ -60,6 +61,12 @@ def objection(block: Block, exempt: Mapping[str, str]) -> str | None:
             parse(block.text, pathlib.Path("/"))
         except ConfigError as error:
             return f"is no configuration: {error}"
+        return None
+    if block.language == "xml":
+        try:
+            read_xml(block.text.encode(), "block")
+        except InvalidRequest as error:
+            return f"is no XML: {error}"
         return None
     if block.language == "json":
         try:

@@ -3,4 +3,5 @@
 from pkgregd.plugin import FormatPlugin
 
 generic = FormatPlugin("generic", "pkgregd.formats.generic", "GenericFormat")
+maven = FormatPlugin("maven", "pkgregd.formats.maven", "MavenFormat")
 pypi = FormatPlugin("pypi", "pkgregd.formats.pypi", "PyPIFormat")

@@ -1,0 +1,161 @@
+"""
+Publishing: a PUT for each file of a version, and for what Maven and Gradle send beside them.
+
+A checksum is compared with the file that it is about, and not kept: it is told from the file ever after. Metadata is
+compared with its path, and not kept: it is made from what is published.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+
+from pkgregd.errors import DigestMismatch, InvalidRequest
+from pkgregd.formats.maven_metadata import MAX_METADATA_BYTES, compare_metadata
+from pkgregd.formats.maven_paths import METADATA, FilePath, artifact_of, check_name, parse_file, split_checksum
+from pkgregd.formats.maven_pom import inspect_pom, pom_of
+from pkgregd.formats.maven_versions import is_snapshot
+from pkgregd.interfaces import ICall
+from pkgregd.values import HEX_LENGTHS, Coordinates, OnDuplicate, Publication, Reply
+
+FORMAT = "maven"
+
+DIGESTS = ("md5", "sha1", "sha512")
+"""What clients promise and ask for beside sha256."""
+
+MAX_CHECKSUM_BYTES = 1024
+"""Of a file with a checksum: some have the file's name in them, too."""
+
+
+async def check_upload(call: ICall) -> None:
+    """Refuse what the path gives away."""
+    _, _, file_name = call.arguments["file"].rpartition("/")
+    if split_checksum(file_name)[0] == METADATA:
+        _coordinates_of_metadata(call.arguments["file"])
+    else:
+        parse_file(call.arguments["file"])
+
+
+async def upload(call: ICall) -> Reply:
+    """Take a file, a checksum or metadata."""
+    path = call.arguments["file"]
+    folder, _, file_name = path.rpartition("/")
+    base, algorithm = split_checksum(file_name)
+    if algorithm is not None:
+        return await _take_checksum(call, f"{folder}/{base}", algorithm)
+    if base == METADATA:
+        return await _take_metadata(call, path)
+    return await _store(call, parse_file(path))
+
+
+# ------------------------------------------------------------------------- files
+
+
+async def _store(call: ICall, place: FilePath) -> Reply:
+    async with call.remote.start_publish() as draft:
+        sink = await draft.open_sink(DIGESTS)
+        await call.body.push_to(sink)
+        blob = await sink.commit()
+        pom = None
+        if place.is_pom:
+            coordinates = {
+                "group_id": place.group_id,
+                "artifact_id": place.artifact_id,
+                "version": place.version,
+            }
+            pom = pom_of(await draft.inspect(blob, inspect_pom, **coordinates))
+        replaces = _may_replace(call, place)
+        published = await draft.publish(
+            Publication(
+                coordinates=Coordinates(
+                    format=FORMAT,
+                    project_id=call.scope.id,
+                    name=place.name,
+                    canonical_name=place.name,
+                    version=place.version,
+                    canonical_version=place.version,
+                    file_name=place.file_name,
+                ),
+                blob=blob,
+                on_duplicate=OnDuplicate.REPLACE if replaces else OnDuplicate.REFUSE,
+                respects_tombstones=not replaces,
+                package_metadata_json="{}" if pom is None else pom.metadata.to_json(),
+                summary="" if pom is None else pom.summary,
+            )
+        )
+    if published.created:
+        return Reply(201, b'{"message": "201 Created"}', "application/json")
+    return Reply(200, b'{"message": "200 OK - the same file was there already"}', "application/json")
+
+
+def _may_replace(call: ICall, place: FilePath) -> bool:
+    """Whether other bytes may come under the same name: for a snapshot whose file does not tell its build."""
+    if is_snapshot(place.version):
+        artifact = artifact_of(place)
+        return artifact is None or artifact.build is None
+    return call.remote.duplicate_rule(place.name, place.version)
+
+
+# --------------------------------------------------------------------- checksums
+
+
+async def _take_checksum(call: ICall, path: str, algorithm: str) -> Reply:
+    """
+    Compare a checksum with what is there.
+
+    Raises:
+        DigestMismatch: they differ. FileNotFound: there is no file that it could be about.
+    """
+    promised = _checksum_in(await call.body.read_all(MAX_CHECKSUM_BYTES), algorithm)
+    if path.rpartition("/")[2] == METADATA:
+        return Reply(200, b'{"message": "200 OK - it is made from what is published"}', "application/json")
+    place = parse_file(path)
+    file = await call.remote.find_file(place.name, place.version, place.file_name)
+    found = file.blob.digests.get(algorithm)
+    if found is not None and found != promised:
+        raise DigestMismatch(algorithm, promised, found)
+    return Reply(200, b'{"message": "200 OK - it is right"}', "application/json")
+
+
+def _checksum_in(data: bytes, algorithm: str) -> str:
+    """
+    Find the digits in what is sent as a checksum.
+
+    Raises:
+        InvalidRequest: there are none of that length.
+    """
+    text = data.decode("latin-1")
+    found = re.search(rf"(?<![0-9A-Za-z])[0-9A-Fa-f]{{{HEX_LENGTHS[algorithm]}}}(?![0-9A-Za-z])", text)
+    if found is None:
+        raise InvalidRequest(f"there is no {algorithm} in this checksum")
+    return found.group().lower()
+
+
+# ---------------------------------------------------------------------- metadata
+
+
+async def _take_metadata(call: ICall, path: str) -> Reply:
+    expected = _coordinates_of_metadata(path)
+    data = await call.body.read_all(MAX_METADATA_BYTES)
+    await call.remote.compute(partial(compare_metadata, data, expected))
+    return Reply(200, b'{"message": "200 OK - it is made from what is published"}', "application/json")
+
+
+def _coordinates_of_metadata(path: str) -> Mapping[str, str]:
+    """
+    Say what metadata at a path has to be about: a snapshot; or an artifact, or a group that has no more to tell.
+
+    Raises:
+        InvalidName and its kin: the path cannot be.
+    """
+    parts = path.split("/")[:-1]
+    if len(parts) > 2 and is_snapshot(parts[-1]):
+        place = parse_file(path)
+        return {"groupId": place.group_id, "artifactId": place.artifact_id, "version": place.version}
+    if len(parts) < 2:
+        # of a group of one word
+        check_name("/".join([*parts, "x"]))
+        return {}
+    check_name("/".join(parts))
+    return {"artifactId": parts[-1], "groupId": ".".join(parts[:-1])}

@@ -1,0 +1,122 @@
+"""Maven: deploying packages, and building with them."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from tests.support.clients import OverHttps
+from tests.support.maven import MavenTestCase
+
+if TYPE_CHECKING:
+    _Base = MavenTestCase
+else:
+    _Base = object
+
+
+class FileContract(_Base):
+    """Single files; what has to work over HTTP and over HTTPS with a private authority."""
+
+    def test_deploy_and_get(self) -> None:
+        """A jar arrives with the bytes it was deployed with, checksums compared, in an empty repository."""
+        jar = self.write_jar()
+        self.write_settings(self.private_url)
+        self.assert_works(self.deploy_file(jar, "1.0"))
+        shutil.rmtree(self.folder / "local")
+        self.assert_works(self.get("1.0", self.private_url))
+        self.assertEqual(self.local("1.0").read_bytes(), jar.read_bytes())
+        self.assertIn(f"<artifactId>{self.artifact_id}</artifactId>", self.local("1.0", ".pom").read_text())
+
+    def test_without_credentials(self) -> None:
+        """Whoever has none is told so, before and after there is something."""
+        jar = self.write_jar()
+        self.write_settings(self.private_url, "")
+        self.assert_fails(self.deploy_file(jar, "1.0"), "401", "authentication is required: send a token")
+        self.assert_fails(self.get("1.0", self.private_url), "401", "authentication is required: send a token")
+
+
+class MavenTests(MavenTestCase, FileContract):
+    """Over HTTP, and everything that does not depend on it."""
+
+    def test_again(self) -> None:
+        """The same files again are fine; other bytes of a release are refused in words that Maven prints."""
+        jar = self.write_jar()
+        self.write_settings(self.private_url)
+        self.assert_works(self.deploy_file(jar, "1.0"))
+        self.assert_works(self.deploy_file(jar, "1.0"))
+        other = self.write_jar("b.jar", "43")
+        self.assert_fails(self.deploy_file(other, "1.0"), "409", "already been taken by other bytes")
+
+    def test_tokens(self) -> None:
+        """Deploy and job tokens, as a password and as a header; a wrong one is refused as such."""
+        world = self.daemon.world
+        for number, header in enumerate((("Deploy-Token", world.deploy), ("Job-Token", world.job))):
+            self.write_settings(self.private_url, header=header)
+            self.assert_works(self.deploy_file(self.write_jar(), f"1.{number}"))
+            self.write_settings(self.private_url, header[1])
+            self.assert_works(self.get(f"1.{number}", self.private_url))
+        self.write_settings(self.private_url, "nonsense")
+        self.assert_fails(self.deploy_file(self.write_jar(), "2.0"), "401")
+        self.write_settings(self.private_url, world.reader)
+        self.assert_fails(self.deploy_file(self.write_jar(), "2.0"), "403", "create_package")
+
+    def test_levels(self) -> None:
+        """What a project has, its group and the instance have too, for who may read it."""
+        jar = self.write_jar()
+        self.write_settings(self.private_url)
+        self.assert_works(self.deploy_file(jar, "1.0"))
+        for url in (self.group_url, self.instance_url):
+            shutil.rmtree(self.folder / "local")
+            self.assert_works(self.get("1.0", url))
+            self.assertEqual(self.local("1.0").read_bytes(), jar.read_bytes())
+        self.write_settings(self.group_url, self.daemon.world.stranger)
+        shutil.rmtree(self.folder / "local")
+        self.assert_fails(self.get("1.0", self.group_url), "Could not find artifact")
+
+    def test_build(self) -> None:
+        """A project is built and deployed, and another one is built with the newest release in a range."""
+        name = self.artifact_id
+        self.write_settings(self.private_url)
+        for version in ("1.9", "1.10", "2.0"):
+            source = f'public class Lib {{ public static final String ANSWER = "{version}"; }}'
+            project = self.write_project("lib", name, version, source)
+            self.assert_works(self.mvn("deploy", "-DskipTests", folder=project))
+        shutil.rmtree(self.folder / "local")
+        source = "public class Main { public static void main(String[] words) { System.out.println(Lib.ANSWER); } }"
+        consumer = self.write_project("main", f"{name}-main", "1", source, (name, "[1.0,2.0)"))
+        self.assert_works(self.mvn("compile", folder=consumer))
+        found = [path.parent.name for path in (self.folder / "local" / self.group_id / name).glob("*/*.jar")]
+        self.assertEqual(found, ["1.10"])
+
+    def test_snapshots(self) -> None:
+        """Each deployment of a snapshot is a build of its own; a build elsewhere gets the newest one."""
+        name = self.artifact_id
+        self.write_settings(self.private_url)
+        consumer = self.write_project(
+            "main", f"{name}-main", "1", "public class Main { int answer = Lib.ANSWER; }", (name, "1.0-SNAPSHOT")
+        )
+        for number in (1, 2):
+            source = f"public class Lib {{ public static final int ANSWER = {number}; }}"
+            project = self.write_project("lib", name, "1.0-SNAPSHOT", source)
+            self.assert_works(self.mvn("deploy", "-DskipTests", folder=project))
+            shutil.rmtree(self.folder / "local" / self.group_id)
+            self.assert_works(self.mvn("compile", folder=consumer))
+            folder = self.folder / "local" / self.group_id / name / "1.0-SNAPSHOT"
+            builds = [path.name for path in folder.glob(f"{name}-1.0-2*-{number}.jar")]
+            self.assertEqual(len(builds), 1, sorted(path.name for path in folder.iterdir()))
+
+    def test_order_is_mavens_own(self) -> None:
+        """Maven's own library puts versions in the order that ours does."""
+        from pkgregd.formats.maven_versions import version_key
+
+        versions = ["1-alpha", "1.0-rc1", "1.0-SNAPSHOT", "1.0", "1.0-sp", "1.0-foo", "1.0.x", "1.0-1", "1.0.1", "1.1"]
+        self.assertEqual(sorted(versions, key=version_key), versions)
+        libraries = ":".join(map(str, self.maven_libraries()))
+        run = self.run_program(
+            self.find("java"), "-cp", libraries, "org.apache.maven.artifact.versioning.ComparableVersion", *versions
+        )
+        self.assertEqual(self.assert_works(run).count(" < "), len(versions) - 1, run.output)
+
+
+class MavenHttpsTests(OverHttps, MavenTestCase, FileContract):
+    """Over HTTPS."""

@@ -1,0 +1,365 @@
+"""Maven packages, without HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from xml.etree import ElementTree
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd import errors
+from pkgregd.formats.maven import MavenFormat
+from pkgregd.testing.calls import WRITER, FormatWorld, body_of, now
+from pkgregd.testing.format_contract import FormatContract
+from pkgregd.values import NO_PRECONDITION, Refusal, Reply
+
+FILE = "/<path:file>"
+LIB = "com/acme/lib"
+BUILD_1 = "20261128.093000-1"
+BUILD_2 = "20261128.101500-2"
+
+
+def pom(group: str = "com.acme", artifact: str = "lib", version: str = "1.0", more: str = "") -> bytes:
+    """Write a POM."""
+    return (
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        f"<groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>{more}</project>"
+    ).encode()
+
+
+class MavenContractTests(FormatContract, SynchronousTestCase):
+    """Maven is a format."""
+
+    good_names = {"com/acme/lib": "com/acme/lib", "junit/junit": "junit/junit", "a/B_c.d-e": "a/B_c.d-e"}
+    other_statuses = {"digest_mismatch": 409}
+
+    def make_format(self) -> MavenFormat:
+        """Make it."""
+        return MavenFormat()
+
+    def test_problem_details(self) -> None:
+        """Every error is a problem in the sense of RFC 9457, and has GitLab's fields beside it."""
+        reply = MavenFormat().render_error(Refusal(404, "not_found", "file not found", "r"))
+        self.assertEqual((reply.status, reply.content_type), (404, "application/problem+json"))
+        assert isinstance(reply.body, bytes)
+        fields = json.loads(reply.body)
+        self.assertEqual(
+            {key: fields[key] for key in ("type", "status", "title", "detail", "error", "message")},
+            {
+                "type": "about:blank",
+                "status": 404,
+                "title": "Not Found",
+                "detail": "file not found",
+                "error": "not_found",
+                "message": "404 Not Found - file not found",
+            },
+        )
+
+
+class MavenTestCase(SynchronousTestCase):
+    """A world with Maven packages."""
+
+    def setUp(self) -> None:
+        """Make the world."""
+        self.world = FormatWorld(MavenFormat())
+
+    def put(self, file: str, data: bytes, path: str = "acme/one") -> Reply:
+        """Send a file to a project."""
+        return self.world.request("PUT", FILE, data, path=path, file=file)
+
+    def get(self, file: str, path: str = "acme/one") -> bytes:
+        """Read a path of a project or group."""
+        return body_of(self.world.request("GET", FILE, path=path, file=file))
+
+    def tree(self, file: str, path: str = "acme/one") -> ElementTree.Element:
+        """Read metadata."""
+        return ElementTree.fromstring(self.get(file, path))  # noqa: S314 - our own
+
+    def texts(self, tree: ElementTree.Element, xpath: str) -> list[str | None]:
+        """Return the texts of elements."""
+        return [found.text for found in tree.findall(xpath)]
+
+    def publish(self, version: str, artifact: str = "lib", more: str = "", path: str = "acme/one") -> None:
+        """Publish a version as Maven does."""
+        stem = f"com/acme/{artifact}/{version}/{artifact}-{version}"
+        self.put(f"{stem}.jar", f"jar {version}".encode(), path)
+        self.put(f"{stem}.pom", pom(artifact=artifact, version=version, more=more), path)
+
+    def delete(self, file_name: str, version: str) -> None:
+        """Delete a file."""
+        remote = self.world.remote("acme/one", WRITER)
+        file = now(remote.find_file(LIB, version, file_name))
+        now(remote.delete_file(file, NO_PRECONDITION))
+
+    def refused(self, error: type[Exception], file: str, data: bytes) -> str:
+        """Assert that a file is refused and nothing is left of it; returns why."""
+        before = dict(self.world.blobs.contents)
+        text = str(self.assertRaises(error, self.put, file, data))
+        self.assertTrue(self.world.is_clean())
+        self.assertEqual(self.world.blobs.contents, before)
+        return text
+
+
+class FileTests(MavenTestCase):
+    """Files and their checksums."""
+
+    def test_published_and_fetched(self) -> None:
+        """A file is there at once, with its checksums in every kind."""
+        data = b"a jar"
+        self.assertEqual(self.put(f"{LIB}/1.0/lib-1.0.jar", data).status, 201)
+        self.assertEqual(self.get(f"{LIB}/1.0/lib-1.0.jar"), data)
+        for algorithm in ("md5", "sha1", "sha256", "sha512"):
+            digest = hashlib.new(algorithm, data).hexdigest()
+            self.assertEqual(self.get(f"{LIB}/1.0/lib-1.0.jar.{algorithm}").decode(), digest)
+        reply = self.world.request("GET", FILE, file=f"{LIB}/1.0/lib-1.0.jar")
+        headers = dict(reply.headers)
+        self.assertEqual(headers["X-Checksum-SHA1"], hashlib.sha1(data, usedforsecurity=False).hexdigest())
+        self.assertIn("immutable", headers["Cache-Control"])
+        self.assertEqual(reply.download_name, "lib-1.0.jar")
+
+    def test_any_file_of_a_version(self) -> None:
+        """Signatures, classified files and what other tools put beside them are kept."""
+        for name in ("lib-1.0.jar.asc", "lib-1.0-sources.jar", "ivy-1.0.xml", "lib-1.0.module", "lib-1.0.tar.gz"):
+            self.put(f"{LIB}/1.0/{name}", name.encode())
+            self.assertEqual(self.get(f"{LIB}/1.0/{name}"), name.encode())
+
+    def test_a_release_does_not_change(self) -> None:
+        """The same bytes again are fine, others are refused; also after a deletion."""
+        file = f"{LIB}/1.0/lib-1.0.jar"
+        self.put(file, b"one")
+        self.assertEqual(self.put(file, b"one").status, 200)
+        self.refused(errors.FileExists, file, b"two")
+        self.delete("lib-1.0.jar", "1.0")
+        self.refused(errors.FileWasDeleted, file, b"two")
+        self.assertEqual(self.put(file, b"one").status, 201)
+
+    def test_releases_change_where_they_may(self) -> None:
+        """Where the project's owner allows it, other bytes replace a release."""
+        self.world.limits = evolve(self.world.limits, duplicates_allowed=True)
+        file = f"{LIB}/1.0/lib-1.0.jar"
+        self.put(file, b"one")
+        self.put(file, b"two")
+        self.assertEqual(self.get(file), b"two")
+        reply = self.world.request("GET", FILE, file=file)
+        self.assertEqual(dict(reply.headers)["Cache-Control"], "no-cache")
+
+    def test_checksums_are_compared(self) -> None:
+        """A right checksum is accepted however it is written, and not kept; a wrong one is a conflict."""
+        file = f"{LIB}/1.0/lib-1.0.jar"
+        self.put(file, b"x")
+        sha1 = hashlib.sha1(b"x", usedforsecurity=False).hexdigest()
+        for text in (sha1, f"{sha1}\n", sha1.upper(), f"{sha1}  lib-1.0.jar\n", f"SHA1(lib-1.0.jar)= {sha1}"):
+            self.assertEqual(self.put(f"{file}.sha1", text.encode()).status, 200, text)
+        sha512 = hashlib.sha512(b"x").hexdigest()
+        self.assertEqual(self.put(f"{file}.sha512", sha512.encode()).status, 200)
+        self.assertIn("sha1 differs", self.refused(errors.DigestMismatch, f"{file}.sha1", b"0" * 40))
+        for data in (b"", b"nonsense", b"0" * 39, b"0" * 41, b"\xff" * 40):
+            self.refused(errors.InvalidRequest, f"{file}.sha1", data)
+        self.refused(errors.BodyTooLarge, f"{file}.sha1", b" " * 2000)
+        self.refused(errors.FileNotFound, f"{LIB}/1.0/lib-1.0.war.sha1", sha1.encode())
+
+    def test_what_is_not_there(self) -> None:
+        """Files, checksums and metadata of what nobody published."""
+        for file in (f"{LIB}/1.0/lib-1.0.jar", f"{LIB}/1.0/lib-1.0.jar.sha1", f"{LIB}/maven-metadata.xml",
+                     f"{LIB}/maven-metadata.xml.sha1", f"{LIB}/1.0-SNAPSHOT/maven-metadata.xml"):  # fmt: skip
+            self.assertRaises(errors.NotFound, self.get, file)
+
+    def test_bad_paths(self) -> None:
+        """Paths that Maven does not make are refused before the body is read."""
+        for file in (
+            "x", "x/y", "a/b/c", f"{LIB}/1..0/lib.jar", f"{LIB}/1.0/", f"{LIB}/1.0/.hidden", f"{LIB}/1 0/a.jar",
+            "com/.acme/lib/1.0/a.jar", f"{LIB}/1.0/a b.jar", f"{LIB}/1.0/{'a' * 256}", "a/" * 600 + "1.0/b",
+        ):  # fmt: skip
+            self.assertRaises(errors.InvalidRequest, self.put, file, b"x")
+            self.assertFalse(self.world.last_body.was_touched, file)
+
+    def test_levels(self) -> None:
+        """A group has what its projects have; the newer one of two files of one path."""
+        self.put(f"{LIB}/1.0/lib-1.0.jar", b"one")
+        self.put(f"{LIB}/2.0/lib-2.0.jar", b"two", "acme/two")
+        self.assertEqual(self.get(f"{LIB}/1.0/lib-1.0.jar", "acme"), b"one")
+        self.assertEqual(self.get(f"{LIB}/2.0/lib-2.0.jar", "acme"), b"two")
+        versions = self.texts(self.tree(f"{LIB}/maven-metadata.xml", "acme"), "versioning/versions/version")
+        self.assertEqual(versions, ["1.0", "2.0"])
+
+
+class PomTests(MavenTestCase):
+    """POMs are about what their path says."""
+
+    file = f"{LIB}/1.0/lib-1.0.pom"
+
+    def test_coordinates(self) -> None:
+        """They come from the POM or its parent; an expression is Maven's business."""
+        parent = "<parent><groupId>com.acme</groupId><artifactId>p</artifactId><version>1.0</version></parent>"
+        for data in (
+            pom(),
+            f"<project>{parent}<artifactId>lib</artifactId></project>".encode(),
+            b"<project><groupId>com.acme</groupId><artifactId>lib</artifactId><version>${revision}</version></project>",
+        ):
+            self.world = FormatWorld(MavenFormat())
+            self.assertEqual(self.put(self.file, data).status, 201)
+
+    def test_disagreement(self) -> None:
+        """Both sides are named."""
+        for data, what in (
+            (pom(group="com.evil"), "groupId differs: path says 'com.acme', POM says 'com.evil'"),
+            (pom(artifact="other"), "artifactId differs: path says 'lib', POM says 'other'"),
+            (pom(version="2.0"), "version differs: path says '1.0', POM says '2.0'"),
+        ):
+            self.assertEqual(self.refused(errors.MetadataMismatch, self.file, data), what)
+
+    def test_bad_poms(self) -> None:
+        """What is no POM, or is made to hurt, is refused and leaves nothing."""
+        for data in (
+            b"", b"no xml", b"<project>", b"<html/>", pom().replace(b"<artifactId>lib</artifactId>", b""),
+            b"<project/>", b"<!DOCTYPE project [<!ENTITY a 'b'>]>" + pom(), b"<!DOCTYPE project>" + pom(),
+            b'<!DOCTYPE project SYSTEM "http://127.0.0.1/x">' + pom(), b"<a>" * 10_000 + b"</a>" * 10_000,
+            b"<project>" + b"<x/>" * 200_000 + b"</project>", b"<project>" + b"x" * 100_000 + b"</project>",
+            b"<project " + b" ".join(b'a%d="1"' % number for number in range(100)) + b"/>", b"\xff\xfe<",
+            b"<project>&unknown;</project>", b"<?xml version='1.0' encoding='nonsense'?><project/>", b"<project>\x00",
+            b"<project>" + b" " * (5 << 20) + b"</project>", pom() + b"<x/>", pom()[:-3],
+        ):  # fmt: skip
+            self.refused(errors.InvalidRequest, self.file, data)
+
+    def test_the_pom_of_another_file(self) -> None:
+        """Only the POM of the version itself is read."""
+        self.assertEqual(self.put(f"{LIB}/1.0/lib-1.0-extra.pom", b"anything").status, 201)
+        self.assertEqual(self.put(f"{LIB}/1.0/other.pom", b"anything").status, 201)
+
+    def test_found_by_what_it_says(self) -> None:
+        """Name and description are searched."""
+        self.publish("1.0", more="<name>Left pad</name><description>Pads\n  to the left</description>")
+        found = now(self.world.remote("acme/one").search("pads left", 0, 10))
+        self.assertEqual([name.name for name in found.names], [LIB])
+
+
+class MetadataTests(MavenTestCase):
+    """Metadata is made from what is published."""
+
+    file = f"{LIB}/maven-metadata.xml"
+
+    def test_versions(self) -> None:
+        """In Maven's order; the newest and the newest release are named."""
+        for version in ("1.10", "1.9", "2.0-SNAPSHOT", "1.10-rc1"):
+            self.publish(version)
+        tree = self.tree(self.file)
+        self.assertEqual(tree.findtext("groupId"), "com.acme")
+        self.assertEqual(tree.findtext("artifactId"), "lib")
+        versions = self.texts(tree, "versioning/versions/version")
+        self.assertEqual(versions, ["1.9", "1.10-rc1", "1.10", "2.0-SNAPSHOT"])
+        self.assertEqual(tree.findtext("versioning/latest"), "2.0-SNAPSHOT")
+        self.assertEqual(tree.findtext("versioning/release"), "1.10")
+        self.assertRegex(tree.findtext("versioning/lastUpdated") or "", r"\A[0-9]{14}\Z")
+
+    def test_only_snapshots(self) -> None:
+        """Then there is no release."""
+        self.publish("1.0-SNAPSHOT")
+        self.assertIsNone(self.tree(self.file).find("versioning/release"))
+
+    def test_deleted_versions_go(self) -> None:
+        """With the last file of a version it is gone from the metadata; with the last version the metadata."""
+        for version in ("1.0", "2.0"):
+            self.put(f"{LIB}/{version}/lib-{version}.jar", version.encode())
+        self.get(self.file)
+        self.delete("lib-2.0.jar", "2.0")
+        self.assertEqual(self.texts(self.tree(self.file), "versioning/versions/version"), ["1.0"])
+        self.delete("lib-1.0.jar", "1.0")
+        self.assertRaises(errors.NotFound, self.get, self.file)
+
+    def test_checksums(self) -> None:
+        """They are those of the metadata as it is now."""
+        self.publish("1.0")
+        for algorithm in ("md5", "sha1", "sha256", "sha512"):
+            expected = hashlib.new(algorithm, self.get(self.file)).hexdigest()
+            self.assertEqual(self.get(f"{self.file}.{algorithm}").decode(), expected)
+
+    def test_validators_move(self) -> None:
+        """The ETag changes with every publish and is the same in between."""
+        self.publish("1.0")
+        first = self.world.request("GET", FILE, file=self.file).etag
+        self.assertEqual(self.world.request("GET", FILE, file=self.file).etag, first)
+        self.publish("2.0")
+        self.assertNotEqual(self.world.request("GET", FILE, file=self.file).etag, first)
+
+    def test_a_client_sends_its_own(self) -> None:
+        """It is compared with its path and not kept; that of a group says nothing more."""
+        self.publish("1.0")
+        coordinates = b"<groupId>com.acme</groupId><artifactId>lib</artifactId>"
+        stale = b"<metadata>" + coordinates + b"<versioning><versions/></versioning></metadata>"
+        self.assertEqual(self.put(self.file, stale).status, 200)
+        self.assertEqual(
+            self.put(f"{self.file}.sha1", hashlib.sha1(stale, usedforsecurity=False).hexdigest().encode()).status, 200
+        )
+        self.assertEqual(self.texts(self.tree(self.file), "versioning/versions/version"), ["1.0"])
+        self.assertEqual(self.put("com/acme/maven-metadata.xml", b"<metadata><plugins/></metadata>").status, 200)
+        self.assertEqual(self.put("acme/maven-metadata.xml", b"<metadata><plugins/></metadata>").status, 200)
+        wrong = stale.replace(b"lib", b"other")
+        self.assertIn("artifactId differs", self.refused(errors.MetadataMismatch, self.file, wrong))
+        for data in (b"", b"<html/>", b"<!DOCTYPE metadata><metadata/>", b"<metadata>"):
+            self.refused(errors.InvalidRequest, self.file, data)
+
+    def test_plugins_of_a_group(self) -> None:
+        """A group lists its plugins by the prefix that Maven derives; what is no plugin, or deeper, is left out."""
+        packaging = "<packaging>maven-plugin</packaging><name>Greets</name>"
+        self.publish("1.0", "hello-maven-plugin", packaging)
+        self.publish("1.0", "maven-x-plugin", "<packaging>maven-plugin</packaging>")
+        self.publish("1.0", "lib", "<description>no maven-plugin at all</description>")
+        stem = "com/acme/deep/d-maven-plugin/1.0/d-maven-plugin-1.0.pom"
+        self.put(stem, pom("com.acme.deep", "d-maven-plugin", more=packaging))
+        tree = self.tree("com/acme/maven-metadata.xml")
+        found = [[plugin.findtext(name) for name in ("prefix", "artifactId", "name")] for plugin in tree.iter("plugin")]
+        self.assertEqual(found, [["hello", "hello-maven-plugin", "Greets"], ["x", "maven-x-plugin", "maven-x-plugin"]])
+        self.assertRaises(errors.NotFound, self.get, "com/maven-metadata.xml")
+
+
+class SnapshotTests(MavenTestCase):
+    """Versions that are being worked at."""
+
+    folder = f"{LIB}/1.0-SNAPSHOT"
+
+    def test_builds(self) -> None:
+        """Each build has its own files; the metadata names the newest of each kind."""
+        for build, names in ((BUILD_1, (".jar", ".pom", "-sources.jar", ".jar.asc")), (BUILD_2, (".jar", ".pom"))):
+            for ending in names:
+                data = pom(version="1.0-SNAPSHOT") if ending == ".pom" else f"{build}{ending}".encode()
+                self.put(f"{self.folder}/lib-1.0-{build}{ending}", data)
+        tree = self.tree(f"{self.folder}/maven-metadata.xml")
+        self.assertEqual(tree.findtext("version"), "1.0-SNAPSHOT")
+        self.assertEqual(tree.findtext("versioning/snapshot/timestamp"), "20261128.101500")
+        self.assertEqual(tree.findtext("versioning/snapshot/buildNumber"), "2")
+        found = {
+            (each.findtext("classifier"), each.findtext("extension")): each.findtext("value")
+            for each in tree.iter("snapshotVersion")
+        }
+        self.assertEqual(
+            found,
+            {(None, "jar"): f"1.0-{BUILD_2}", (None, "pom"): f"1.0-{BUILD_2}", ("sources", "jar"): f"1.0-{BUILD_1}"},
+        )
+        self.assertEqual(self.get(f"{self.folder}/lib-1.0-{BUILD_1}.jar"), f"{BUILD_1}.jar".encode())
+
+    def test_builds_do_not_change_and_their_name_does(self) -> None:
+        """A file with its build in the name is final; one that only says SNAPSHOT is replaced."""
+        self.put(f"{self.folder}/lib-1.0-{BUILD_1}.jar", b"one")
+        self.refused(errors.FileExists, f"{self.folder}/lib-1.0-{BUILD_1}.jar", b"two")
+        self.put(f"{self.folder}/lib-1.0-SNAPSHOT.jar", b"one")
+        self.put(f"{self.folder}/lib-1.0-SNAPSHOT.jar", b"two")
+        self.assertEqual(self.get(f"{self.folder}/lib-1.0-SNAPSHOT.jar"), b"two")
+        cache = [
+            dict(self.world.request("GET", FILE, file=f"{self.folder}/lib-1.0-{name}.jar").headers)["Cache-Control"]
+            for name in (BUILD_1, "SNAPSHOT")
+        ]
+        self.assertEqual(["immutable" in each for each in cache], [True, False])
+
+    def test_pom_of_a_build(self) -> None:
+        """It says SNAPSHOT, as its folder does."""
+        file = f"{self.folder}/lib-1.0-{BUILD_1}.pom"
+        self.assertIn("version differs", self.refused(errors.MetadataMismatch, file, pom(version="1.0")))
+        self.assertEqual(self.put(file, pom(version="1.0-SNAPSHOT")).status, 201)
+
+    def test_metadata_of_a_client(self) -> None:
+        """It has to be about this version."""
+        file = f"{self.folder}/maven-metadata.xml"
+        self.assertEqual(self.put(file, b"<metadata><version>1.0-SNAPSHOT</version></metadata>").status, 200)
+        self.refused(errors.MetadataMismatch, file, b"<metadata><version>2.0-SNAPSHOT</version></metadata>")

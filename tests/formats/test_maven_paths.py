@@ -1,0 +1,123 @@
+"""Paths and versions of Maven packages."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd.errors import InvalidRequest
+from pkgregd.formats.maven_metadata import Plugin
+from pkgregd.formats.maven_paths import Artifact, Build, artifact_of, owner_of, parse_file, split_checksum
+from pkgregd.formats.maven_versions import version_key
+
+ASCENDING = (
+    "0-alpha", "1-a1", "1-alpha2", "1-beta", "1-b2", "1-milestone", "1-m3", "1-rc", "1-cr2", "1-SNAPSHOT", "1", "1-sp",
+    "1-abc", "1-xyz", "1-1", "1-2", "1.0.1-SNAPSHOT", "1.0.1", "1.1", "1.2", "1.10", "2", "10",
+)  # fmt: skip
+"""Of each pair Maven's own ComparableVersion says the same."""
+
+EQUAL = (
+    ("1", "1.0", "1.0.0", "1-ga", "1-final", "1.0-release", "1-0"),
+    ("1-rc", "1-cr", "1.0-RC"),
+    ("1-a1", "1-alpha-1"),
+)
+
+texts = st.text("01289.-abmxrcSNAPSHOT_+", max_size=20)
+
+
+class VersionTests(SynchronousTestCase):
+    """Maven's order."""
+
+    def test_order(self) -> None:
+        """Each is older than the next."""
+        for older, newer in itertools.pairwise(ASCENDING):
+            self.assertLess(version_key(older), version_key(newer), (older, newer))
+
+    def test_equal(self) -> None:
+        """Some ways to write a version mean the same."""
+        for group in EQUAL:
+            for one, other in itertools.pairwise(group):
+                self.assertEqual(version_key(one), version_key(other), (one, other))
+
+    @given(texts, texts, texts)
+    def test_any_texts_have_an_order(self, one: str, two: str, three: str) -> None:
+        """Every text has a place, and to turn two around turns their order around."""
+        first, second, third = map(version_key, (one, two, three))
+        self.assertEqual(first < second, second > first)
+        self.assertFalse(first < second and second < first)
+        self.assertEqual(first, version_key(one))
+        self.assertEqual(sum((first < third, first == third, first > third)), 1)
+
+
+class PathTests(SynchronousTestCase):
+    """What a path says."""
+
+    def test_parts(self) -> None:
+        """Group, artifact, version and file."""
+        path = parse_file("com/acme/lib/1.0/lib-1.0.jar")
+        self.assertEqual((path.name, path.version, path.file_name), ("com/acme/lib", "1.0", "lib-1.0.jar"))
+        self.assertEqual((path.group_id, path.artifact_id, path.is_pom), ("com.acme", "lib", False))
+        self.assertTrue(parse_file("a/b/1/b-1.pom").is_pom)
+        self.assertTrue(parse_file("a/b/1-SNAPSHOT/b-1-20260101.010203-7.pom").is_pom)
+
+    def test_file_names(self) -> None:
+        """Version, build, classifier and extension."""
+        build = Build("20260101.010203", 7)
+        for path, expected in (
+            ("a/b/1.0/b-1.0.jar", Artifact("1.0", None, "", "jar")),
+            ("a/b/1.0/b-1.0-sources.jar.asc", Artifact("1.0", None, "sources", "jar.asc")),
+            ("a/b/1.0/b-1.0.tar.gz", Artifact("1.0", None, "", "tar.gz")),
+            ("a/b-1/1.0/b-1-1.0.jar", Artifact("1.0", None, "", "jar")),
+            ("a/b/1-SNAPSHOT/b-1-SNAPSHOT.jar", Artifact("1-SNAPSHOT", None, "", "jar")),
+            ("a/b/1-SNAPSHOT/b-1-20260101.010203-7.jar", Artifact("1-20260101.010203-7", build, "", "jar")),
+            ("a/b/1-SNAPSHOT/b-1-20260101.010203-7-x.jar", Artifact("1-20260101.010203-7", build, "x", "jar")),
+            ("a/b/1.0/b-1.1.jar", None),
+            ("a/b/1.0/b-1.0", None),
+            ("a/b/1.0/b-1.0x.jar", None),
+            ("a/b/1.0/b-1.0.", None),
+            ("a/b/1.0/ivy-1.0.xml", None),
+            ("a/b/1-SNAPSHOT/b-2-20260101.010203-7.jar", None),
+            ("a/b/1-SNAPSHOT/b-1-20260101.010203.jar", None),
+        ):
+            self.assertEqual(artifact_of(parse_file(path)), expected, path)
+
+    def test_checksums(self) -> None:
+        """The last ending counts; an ending alone is a name."""
+        self.assertEqual(split_checksum("a.jar.sha1"), ("a.jar", "sha1"))
+        self.assertEqual(split_checksum("a.jar.asc.md5"), ("a.jar.asc", "md5"))
+        self.assertEqual(split_checksum("a.sha1.sha512"), ("a.sha1", "sha512"))
+        self.assertEqual(split_checksum("a.jar"), ("a.jar", None))
+        self.assertEqual(split_checksum(".sha1"), (".sha1", None))
+
+    def test_owners(self) -> None:
+        """The group at the path of the groupId, whatever is asked for."""
+        for path, owner in (
+            ("com/acme/lib/1.0/lib-1.0.jar.sha1", "com/acme"),
+            ("com/acme/lib/maven-metadata.xml", "com/acme"),
+            ("com/acme/lib/1-SNAPSHOT/maven-metadata.xml.sha1", "com/acme"),
+        ):
+            self.assertEqual(owner_of(path), owner, path)
+        for path in ("x", "a/b/c", "lib/maven-metadata.xml"):
+            self.assertRaises(InvalidRequest, owner_of, path)
+
+    @given(st.text("aB1.-_/+~%", max_size=60))
+    def test_any_path(self, path: str) -> None:
+        """A path is refused, or comes out as it went in."""
+        try:
+            found = parse_file(path)
+        except InvalidRequest:
+            return
+        self.assertEqual(f"{found.name}/{found.version}/{found.file_name}", path)
+        artifact_of(found)
+        self.assertTrue(path.startswith(owner_of(path)))
+
+    def test_prefixes_of_plugins(self) -> None:
+        """As Maven derives them."""
+        for artifact_id, prefix in (
+            ("maven-jar-plugin", "jar"), ("hello-maven-plugin", "hello"), ("maven-plugin-plugin", "plugin"),
+            ("other", "other"), ("x-plugin", "x"),
+        ):  # fmt: skip
+            self.assertEqual(Plugin(artifact_id, "").prefix, prefix)
