@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from tests.support.clients import OverHttps
@@ -104,6 +107,28 @@ class MavenTests(MavenTestCase, FileContract):
             folder = self.folder / "local" / self.group_id / name / "1.0-SNAPSHOT"
             builds = [path.name for path in folder.glob(f"{name}-1.0-2*-{number}.jar")]
             self.assertEqual(len(builds), 1, sorted(path.name for path in folder.iterdir()))
+
+    def test_many_at_once(self) -> None:
+        """Files of one version that come at once are all there; of one file sent in many ways one way stays."""
+        folder = f"{self.daemon.packages_path('maven', self.daemon.world.private_id)}/acme/{self.artifact_id}/1.0"
+        bodies = {f"{self.artifact_id}-1.0-part{number}.jar": b"%d" % number * 1000 for number in range(16)}
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda name: self.put(f"{folder}/{name}", bodies[name]), bodies))
+            self.assertEqual(answers, [201] * 16)
+            same = f"{folder}/{self.artifact_id}-1.0.jar"
+            answers = list(pool.map(lambda body: self.put(same, body), bodies.values()))
+        self.assertEqual(sorted(answers), [201] + [409] * 15)
+        headers = {"PRIVATE-TOKEN": self.daemon.world.reader}
+        for name, body in bodies.items():
+            self.assertEqual(self.daemon.get(f"{folder}/{name}", headers)[2], body)
+        self.assertEqual(self.daemon.get(same, headers)[2], list(bodies.values())[answers.index(201)])
+
+    def put(self, path: str, body: bytes) -> int:
+        """Send a file over a connection of its own; returns the status."""
+        connection = http.client.HTTPConnection(self.host_and_port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("PUT", path, body, {"PRIVATE-TOKEN": self.daemon.world.writer})
+            return connection.getresponse().status
 
     def test_order_is_mavens_own(self) -> None:
         """Maven's own library puts versions in the order that ours does."""

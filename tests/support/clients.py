@@ -80,7 +80,8 @@ class ClientTestCase(DaemonTestCase):
         self.home.mkdir(parents=True)
         if (self.client, self.environment) not in self._versions_seen:
             self._versions_seen.add((self.client, self.environment))
-            version = self.run_client(*self.version_arguments).output.partition("\n")[0]
+            lines = self.run_client(*self.version_arguments).output.splitlines() or [""]
+            version = next((line for line in lines if self.client in line.lower()), lines[0])
             sys.stdout.write(f"\n  {self.client}: {version}\n")
 
     def find(self, name: str, environment: str = "") -> str:

@@ -43,6 +43,18 @@ def write_maven_config(folder: pathlib.Path) -> None:
     (settings.parent / "maven.config").write_text(f"-gs\n{settings}\n")
 
 
+def trust_store(case: ClientTestCase, ca_file: str) -> pathlib.Path:
+    """Make a store of the one authority that Java is to trust, with the password `changeit`."""
+    store = case.folder / "trust.p12"
+    case.assert_works(
+        case.run_program(
+            case.find("keytool"), "-importcert", "-noprompt", "-alias", "ca", "-file", ca_file,
+            "-keystore", str(store), "-storetype", "PKCS12", "-storepass", "changeit",
+        )
+    )  # fmt: skip
+    return store
+
+
 class MavenTestCase(ClientTestCase):
     """
     Tests of Maven; every test has a local repository of its own, and names for itself alone.
@@ -57,13 +69,7 @@ class MavenTestCase(ClientTestCase):
     def setUp(self) -> None:
         """Import the private authority where Java looks for it."""
         super().setUp()
-        self.trust = self.folder / "trust.p12"
-        self.assert_works(
-            self.run_program(
-                self.find("keytool"), "-importcert", "-noprompt", "-alias", "ca", "-file", self.daemon.ca_file,
-                "-keystore", str(self.trust), "-storetype", "PKCS12", "-storepass", "changeit",
-            )
-        )  # fmt: skip
+        self.trust = trust_store(self, self.daemon.ca_file)
 
     @property
     def artifact_id(self) -> str:
