@@ -33,6 +33,9 @@ TOKEN_HEADERS: Mapping[str, frozenset[TokenKind]] = {
 }
 """The headers that carry a bare token, and the kinds that each of them takes."""
 
+API_KEY = "x-nuget-apikey"
+"""Of NuGet's clients, which demand a key for a push: with other credentials beside it, it may be anything."""
+
 # Compared against when no token has the id, so that both answers take the same work.
 # No text has this digest, as far as anyone knows.
 _NO_DIGEST = "0" * 64
@@ -141,6 +144,8 @@ def find_token(headers: Mapping[str, str]) -> tuple[str, frozenset[TokenKind]] |
     if "authorization" in headers:
         shown.append((_authorization_token(_bounded(headers["authorization"])), ANY_KIND))
     shown = [(text, kinds) for text, kinds in shown if text]
+    if not shown and API_KEY in headers:
+        shown = [(text, ANY_KIND) for text in (_bounded(headers[API_KEY]),) if text]
     if not shown:
         return None
     if len({text for text, _ in shown}) > 1:

@@ -47,7 +47,7 @@ from pkgregd.values import (
 
 log = Logger()
 
-CREDENTIAL_HEADERS = (b"authorization", b"private-token", b"job-token", b"deploy-token")
+CREDENTIAL_HEADERS = (b"authorization", b"private-token", b"job-token", b"deploy-token", b"x-nuget-apikey")
 
 
 @frozen

@@ -155,6 +155,14 @@ class AuthenticatorTests(SynchronousTestCase):
             self.assertEqual(self.refusal(**headers), "the request shows two different credentials")
         self.assertEqual(self.table.lookups, [])
 
+    def test_key_of_a_push(self) -> None:
+        """NuGet's own header counts where nothing else is shown; beside other credentials it may be anything."""
+        job, personal = self.secrets[TokenKind.JOB], self.secrets[TokenKind.PERSONAL]
+        self.assertEqual(self.kind_of(x_nuget_apikey=job), TokenKind.JOB)
+        self.assertEqual(self.kind_of(x_nuget_apikey="az", authorization=f"Bearer {personal}"), TokenKind.PERSONAL)
+        self.assertEqual(self.kind_of(x_nuget_apikey=job, private_token=personal), TokenKind.PERSONAL)
+        self.refusal(x_nuget_apikey="az")
+
     def test_a_bad_credential_is_never_anonymous(self) -> None:
         """Whatever is malformed is refused, without asking the catalog."""
         good = self.secrets[TokenKind.PERSONAL]
