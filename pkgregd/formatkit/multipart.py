@@ -49,6 +49,8 @@ class FormLimits:
         max_fields_bytes: of all names and values of fields together.
         max_header_bytes, max_headers: of one header line of a part; of its lines.
         ignored_files: names of parts whose files are read past; they count as fields.
+        takes_extended_names: whether a file may be named a second time by `filename*`, which is read past: RFC 7578
+            forbids it, .NET sends it.
     """
 
     max_file_bytes: int
@@ -58,6 +60,7 @@ class FormLimits:
     max_header_bytes: int = 4096
     max_headers: int = 8
     ignored_files: frozenset[str] = frozenset()
+    takes_extended_names: bool = False
 
 
 @frozen
@@ -313,7 +316,7 @@ class _FormReader:
             self._begin_part(event)
 
     def _begin_part(self, part: multipart.MultipartSegment) -> None:
-        name, file_name = _check_part(part)
+        name, file_name = _check_part(part, self._limits)
         if file_name is None and name == self._file_field:
             raise MalformedBody(f"the part {name} is not a file")
         self._is_ignored = file_name is not None and name in self._limits.ignored_files
@@ -356,7 +359,7 @@ class _FormReader:
         self._fields.append((name, value))
 
 
-def _check_part(part: multipart.MultipartSegment) -> tuple[str, str | None]:
+def _check_part(part: multipart.MultipartSegment, limits: FormLimits) -> tuple[str, str | None]:
     """
     Check the headers of a part.
 
@@ -372,7 +375,8 @@ def _check_part(part: multipart.MultipartSegment) -> tuple[str, str | None]:
             raise MalformedBody("transfer encodings of parts are not supported")
     headers = dict(part.headerlist)
     _, parameters = _split_header(headers.get("Content-Disposition", ""), "Content-Disposition")
-    if parameters.keys() - {"name", "filename"}:
+    extended = {"filename*"} if limits.takes_extended_names and "filename" in parameters else set()
+    if parameters.keys() - {"name", "filename"} - extended:
         raise MalformedBody("a part may have the parameters name and filename")
     name = parameters.get("name", "")
     if not _FIELD_NAME.fullmatch(name) or name != part.name:
