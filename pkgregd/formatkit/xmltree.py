@@ -43,10 +43,12 @@ class Element:
 
     Attributes:
         name: without its namespace.
+        attributes: by their names without namespaces.
         children: in order.
     """
 
     name: str
+    attributes: dict[str, str] = field(factory=dict)
     children: list[Element] = field(factory=list)
     _pieces: list[str] = field(factory=list)
     _characters: int = 0
@@ -128,7 +130,11 @@ class _Builder:
             raise InvalidRequest(f"the {self._what} has elements more than {limits.max_depth} deep")
         if len(attributes) > limits.max_attributes:
             raise InvalidRequest(f"an element of the {self._what} has more than {limits.max_attributes} attributes")
-        element = Element(name.rpartition(" ")[2])
+        if sum(map(len, attributes.values())) > limits.max_text_characters:
+            raise InvalidRequest(f"the attributes of an element of the {self._what} are too long")
+        element = Element(
+            name.rpartition(" ")[2], {each.rpartition(" ")[2]: value for each, value in attributes.items()}
+        )
         if self._open:
             self._open[-1].children.append(element)
         else:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 
 from zope.interface import implementer
 
+from pkgregd.formatkit.challenges import ask_who
 from pkgregd.formats.maven_downloads import download, file_lookup
 from pkgregd.formats.maven_paths import check_name, owner_of
 from pkgregd.formats.maven_upload import FORMAT, check_upload, upload
@@ -42,7 +44,15 @@ class MavenFormat:
         """See IPackageFormat."""
         return (
             Route(("PUT",), _FILE, Permission.CREATE_PACKAGE, upload, check=check_upload),
-            Route(("GET",), _FILE, Permission.READ_PACKAGE, download, _READ_LEVELS, foresee=file_lookup, owner=_owner),
+            Route(
+                ("GET",),
+                _FILE,
+                Permission.READ_PACKAGE,
+                partial(ask_who, download),
+                _READ_LEVELS,
+                foresee=file_lookup,
+                owner=_owner,
+            ),
         )
 
     def render_error(self, refusal: Refusal) -> Reply:
