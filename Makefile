@@ -16,7 +16,9 @@ run: $(VENV)/.installed
 
 # Package managers that the tests drive and that need an environment each, $(VENV)/clients/NAME.
 CLIENT_REQUIREMENTS = $(wildcard tests/clients/environments/*.txt)
-CLIENTS = $(CLIENT_REQUIREMENTS:tests/clients/environments/%.txt=$(VENV)/clients/%/.installed)
+CLIENT_PACKAGES = $(wildcard tests/clients/environments/*/package.json)
+CLIENTS = $(CLIENT_REQUIREMENTS:tests/clients/environments/%.txt=$(VENV)/clients/%/.installed) \
+    $(CLIENT_PACKAGES:tests/clients/environments/%/package.json=$(VENV)/clients/%/.installed)
 
 test: $(VENV)/.installed-test $(CLIENTS)
 	$(BIN)/python -m tests.support.runner $(TESTS)
@@ -59,4 +61,10 @@ $(VENV)/.installed-test: setup.cfg pyproject.toml
 $(VENV)/clients/%/.installed: tests/clients/environments/%.txt | $(VENV)/.installed-test
 	$(BIN)/python -m venv --clear --without-pip $(@D)
 	$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --quiet --requirement $<
+	touch $@
+
+$(VENV)/clients/%/.installed: tests/clients/environments/%/package.json
+	mkdir -p $(@D)
+	cp $< $(@D)/package.json
+	cd $(@D) && npm install --ignore-scripts --no-audit --no-fund --silent
 	touch $@

@@ -15,6 +15,7 @@ from tests.formats.pypi_world import attestation, statement
 from tests.support.clients import ClientTestCase
 from tests.support.manual import SHELL, Block, blocks, commands_of, objection, shell_of
 from tests.support.maven import write_maven_config
+from tests.support.nuget import write_nuget
 from tests.support.packages import make_wheel, wheel_name
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -23,6 +24,8 @@ SERVED = sorted([*ROOT.glob("pkgregd/formats/*.md"), *ROOT.glob("pkgregd/web/pag
 ENVIRONMENTS = sorted(file.stem for file in ROOT.glob("tests/clients/environments/*.txt"))
 
 EXEMPT = {
+    'dotnet nuget push Acme.Lib.1.0.0.nupkg --source pkgregd --api-key "$TOKEN"': "there is no SDK of .NET to be had here",
+    "dotnet add package Acme.Lib": "the same",
     "make run": "tests.test_run runs the script behind it",
     "make test": "it is what runs this test",
     "pip install .": "it fetches what pkgregd needs; tests.test_packaging builds what it installs",
@@ -87,6 +90,7 @@ class PageTests(ClientTestCase):
         for name in ENVIRONMENTS:
             if re.search(rf"(?m)^[^#\n]*\b{re.escape(name)} ", script):
                 (folder / name).symlink_to(self.find(name, name))
+        write_nuget(folder)
         return folder
 
     def run_served(self, name: str) -> None:

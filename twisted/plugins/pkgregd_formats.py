@@ -4,4 +4,5 @@ from pkgregd.plugin import FormatPlugin
 
 generic = FormatPlugin("generic", "pkgregd.formats.generic", "GenericFormat")
 maven = FormatPlugin("maven", "pkgregd.formats.maven", "MavenFormat")
+nuget = FormatPlugin("nuget", "pkgregd.formats.nuget", "NuGetFormat")
 pypi = FormatPlugin("pypi", "pkgregd.formats.pypi", "PyPIFormat")

@@ -1,0 +1,198 @@
+"""
+NuGet packages: the third version of the protocol, that `nuget` and `dotnet` push to, search and restore from.
+
+Compatible with GitLab's NuGet packages. Beyond it: the nuspec is read before a package is there, versions are compared
+normalised, big registrations come in pages, everything has validators, and versions can be unlisted and listed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
+
+from zope.interface import implementer
+
+from pkgregd.errors import FileNotFound, InvalidRequest, PackageNotFound
+from pkgregd.formatkit.challenges import ask_who
+from pkgregd.formats.nuget_index import REVISION, Registration, render_versions, service_index
+from pkgregd.formats.nuget_names import canonical_name, canonical_version, file_name
+from pkgregd.formats.nuget_nuspec import NUSPEC_DOCUMENT
+from pkgregd.formats.nuget_push import FORM_OVERHEAD_BYTES, FORMAT, push, relist, unlist
+from pkgregd.formats.nuget_search import autocomplete, search
+from pkgregd.interfaces import ICall, IPackageFormat
+from pkgregd.values import (
+    FileLookup,
+    FormatLimits,
+    IndexLookup,
+    Level,
+    PackageFile,
+    PageBody,
+    Permission,
+    Refusal,
+    Reply,
+    Route,
+    StreamBody,
+)
+
+Handler: TypeAlias = Callable[[ICall], Awaitable[Reply]]
+Foresee: TypeAlias = Callable[[Mapping[str, str]], IndexLookup | FileLookup]
+
+_READ_LEVELS = frozenset({Level.PROJECT, Level.GROUP})
+_FOR_EVER = ("Cache-Control", "private, max-age=31536000, immutable")
+_ASK_AGAIN = ("Cache-Control", "no-cache")
+
+
+@implementer(IPackageFormat)
+class NuGetFormat:
+    """See IPackageFormat."""
+
+    name = FORMAT
+    title = "NuGet"
+    default_limits = FormatLimits(max_file_bytes=500 << 20, duplicates_allowed=False)
+    challenge: str | None = 'Basic realm="pkgregd"'
+
+    def canonical_name(self, name: str) -> str:
+        """See IPackageFormat."""
+        return canonical_name(name)
+
+    def routes(self) -> Sequence[Route]:
+        """See IPackageFormat."""
+        read, create, destroy = Permission.READ_PACKAGE, Permission.CREATE_PACKAGE, Permission.DESTROY_PACKAGE
+        reads: Sequence[tuple[str, Handler, Foresee | None]] = (
+            ("/index.json", show_service_index, None),
+            ("/query", search, None),
+            ("/autocomplete", autocomplete, None),
+            ("/download/<segment:id>/index.json", list_versions, _index_lookup),
+            ("/download/<segment:id>/<segment:version>/<segment:file>", download, _file_lookup),
+            ("/metadata/<segment:id>/index.json", show_registration, _index_lookup),
+            ("/metadata/<segment:id>/page/<segment:lower>/<segment:upper>", show_page, _index_lookup),
+            ("/metadata/<segment:id>/<segment:leaf>", show_leaf, None),
+        )
+        return (
+            Route(("PUT",), "", create, push, body_overhead_bytes=FORM_OVERHEAD_BYTES),
+            Route(("PUT",), "/", create, push, body_overhead_bytes=FORM_OVERHEAD_BYTES),
+            *(
+                Route(("GET",), path, read, partial(ask_who, handler), _READ_LEVELS, foresee=foresee)
+                for path, handler, foresee in reads
+            ),
+            Route(("DELETE",), "/<segment:id>/<segment:version>", destroy, unlist),
+            Route(("POST",), "/<segment:id>/<segment:version>", destroy, relist),
+        )
+
+    def render_error(self, refusal: Refusal) -> Reply | None:
+        """Leave it as it is: clients show the status line, which has the reason in it."""
+        return None
+
+
+def _index_lookup(arguments: Mapping[str, str]) -> IndexLookup:
+    return IndexLookup(canonical_name(arguments["id"]))
+
+
+def _file_lookup(arguments: Mapping[str, str]) -> FileLookup:
+    name, version = canonical_name(arguments["id"]), canonical_version(arguments["version"])
+    return FileLookup(name, version, file_name(name, version))
+
+
+async def show_service_index(call: ICall) -> Reply:
+    """Tell where everything is."""
+    body = service_index(call.base_url, publishes=call.scope.level is Level.PROJECT)
+    return Reply(200, body, "application/json", (_ASK_AGAIN,), etag=hashlib.sha256(body).hexdigest()[:32])
+
+
+async def list_versions(call: ICall) -> Reply:
+    """List the versions of a name."""
+    return await _page(call, "flat", render_versions)
+
+
+async def show_registration(call: ICall) -> Reply:
+    """Tell of all versions of a name."""
+    return await _page(call, "index", _registration(call).render_index)
+
+
+async def show_page(call: ICall) -> Reply:
+    """Tell of some versions of a name."""
+    lower, upper = canonical_version(call.arguments["lower"]), call.arguments["upper"]
+    if not upper.endswith(".json"):
+        raise FileNotFound
+    upper = canonical_version(upper.removesuffix(".json"))
+    return await _page(call, f"page-{lower}-{upper}", partial(_registration(call).render_page, lower, upper))
+
+
+async def show_leaf(call: ICall) -> Reply:
+    """Tell of one version."""
+    leaf = call.arguments["leaf"]
+    if not leaf.endswith(".json"):
+        raise FileNotFound
+    registration = _registration(call)
+    file = await _find(call, registration.name, canonical_version(leaf.removesuffix(".json")))
+    body = registration.render_leaf(file)
+    etag = hashlib.sha256(body).hexdigest()[:32]
+    return Reply(200, body, "application/json", (_ASK_AGAIN,), etag=etag, last_modified=file.created_at)
+
+
+async def download(call: ICall) -> Reply:
+    """Send a package, or its nuspec."""
+    name, version = canonical_name(call.arguments["id"]), canonical_version(call.arguments["version"])
+    asked = call.arguments["file"].lower()
+    if asked == f"{name}.nuspec":
+        file = await _find(call, name, version)
+        body = await call.remote.find_document(file, NUSPEC_DOCUMENT)
+        return Reply(200, body, "application/xml", (_ASK_AGAIN,), etag=f"{file.blob.sha256.hex}-nuspec")
+    if not _is_package(asked, name, version):
+        raise FileNotFound
+    file = await _find(call, name, version)
+    return Reply(
+        body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
+        content_type="application/octet-stream",
+        headers=(_ASK_AGAIN if call.remote.duplicate_rule(name, version) else _FOR_EVER,),
+        etag=file.blob.sha256.hex,
+        last_modified=file.created_at,
+        download_name=file.file_name,
+    )
+
+
+def _is_package(asked: str, name: str, version: str) -> bool:
+    """Whether this is the name of the package's file, with its version written in any way."""
+    if not (asked.startswith(f"{name}.") and asked.endswith(".nupkg")):
+        return False
+    try:
+        return canonical_version(asked[len(name) + 1 : -len(".nupkg")]) == version
+    except InvalidRequest:
+        return False
+
+
+async def _find(call: ICall, name: str, version: str) -> PackageFile:
+    return await call.remote.find_file(name, version, file_name(name, version))
+
+
+def _registration(call: ICall) -> Registration:
+    return Registration(call.base_url, canonical_name(call.arguments["id"]))
+
+
+async def _page(call: ICall, variant: str, render: Callable[[Sequence[PackageFile]], bytes]) -> Reply:
+    name = canonical_name(call.arguments["id"])
+    state = await call.remote.index_state(name)
+    if state.changed_at is None:
+        raise PackageNotFound  # here and not when the page is rendered: who is anonymous may have to be asked
+    base = hashlib.sha256(call.base_url.encode()).hexdigest()[:16]
+    variant = f"nuget-{variant}-{REVISION}-{base}"
+    page = partial(call.remote.render_with_document, name, state, variant, _no_document, _without(render))
+    return Reply(
+        body=PageBody(page),
+        content_type="application/json",
+        headers=(_ASK_AGAIN,),
+        etag=f"{state.token}-{variant}",
+        last_modified=state.changed_at,
+    )
+
+
+def _no_document(files: Sequence[PackageFile]) -> None:
+    """These pages show none."""
+
+
+def _without(
+    render: Callable[[Sequence[PackageFile]], bytes],
+) -> Callable[[Sequence[PackageFile], bytes | None], bytes]:
+    return lambda files, _: render(files)

@@ -1,0 +1,78 @@
+"""
+Publishing, and taking out of sight.
+
+Source: NuGet Server API, "Push and delete".
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pkgregd.errors import FileExists
+from pkgregd.formatkit.multipart import FormLimits, read_form
+from pkgregd.formats.nuget_names import Version, canonical_name, canonical_version, file_name
+from pkgregd.formats.nuget_nuspec import NUSPEC_DOCUMENT, inspect_nupkg, nuspec_of
+from pkgregd.interfaces import ICall
+from pkgregd.values import Coordinates, OnDuplicate, Publication, Reply
+
+FORMAT = "nuget"
+
+FORM_OVERHEAD_BYTES = 64 << 10
+
+
+async def push(call: ICall) -> Reply:
+    """Publish the package of a form."""
+    async with call.remote.start_publish() as draft:
+        sink = await draft.open_sink(("sha512",))
+        await read_form(
+            call.body,
+            call.header("Content-Type"),
+            file_field="package",
+            sink=sink,
+            limits=FormLimits(
+                call.remote.limits.max_file_bytes,
+                max_parts=8,
+                max_fields_bytes=FORM_OVERHEAD_BYTES,
+                takes_extended_names=True,
+            ),
+        )
+        blob = await sink.commit()
+        answer = await draft.inspect(blob, inspect_nupkg)
+        nuspec, data = await call.remote.compute(partial(nuspec_of, answer))
+        name, version = canonical_name(nuspec.id), Version.parse(nuspec.version)
+        replaces = call.remote.duplicate_rule(name, version.canonical)
+        published = await draft.publish(
+            Publication(
+                coordinates=Coordinates(
+                    format=FORMAT,
+                    project_id=call.scope.id,
+                    name=nuspec.id,
+                    canonical_name=name,
+                    version=version.full,
+                    canonical_version=version.canonical,
+                    file_name=file_name(name, version.canonical),
+                ),
+                blob=blob,
+                package_metadata_json=nuspec.to_json(),
+                documents={NUSPEC_DOCUMENT: data},
+                on_duplicate=OnDuplicate.REPLACE if replaces else OnDuplicate.REFUSE,
+                respects_tombstones=not replaces,
+                summary=nuspec.summary,
+            )
+        )
+    if not published.created and not replaces:
+        # also of the same bytes: the client has a switch for this answer
+        raise FileExists(published.file.file_name)
+    return Reply(201, b"{}", "application/json")
+
+
+async def unlist(call: ICall) -> Reply:
+    """Take a version out of sight: whoever names it still gets it."""
+    await call.remote.yank(canonical_name(call.arguments["id"]), canonical_version(call.arguments["version"]), "")
+    return Reply(204)
+
+
+async def relist(call: ICall) -> Reply:
+    """Show a version again."""
+    await call.remote.yank(canonical_name(call.arguments["id"]), canonical_version(call.arguments["version"]), None)
+    return Reply(200, b"{}", "application/json")
