@@ -24,7 +24,7 @@ SERVED = sorted([*ROOT.glob("pkgregd/formats/*.md"), *ROOT.glob("pkgregd/web/pag
 ENVIRONMENTS = sorted(file.stem for file in ROOT.glob("tests/clients/environments/*.txt"))
 
 EXEMPT = {
-    'dotnet nuget push Acme.Lib.1.0.0.nupkg --source pkgregd --api-key "$TOKEN"': "there is no SDK of .NET to be had here",
+    'dotnet nuget push Acme.Lib.1.0.0.nupkg --source pkgregd --api-key "$TOKEN"': "no SDK of .NET is to be had here",
     "dotnet add package Acme.Lib": "the same",
     "make run": "tests.test_run runs the script behind it",
     "make test": "it is what runs this test",
