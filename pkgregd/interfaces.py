@@ -371,6 +371,9 @@ class IPackageCatalog(Interface):
     async def list_names(project_ids: Sequence[int], format: str) -> tuple[PackageName, ...]:
         """Names with a listed package that has a file, by canonical name, each once."""
 
+    async def find_name(project_ids: Sequence[int], format: str, canonical_name: str) -> PackageName | None:
+        """Find a name among those that list_names() lists, spelt as there; None if it is not. One query a project."""
+
     async def search_names(project_ids: Sequence[int], format: str, text: str, piece: Piece) -> NameListing:
         """
         Find names with a listed package by parts of the name and of what was said of it (Publication.summary).
@@ -739,6 +742,9 @@ class IRemote(Interface):
 
     async def list_names() -> tuple[PackageName, ...]:
         """The names with something to show, by canonical name."""
+
+    async def find_name(canonical_name: str) -> PackageName | None:
+        """Find a name as list_names() shows it, None if it does not."""
 
     async def list_files(
         canonical_name: str, canonical_version: str | None = None, *, listed_only: bool = True

@@ -568,6 +568,11 @@ class MemoryCatalog:
                 newest[file.canonical_name] = max(shown, newest.get(file.canonical_name, shown))
         return tuple(PackageName(canonical_name, name) for canonical_name, (_, _, name) in sorted(newest.items()))
 
+    async def find_name(self, project_ids: Sequence[int], format: str, canonical_name: str) -> PackageName | None:
+        """See IPackageCatalog."""
+        names = await self.list_names(project_ids, format)
+        return next((name for name in names if name.canonical_name == canonical_name), None)
+
     async def projects_with(
         self, group_id: int, format: str, canonical_name: str | None, user_id: int | None
     ) -> tuple[Scope, ...]:

@@ -548,6 +548,17 @@ async def list_names(tx: Transaction, project_ids: Sequence[int], format: str) -
     return tuple(PackageName(canonical_name, name) for canonical_name, name in newest.items())
 
 
+async def find_name(
+    tx: Transaction, project_ids: Sequence[int], format: str, canonical_name: str
+) -> PackageName | None:
+    """See IPackageCatalog."""
+    for project_id in sorted(project_ids, reverse=True):  # the newest project spells it
+        name = await listed_name(tx, project_id, format, canonical_name)
+        if name is not None:
+            return PackageName(canonical_name, name)
+    return None
+
+
 async def index_state(
     tx: Transaction, project_ids: Sequence[int], format: str, canonical_name: str | None
 ) -> IndexState:

@@ -198,6 +198,10 @@ class SqlCatalog:
         """See IPackageCatalog."""
         return await self._database.write(tags.remove_tag, project_id, format, canonical_name, tag, principal)
 
+    async def find_name(self, project_ids: Sequence[int], format: str, canonical_name: str) -> PackageName | None:
+        """See IPackageCatalog."""
+        return await self._database.read(packages.find_name, project_ids, format, canonical_name)
+
     async def projects_with(
         self, group_id: int, format: str, canonical_name: str | None, user_id: int | None
     ) -> tuple[Scope, ...]:

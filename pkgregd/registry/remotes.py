@@ -147,6 +147,10 @@ class ProjectRemote:
         """See IRemote."""
         return await self._catalog.list_names(await self._project_ids(None), self._format)
 
+    async def find_name(self, canonical_name: str) -> PackageName | None:
+        """See IRemote."""
+        return await self._catalog.find_name(await self._project_ids(canonical_name), self._format, canonical_name)
+
     async def list_files(
         self, canonical_name: str, canonical_version: str | None = None, *, listed_only: bool = True
     ) -> tuple[PackageFile, ...]:

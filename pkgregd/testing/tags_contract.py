@@ -9,7 +9,18 @@ from attrs import evolve
 
 from pkgregd.errors import PackageNotFound
 from pkgregd.testing.catalog_contract import publication_of
-from pkgregd.values import ANONYMOUS, Level, NameListing, PackageStatus, Piece, Publication, Role, Tag, Visibility
+from pkgregd.values import (
+    ANONYMOUS,
+    Level,
+    NameListing,
+    PackageName,
+    PackageStatus,
+    Piece,
+    Publication,
+    Role,
+    Tag,
+    Visibility,
+)
 
 if TYPE_CHECKING:
     from pkgregd.testing.catalog_contract import CatalogContract as _Base
@@ -177,6 +188,21 @@ class SearchContract(_Base):
         self.assertEqual(self.found("thing", 1, 2), ["same"])
         self.assertEqual(self.search("same", 1, 2).total, 1)
         self.assertEqual(self.found("thing", 2), [])
+
+    def test_one_name(self) -> None:
+        """A name is found as it is listed, in the newest project that lists it."""
+        self.get(self.catalog.add_project("acme/other", Visibility.PRIVATE))
+        find = self.catalog.find_name
+        self.assertIsNone(self.get(find([1, 2], "pypi", "name")))
+        self.publish(self.named("name"))
+        publication = self.named("name", project_id=2)
+        spelt = evolve(publication, coordinates=evolve(publication.coordinates, name="NAME"))
+        self.publish(evolve(spelt, status=PackageStatus.HIDDEN))
+        self.assertEqual(self.get(find([1, 2], "pypi", "name")), PackageName("name", "name"))
+        self.publish(evolve(spelt, status=PackageStatus.DEFAULT))
+        self.assertEqual(self.get(find([1, 2], "pypi", "name")), PackageName("name", "NAME"))
+        self.assertEqual(self.get(self.catalog.list_names([1, 2], "pypi")), (PackageName("name", "NAME"),))
+        self.assertIsNone(self.get(find([1, 2], "npm", "name")))
 
     def test_the_last_publish_says_what_it_is(self) -> None:
         """A publish that says nothing leaves what was said before."""
