@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from pkgregd.errors import BodyTooLarge, MalformedBody, Unavailable
 from pkgregd.formatkit.names import is_printable
+from pkgregd.formatkit.taps import Tap
 from pkgregd.interfaces import IBlobSink, IRequestBody
 
 REMEMBERED_HEADERS = 256
@@ -196,21 +197,6 @@ class _Parser(multipart.PushMultipartParser):
         return bytes(self._buffer) if self._state is multipart._COMPLETE else None
 
 
-@implementer(IPushProducer)
-class _Tap:
-    """Stands between a sink and the body that feeds it, and notes when the sink gives up."""
-
-    def __init__(self, producer: IPushProducer) -> None:
-        self._producer = producer
-        self.is_stopped = False
-        self.pauseProducing = producer.pauseProducing
-        self.resumeProducing = producer.resumeProducing
-
-    def stopProducing(self) -> None:
-        self.is_stopped = True
-        self._producer.stopProducing()
-
-
 @implementer(IConsumer)
 class _FormReader:
     """
@@ -242,7 +228,7 @@ class _FormReader:
             max_segment_count=limits.max_parts,
             strict=True,
         )
-        self._tap: _Tap | None = None
+        self._tap: Tap | None = None
         self._part: multipart.MultipartSegment | None = None
         self._is_file = False
         self._is_ignored = False
@@ -276,7 +262,7 @@ class _FormReader:
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Let the sink pause the body."""
         assert streaming, "a request body is a push producer"
-        self._tap = _Tap(cast(IPushProducer, producer))
+        self._tap = Tap(cast(IPushProducer, producer))
         self._sink.registerProducer(self._tap, True)
 
     def unregisterProducer(self) -> None:

@@ -19,8 +19,8 @@ from attrs import frozen
 
 from pkgregd.errors import InvalidFileName, MalformedBody, MetadataMismatch
 from pkgregd.formatkit.names import is_printable
+from pkgregd.formatkit.strictjson import read_strict_json
 from pkgregd.formats.pypi_names import FileName
-from pkgregd.formats.pypi_strict_json import read_strict_json
 from pkgregd.values import Digest
 
 T = TypeVar("T")

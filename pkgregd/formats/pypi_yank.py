@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pkgregd.errors import MalformedBody
 from pkgregd.formatkit.names import is_printable
+from pkgregd.formatkit.strictjson import read_strict_json
 from pkgregd.formats.pypi_names import canonical_name, canonical_version
-from pkgregd.formats.pypi_strict_json import read_strict_json
 from pkgregd.interfaces import ICall
 from pkgregd.values import Reply
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.errors import MalformedBody
-from pkgregd.formats.pypi_strict_json import read_strict_json
+from pkgregd.formatkit.strictjson import read_strict_json
 
 MAX_CHARACTERS = 1 << 18
 
