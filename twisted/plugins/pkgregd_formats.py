@@ -2,6 +2,7 @@
 
 from pkgregd.plugin import FormatPlugin
 
+cargo = FormatPlugin("cargo", "pkgregd.formats.cargo", "CargoFormat")
 generic = FormatPlugin("generic", "pkgregd.formats.generic", "GenericFormat")
 maven = FormatPlugin("maven", "pkgregd.formats.maven", "MavenFormat")
 nuget = FormatPlugin("nuget", "pkgregd.formats.nuget", "NuGetFormat")
