@@ -12,7 +12,7 @@ from collections.abc import Callable
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.formats.pypi_world import attestation, statement
-from tests.support.clients import ClientTestCase
+from tests.support.clients import RUSTUP, ClientTestCase
 from tests.support.manual import SHELL, Block, blocks, commands_of, objection, shell_of
 from tests.support.maven import write_maven_config
 from tests.support.nuget import write_nuget
@@ -80,17 +80,25 @@ class PageTests(ClientTestCase):
             "UV_PYTHON": sys.executable,
             "UV_PYTHON_DOWNLOADS": "never",
             "VIRTUALENV_NO_PERIODIC_UPDATE": "1",
+            **RUSTUP,
         }
         self.assert_works(self.run_client("-euxo", "pipefail", "-c", script, env={**environment, **settings}))
 
     def programs_apart(self, script: str) -> pathlib.Path:
-        """Make a folder of the clients in a script that have environments of their own, without their pythons."""
+        """
+        Make a folder of the clients in a script that are not where all programs are.
+
+        They are those that have environments of their own, without their pythons, and cargo with its compiler.
+        """
         folder = pathlib.Path(self.mktemp()).absolute()
         folder.mkdir()
         for name in ENVIRONMENTS:
             if re.search(rf"(?m)^[^#\n]*\b{re.escape(name)} ", script):
                 (folder / name).symlink_to(self.find(name, name))
         write_nuget(folder)
+        if re.search(r"(?m)^[^#\n]*\bcargo ", script):
+            for name in ("cargo", "rustc"):
+                (folder / name).symlink_to(self.find(name))
         return folder
 
     def run_served(self, name: str) -> None:

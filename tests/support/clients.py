@@ -22,6 +22,12 @@ from tests.support.packages import TALKATIVE_PROJECT, make_sdist, make_wheel, wh
 
 CLIENT_SECONDS = 180.0
 
+RUSTUP = {
+    "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(pathlib.Path.home() / ".rustup")),
+    "RUSTUP_AUTO_INSTALL": "0",
+}
+"""Where cargo finds its compiler if rustup installed them, in spite of a home of its own."""
+
 
 @frozen
 class Run:

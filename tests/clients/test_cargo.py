@@ -1,0 +1,322 @@
+"""cargo: publishing, resolving, building, yanking, searching, and what it says when it may not."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+
+from tests.support.clients import RUSTUP, ClientTestCase, OverHttps, Run
+
+LIMIT_BYTES = 1 << 20
+MAINTAINER = "mary"
+
+
+class CargoTests(ClientTestCase):
+    """cargo over HTTP; every test has crates under a name of its own."""
+
+    client = "cargo"
+    settings = f"[formats.cargo]\nmax_file_bytes = {LIMIT_BYTES}\n"
+
+    def setUp(self) -> None:
+        """Have cargo know the private project as `reg`, the public one as `open`, and the group as `all`."""
+        super().setUp()
+        self.cargo_home = self.home / "cargo"
+        self.cargo_home.mkdir()
+        self.write_config(self.daemon.packages_url("cargo", self.daemon.world.private_id))
+
+    def run_client(self, *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Run:
+        """Run cargo with a home of its own; if rustup brought it, its compilers are where they are."""
+        base = {
+            "CARGO_HOME": str(self.home / "cargo"),
+            "CARGO_TERM_COLOR": "never",
+            "CARGO_NET_RETRY": "0",
+            "CARGO_TARGET_DIR": str(self.folder / "target"),
+            **RUSTUP,
+        }
+        return super().run_client(*arguments, env={**base, **(env or {})}, stdin=stdin)
+
+    def write_config(self, private_url: str) -> None:
+        """Write cargo's configuration."""
+        registries = {
+            "reg": private_url,
+            "open": self.daemon.packages_url("cargo", self.daemon.world.public_id),
+            "all": f"{self.daemon.url}/api/v4/groups/{self.daemon.world.group}/-/packages/cargo",
+        }
+        lines = [f'[registries.{name}]\nindex = "sparse+{url}/"\n' for name, url in registries.items()]
+        lines.append('[registry]\nglobal-credential-providers = ["cargo:token"]\n')
+        lines.append(f'[http]\ncainfo = "{self.daemon.ca_file}"\n')
+        (self.cargo_home / "config.toml").write_text("".join(lines))
+
+    def cargo(self, *arguments: str, secret: str | None = None) -> Run:
+        """Run cargo with a token for all registries; the writer's if None, none at all if empty."""
+        token = self.daemon.world.writer if secret is None else secret
+        names = ("REG", "OPEN", "ALL")
+        return self.run_client(*arguments, env={f"CARGO_REGISTRIES_{name}_TOKEN": token for name in names if token})
+
+    def maintainer(self) -> str:
+        """Return the token of a maintainer of the private project."""
+        cls = type(self)
+        if not hasattr(cls, "_maintainer_token") or cls._maintainer_token[0] is not self.daemon:
+            self.daemon.cli("user", "add", MAINTAINER)
+            self.daemon.cli("member", "add", MAINTAINER, "acme/private", "--role", "maintainer")
+            secret = self.daemon.cli("token", "add", "--kind", "personal", "--user", MAINTAINER, "--scope", "api")
+            cls._maintainer_token = (self.daemon, secret)
+        return cls._maintainer_token[1]
+
+    _maintainer_token: tuple[object, str] = (None, "")
+
+    # --- crates
+
+    def crate_name(self) -> str:
+        """Return a name for this test alone."""
+        return re.sub(r"[^a-z0-9]+", "-", f"{type(self).__name__}-{self._testMethodName}".lower())[-60:].lstrip("-")
+
+    def write_crate(self, name: str, version: str, answer: int = 42, manifest: str = "", source: str = "") -> str:
+        """Write a library with a constant; returns the path of its manifest."""
+        folder = self.folder / f"{name}-{version}"
+        (folder / "src").mkdir(parents=True, exist_ok=True)
+        (folder / "src" / "lib.rs").write_text(f"pub const ANSWER: u32 = {answer};\n{source}")
+        path = folder / "Cargo.toml"
+        path.write_text(
+            f'[package]\nname = "{name}"\nversion = "{version}"\nedition = "2021"\nlicense = "MIT"\n'
+            f'description = "The answer of {name}"\nkeywords = ["answers"]\n{manifest}'
+        )
+        return str(path)
+
+    def publish(
+        self, name: str, version: str, *, registry: str = "reg", secret: str | None = None, verify: bool = False,
+        **more: object,
+    ) -> Run:  # fmt: skip
+        """Write a crate and publish it."""
+        path = self.write_crate(name, version, **more)  # type: ignore[arg-type] # they are those of write_crate()
+        arguments = ["publish", "--registry", registry, "--allow-dirty", "--manifest-path", path]
+        return self.cargo(*arguments, *([] if verify else ["--no-verify"]), secret=secret)
+
+    def write_consumer(self, name: str, wanted: str, *, answer: int = 42, features: str = "") -> str:
+        """Write a library that only compiles if the crate it depends on has the answer; returns its manifest."""
+        folder = self.folder / "consumer"
+        (folder / "src").mkdir(parents=True, exist_ok=True)
+        crate = name.replace("-", "_")
+        (folder / "src" / "lib.rs").write_text(f"const _: () = assert!({crate}::ANSWER == {answer});\n")
+        path = folder / "Cargo.toml"
+        path.write_text(
+            f'[package]\nname = "consumer"\nversion = "1.0.0"\nedition = "2021"\n{features}\n'
+            f"[dependencies]\n{wanted}\n"
+        )
+        return str(path)
+
+    def build(self, manifest: str, *arguments: str, secret: str | None = None) -> Run:
+        """Build from the manifest."""
+        secret = self.daemon.world.reader if secret is None else secret
+        return self.cargo("build", "--manifest-path", manifest, *arguments, secret=secret)
+
+    def locked_version(self, name: str) -> str:
+        """Return the version of a crate in the consumer's lock file."""
+        text = (self.folder / "consumer" / "Cargo.lock").read_text()
+        found = re.search(rf'name = "{name}"\nversion = "([^"]+)"', text)
+        assert found is not None, text
+        return found[1]
+
+    def delete(self, name: str) -> None:
+        """Delete every version of a crate by the API of packages."""
+        path = f"/api/v4/projects/{self.daemon.world.private_id}/packages"
+        headers = {"PRIVATE-TOKEN": self.maintainer()}
+        _, _, listing = self.daemon.get(f"{path}?package_type=cargo&package_name={name}", headers)
+        for package in json.loads(listing):
+            self.assertEqual(self.daemon.get(f"{path}/{package['id']}", headers, "DELETE")[0], 204)
+
+    def index_of(self, name: str, project: str | None = None) -> Sequence[dict[str, object]]:
+        """Read the index file of a crate with four letters or more."""
+        project = project or self.daemon.world.private_id
+        path = f"{self.daemon.packages_path('cargo', project)}/{name[:2]}/{name[2:4]}/{name}"
+        status, _, page = self.daemon.get(path, {"PRIVATE-TOKEN": self.daemon.world.reader})
+        return [json.loads(line) for line in page.splitlines()] if status == 200 else []
+
+    # --- publishing
+
+    def test_publish_and_build(self) -> None:
+        """What is published, with the build that cargo tries before, is added to an empty project and builds."""
+        name = self.crate_name()
+        output = self.assert_works(self.publish(name, "1.0.0", verify=True))
+        self.assertIn(f"Published {name} v1.0.0 at registry `reg`", output)
+        manifest = self.write_consumer(name, "")
+        self.assert_works(self.cargo("add", "--manifest-path", manifest, "--registry", "reg", name))
+        self.assert_works(self.build(manifest))
+        self.assertEqual(self.locked_version(name), "1.0.0")
+
+    def test_published_again(self) -> None:
+        """A version is there once: cargo finds it in the index, and the server says so itself."""
+        name = self.crate_name()
+        self.assert_works(self.publish(name, "1.0.0"))
+        before = self.index_of(name)
+        for version, answer in (("1.0.0", 42), ("1.0.0", 43), ("1.0.0+two", 43)):
+            self.assert_fails(self.publish(name, version, answer=answer), f"{name}@{version} already exists on `reg`")
+        self.assertEqual(self.index_of(name), before)
+
+    def test_deleted_versions_do_not_come_back(self) -> None:
+        """The number of a deleted version takes the same crate again, and no other: cargo shows the server's words."""
+        name = self.crate_name()
+        self.assert_works(self.publish(name, "1.0.0"))
+        self.delete(name)
+        self.assertEqual(self.index_of(name), [])
+        words = "crate version `1.0.0` was published and deleted"
+        self.assert_fails(self.publish(name, "1.0.0", answer=43), "409 Conflict", words)
+        self.assert_works(self.publish(name, "1.0.0"))
+
+    def test_another_spelling(self) -> None:
+        """A name that cargo takes for one that is there is refused, naming both."""
+        name = self.crate_name()
+        self.assert_works(self.publish(name, "1.0.0"))
+        other = name.replace("-", "_")
+        self.assert_fails(self.publish(other, "2.0.0"), f"'{other}' is another spelling of '{name}'", "400")
+
+    def test_rights(self) -> None:
+        """cargo shows that the token is none, that it may only read, and that a crate is too large."""
+        name = self.crate_name()
+        self.assert_fails(self.publish(name, "1.0.0", secret="nonsense"), "401")
+        reader = self.publish(name, "1.0.0", secret=self.daemon.world.reader)
+        self.assert_fails(reader, "403", "the permission create_package is missing")
+        self.assertEqual(self.index_of(name), [])
+
+    def test_large_crate(self) -> None:
+        """cargo shows what the limit is."""
+        name = self.crate_name()
+        path = pathlib.Path(self.write_crate(name, "1.0.0")).parent / "noise"
+        path.write_bytes(os.urandom(LIMIT_BYTES + 1))
+        self.assert_fails(self.publish(name, "1.0.0"), "413", f"the limit is {LIMIT_BYTES} bytes")
+
+    def test_tokens_of_pipelines(self) -> None:
+        """Job tokens and deploy tokens publish."""
+        name = self.crate_name()
+        self.assert_works(self.publish(name, "1.0.0", secret=self.daemon.world.job))
+        self.assert_works(self.publish(name, "1.1.0", secret=self.daemon.world.deploy))
+        self.assertEqual([line["vers"] for line in self.index_of(name)], ["1.0.0", "1.1.0"])
+
+    def test_login(self) -> None:
+        """`cargo login` keeps a token, which then publishes."""
+        name = self.crate_name()
+        self.assert_works(
+            self.run_client("login", "--registry", "reg", stdin=f"{self.daemon.world.writer}\n".encode())
+        )
+        self.assert_works(self.publish(name, "1.0.0", secret=""))
+
+    # --- resolving
+
+    def test_private_without_credentials(self) -> None:
+        """Without a token cargo says what to do; with a stranger's, the project is not there."""
+        name = self.crate_name()
+        self.assert_works(self.publish(name, "1.0.0"))
+        manifest = self.write_consumer(name, f'{name} = {{ version = "1", registry = "reg" }}')
+        self.assert_fails(self.build(manifest, secret=""), "no token found", "cargo login --registry reg")
+        self.assert_fails(self.build(manifest, secret=self.daemon.world.stranger), "config.json not found in registry")
+
+    def test_public_without_credentials(self) -> None:
+        """A public project's crates need no token."""
+        name = self.crate_name()
+        self.assert_works(self.publish(name, "1.0.0", registry="open"))
+        manifest = self.write_consumer(name, f'{name} = {{ version = "1", registry = "open" }}')
+        self.assert_works(self.build(manifest, secret=""))
+
+    def test_group_index(self) -> None:
+        """The index of the group has what its projects have that the caller may read."""
+        name = self.crate_name()
+        self.assert_works(self.publish(name, "1.0.0", registry="open"))
+        manifest = self.write_consumer(name, f'{name} = {{ version = "1", registry = "all" }}')
+        self.assert_works(self.build(manifest))
+        self.assertEqual(self.locked_version(name), "1.0.0")
+
+    def test_dependencies(self) -> None:
+        """A crate depends on others of the registry, renamed, optional, for some platforms, for its build and tests."""
+        name = self.crate_name()
+        base = f"{name[:40].rstrip('-')}-base"
+        root = f"{name[:40].rstrip('-')}-root"
+        for each in (base, root):
+            self.assert_works(self.publish(each, "1.2.3", answer=40, manifest="[features]\nextra = []\n"))
+        registry = 'registry = "reg"'
+        manifest = (
+            f'[dependencies]\nfoundation = {{ package = "{root}", version = "1.2", {registry}, features = ["extra"] }}\n'
+            f'{base} = {{ version = ">=1.0, <2", optional = true, default-features = false, {registry} }}\n'
+            f'[dev-dependencies]\n{base} = {{ version = "1.*", {registry} }}\n'
+            f'[build-dependencies]\n{base} = {{ version = "~1.2", {registry} }}\n'
+            f"[target.'cfg( all(unix, not(windows)) )'.dependencies]\n{base} = {{ version = \"=1.2.3\", {registry} }}\n"
+            f'[features]\nwith-base = ["dep:{base}", "{base}?/extra"]\n'
+        )
+        source = "const _: () = assert!(foundation::ANSWER == 40);"
+        self.assert_works(self.publish(name, "1.0.0", manifest=manifest, source=source, verify=True))
+        (line,) = self.index_of(name)
+        self.assertEqual(line["v"], 2)
+        self.assertEqual(line["features2"], {"with-base": [f"dep:{base}", f"{base}?/extra"]})
+        wanted = f'{name} = {{ version = "1", registry = "reg", features = ["with-base"] }}'
+        self.assert_works(self.build(self.write_consumer(name, wanted)))
+        self.assertEqual(self.locked_version(base), "1.2.3")
+
+    def test_dependency_on_another_registry(self) -> None:
+        """A crate depends on one of another registry, whose address the index then names."""
+        name = self.crate_name()
+        base = f"{name[:40].rstrip('-')}-base"
+        self.assert_works(self.publish(base, "1.0.0", registry="open"))
+        manifest = f'[dependencies]\n{base} = {{ version = "1", registry = "open" }}\n'
+        self.assert_works(self.publish(name, "1.0.0", manifest=manifest, verify=True))
+        (line,) = self.index_of(name)
+        (dependency,) = line["deps"]  # type: ignore[misc] # JSON
+        self.assertIn(f"/projects/{self.daemon.world.public_id}/packages/cargo/", dependency["registry"])
+        wanted = f'{name} = {{ version = "1", registry = "reg" }}'
+        self.assert_works(self.build(self.write_consumer(name, wanted)))
+
+    def test_yank(self) -> None:
+        """A yanked version is passed over by a new resolution, while a lock file still gets it; then it is back."""
+        name = self.crate_name()
+        self.assert_works(self.publish(name, "1.0.0", answer=41))
+        self.assert_works(self.publish(name, "1.1.0"))
+        manifest = self.write_consumer(name, f'{name} = {{ version = "1", registry = "reg" }}')
+        self.assert_works(self.build(manifest))
+        yank = ("yank", "--registry", "reg", f"{name}@1.1.0")
+        self.assert_fails(self.cargo(*yank), "403", "destroy_package")
+        self.assert_works(self.cargo(*yank, secret=self.maintainer()))
+        self.assert_works(self.run_program("rm", "-rf", str(self.cargo_home / "registry"), str(self.folder / "target")))
+        self.assert_works(self.build(manifest, "--locked"))
+        (self.folder / "consumer" / "Cargo.lock").unlink()
+        self.write_consumer(name, f'{name} = {{ version = "1", registry = "reg" }}', answer=41)
+        self.assert_works(self.build(manifest))
+        self.assertEqual(self.locked_version(name), "1.0.0")
+        self.assert_works(self.cargo(*yank, "--undo", secret=self.maintainer()))
+        self.assertEqual([line["yanked"] for line in self.index_of(name)], [False, False])
+
+    def test_search_and_info(self) -> None:
+        """`cargo search` finds by name and keyword, `cargo info` shows what is there."""
+        name = self.crate_name()
+        self.assert_works(self.publish(name, "1.0.0"))
+        self.assert_works(self.publish(name, "1.1.0-rc.1"))
+        output = self.assert_works(self.cargo("search", "--registry", "reg", f"{name} answers"))
+        self.assertRegex(output, rf'{name} = "1.0.0" +# The answer of {name}')
+        info = self.assert_works(self.cargo("info", "--registry", "reg", f"{name}@1.0.0"))
+        self.assertIn("version: 1.0.0", info)
+
+    def test_owners(self) -> None:
+        """`cargo owner` lists the maintainers of the project, and says who decides about them."""
+        name = self.crate_name()
+        self.assert_works(self.publish(name, "1.0.0"))
+        secret = self.maintainer()
+        listing = self.assert_works(self.cargo("owner", "--registry", "reg", "--list", name, secret=secret))
+        self.assertIn(MAINTAINER, listing)
+        for change in ("--add", "--remove"):
+            run = self.cargo("owner", "--registry", "reg", change, "rob", name, secret=secret)
+            self.assert_fails(run, "are the maintainers of the project acme/private: change its members instead")
+
+    def test_path_of_the_project(self) -> None:
+        """The project can be named by its path."""
+        name = self.crate_name()
+        base = f"{name[:40].rstrip('-')}-base"
+        self.write_config(self.daemon.packages_url("cargo", "acme%2Fprivate"))
+        self.assert_works(self.publish(base, "1.0.0"))
+        manifest = f'[dependencies]\n{base} = {{ version = "1", registry = "reg" }}\n'
+        self.assert_works(self.publish(name, "1.0.0", manifest=manifest))
+        wanted = f'{name} = {{ version = "1", registry = "reg" }}'
+        self.assert_works(self.build(self.write_consumer(name, wanted)))
+
+
+class CargoOverHttpsTests(OverHttps, CargoTests):
+    """The same over HTTPS with a private authority."""
