@@ -103,8 +103,7 @@ class CargoTests(ClientTestCase):
         (folder / "src" / "lib.rs").write_text(f"const _: () = assert!({crate}::ANSWER == {answer});\n")
         path = folder / "Cargo.toml"
         path.write_text(
-            f'[package]\nname = "consumer"\nversion = "1.0.0"\nedition = "2021"\n{features}\n'
-            f"[dependencies]\n{wanted}\n"
+            f'[package]\nname = "consumer"\nversion = "1.0.0"\nedition = "2021"\n{features}\n[dependencies]\n{wanted}\n'
         )
         return str(path)
 
@@ -198,9 +197,7 @@ class CargoTests(ClientTestCase):
     def test_login(self) -> None:
         """`cargo login` keeps a token, which then publishes."""
         name = self.crate_name()
-        self.assert_works(
-            self.run_client("login", "--registry", "reg", stdin=f"{self.daemon.world.writer}\n".encode())
-        )
+        self.assert_works(self.run_client("login", "--registry", "reg", stdin=f"{self.daemon.world.writer}\n".encode()))
         self.assert_works(self.publish(name, "1.0.0", secret=""))
 
     # --- resolving
@@ -237,7 +234,8 @@ class CargoTests(ClientTestCase):
             self.assert_works(self.publish(each, "1.2.3", answer=40, manifest="[features]\nextra = []\n"))
         registry = 'registry = "reg"'
         manifest = (
-            f'[dependencies]\nfoundation = {{ package = "{root}", version = "1.2", {registry}, features = ["extra"] }}\n'
+            "[dependencies]\n"
+            f'foundation = {{ package = "{root}", version = "1.2", {registry}, features = ["extra"] }}\n'
             f'{base} = {{ version = ">=1.0, <2", optional = true, default-features = false, {registry} }}\n'
             f'[dev-dependencies]\n{base} = {{ version = "1.*", {registry} }}\n'
             f'[build-dependencies]\n{base} = {{ version = "~1.2", {registry} }}\n'
@@ -248,7 +246,7 @@ class CargoTests(ClientTestCase):
         self.assert_works(self.publish(name, "1.0.0", manifest=manifest, source=source, verify=True))
         (line,) = self.index_of(name)
         self.assertEqual(line["v"], 2)
-        self.assertEqual(line["features2"], {"with-base": [f"dep:{base}", f"{base}?/extra"]})
+        self.assertEqual(line["features2"], {"with-base": [f"{base}?/extra", f"dep:{base}"]})
         wanted = f'{name} = {{ version = "1", registry = "reg", features = ["with-base"] }}'
         self.assert_works(self.build(self.write_consumer(name, wanted)))
         self.assertEqual(self.locked_version(base), "1.2.3")
