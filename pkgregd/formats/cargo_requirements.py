@@ -21,8 +21,8 @@ MAX_TARGET_CHARACTERS = 2048
 _PART = r"0|[1-9][0-9]{0,19}"
 _COMPARATOR = re.compile(
     rf" *(?P<operator>>=|<=|[=<>~^])? *(?P<major>{_PART})"
-    rf"(?:\.(?:(?P<minor>{_PART})(?:\.(?:(?P<patch>{_PART})(?P<pre>-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?|[*xX]))?"
-    r"|[*xX](?:\.[*xX])?))? *",
+    rf"(?:\.(?:(?P<minor>{_PART})(?:\.(?:(?P<patch>{_PART})(?P<pre>-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?"
+    r"|(?P<any_patch>[*xX])))?|(?P<any_minor>[*xX])(?:\.[*xX])?))? *",
     re.ASCII,
 )
 _SPACE_OR_QUOTED = re.compile(r'("[^"]*")|\s+')
@@ -52,7 +52,7 @@ def _normal_comparator(comparator: str, text: str) -> str:
         raise InvalidRequest(f"not a version requirement: {text!a}")
     numbers = [match[part] for part in ("major", "minor", "patch") if match[part] is not None]
     version = ".".join(numbers) + (match["pre"] or "")
-    if match["operator"] is None and comparator.rstrip(" ")[-1] in _ANYTHING and match["pre"] is None:
+    if match["operator"] is None and (match["any_minor"] or match["any_patch"]):
         return f"{version}.*"
     return (match["operator"] or "^") + version
 
