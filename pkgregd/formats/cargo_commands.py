@@ -10,7 +10,10 @@ from pkgregd.errors import InvalidRequest, PackageNotFound
 from pkgregd.formats.cargo_metadata import CrateMetadata
 from pkgregd.formats.cargo_names import canonical_name, canonical_version, version_key
 from pkgregd.interfaces import ICall
-from pkgregd.values import PackageFile, PackageName, Reply
+from pkgregd.values import PackageFile, PackageName, PageLayout, PageSection, Reply
+
+REVISION = 1
+"""Goes up when the same rows come to look differently in a search."""
 
 PAGE_CRATES = 10
 MAX_PAGE_CRATES = 100
@@ -39,7 +42,9 @@ async def _set_yanked(call: ICall, reason: str | None) -> None:
 
 async def list_owners(call: ICall) -> Reply:
     """List who decides about a crate: the maintainers of its project."""
-    if not await call.remote.list_files(canonical_name(call.arguments["name"]), listed_only=False):
+    name = canonical_name(call.arguments["name"])
+    listing = await call.remote.search(name, 0, 1)
+    if [known.canonical_name for known in listing.names] != [name]:
         raise PackageNotFound
     owners = await call.remote.list_owners()
     users = [{"id": owner.id, "login": owner.name, "name": owner.name} for owner in owners]
@@ -67,24 +72,42 @@ async def search(call: ICall) -> Reply:
     limit = _number(call, "per_page", PAGE_CRATES, MAX_PAGE_CRATES)
     offset = (_number(call, "page", 1, MAX_PAGE) - 1) * limit
     listing = await call.remote.search(text, offset, limit)
-    crates = []
-    for name in listing.names:
-        files = await call.remote.list_files(name.canonical_name)
-        if files:  # it may be gone by now
-            crates.append(await call.remote.compute(partial(_shown, name, files)))
+    crates = [shown for name in listing.names if (shown := await _shown(call, name)) is not None]
     return _json({"crates": crates, "meta": {"total": listing.total}})
 
 
-def _shown(name: PackageName, files: Sequence[PackageFile]) -> dict[str, object]:
-    """Show a crate: its greatest version, final ones and those that are not yanked first."""
+async def _shown(call: ICall, name: PackageName) -> dict[str, object] | None:
+    """Show a crate by its best version; None if it is gone meanwhile."""
+    state = await call.remote.index_state(name.canonical_name)
+    try:
+        page = await call.remote.render_files(name.canonical_name, state, f"search-{REVISION}", _LAYOUT)
+    except PackageNotFound:
+        return None
+    version, description = await call.remote.compute(partial(_best, page.body))
+    return {"name": name.name, "max_version": version, "description": description or None}
 
-    def rank(file: PackageFile) -> tuple[bool, bool, object]:
-        key = version_key(file.version)
-        return file.yanked_reason is None, key[3], key
 
-    best = max(files, key=rank)
-    description = CrateMetadata.from_json(best.file_metadata_json).description
-    return {"name": name.name, "max_version": best.version, "description": description or None}
+def _line(files: Sequence[PackageFile]) -> bytes:
+    """Write what a search has to know of a version; of several projects' the newest counts."""
+    file = files[-1]
+    description = CrateMetadata.from_json(file.file_metadata_json).description
+    return json.dumps([file.version, file.yanked_reason is None, description]).encode("ascii") + b"\n"
+
+
+_LAYOUT = PageLayout((PageSection(b"", b"", _line),), b"", version_key)
+
+
+def _best(page: bytes) -> tuple[str, str]:
+    """
+    Choose the version that is shown: the greatest, final ones and those that are not yanked first.
+
+    Returns:
+        The version, and its description.
+    """
+    rows = list(map(json.loads, page.splitlines()))
+    # they come in their order, and max() keeps the first of equals
+    version, _, description = max(reversed(rows), key=lambda row: (row[1], version_key(row[0])[3]))
+    return version, description
 
 
 def _number(call: ICall, key: str, otherwise: int, greatest: int) -> int:

@@ -38,12 +38,13 @@ class CargoTests(ClientTestCase):
         }
         return super().run_client(*arguments, env={**base, **(env or {})}, stdin=stdin)
 
-    def write_config(self, private_url: str) -> None:
+    def write_config(self, private_url: str, group: str | None = None) -> None:
         """Write cargo's configuration."""
+        group = group or self.daemon.world.group
         registries = {
             "reg": private_url,
             "open": self.daemon.packages_url("cargo", self.daemon.world.public_id),
-            "all": f"{self.daemon.url}/api/v4/groups/{self.daemon.world.group}/-/packages/cargo",
+            "all": f"{self.daemon.url}/api/v4/groups/{group}/-/packages/cargo",
         }
         lines = [f'[registries.{name}]\nindex = "sparse+{url}/"\n' for name, url in registries.items()]
         lines.append('[registry]\nglobal-credential-providers = ["cargo:token"]\n')
@@ -224,6 +225,19 @@ class CargoTests(ClientTestCase):
         manifest = self.write_consumer(name, f'{name} = {{ version = "1", registry = "all" }}')
         self.assert_works(self.build(manifest))
         self.assertEqual(self.locked_version(name), "1.0.0")
+
+    def test_private_group(self) -> None:
+        """The index of a group that is not public asks for a token, and has what its projects have."""
+        name = self.crate_name()
+        closed = f"closed-{name}"
+        self.daemon.cli("group", "add", closed, "--visibility", "private")
+        self.daemon.cli("project", "add", f"{closed}/crates", "--visibility", "private")
+        self.daemon.cli("member", "add", "wendy", closed, "--role", "developer")
+        self.write_config(self.daemon.packages_url("cargo", f"{closed}%2Fcrates"), group=closed)
+        self.assert_works(self.publish(name, "1.0.0"))
+        manifest = self.write_consumer(name, f'{name} = {{ version = "1", registry = "all" }}')
+        self.assert_fails(self.build(manifest, secret=""), "no token found", "cargo login --registry all")
+        self.assert_works(self.build(manifest, secret=self.daemon.world.writer))
 
     def test_dependencies(self) -> None:
         """A crate depends on others of the registry, renamed, optional, for some platforms, for its build and tests."""
