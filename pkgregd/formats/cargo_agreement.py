@@ -26,7 +26,7 @@ def agreed(claim: CrateRecord, answer: Mapping[str, object], base_url: str) -> C
         base_url: of this registry, as the client wrote it.
 
     Returns:
-        What both say; the rust-version, which cargo before 1.77 does not send, as Cargo.toml says.
+        What both say; the rust-version, which old cargos do not send, as Cargo.toml says.
 
     Raises:
         InvalidArchive: the answer is not what inspect_crate() returns.
@@ -84,6 +84,9 @@ def _demand_dependencies(claimed: Sequence[Dependency], found: Sequence[Dependen
             )
         if one != evolve(other, registry=one.registry):
             raise MetadataMismatch(what, (_REQUEST, _described(one)), (_CRATE, _described(other)))
+    defaults = sorted({one.registry for key, one in in_request.items() if not in_crate[key].registry})
+    if len(defaults) > 1:
+        raise MetadataMismatch(_DEFAULT_REGISTRY, (_REQUEST, " and ".join(defaults)), (_CRATE, "one registry"))
 
 
 def _present(dependency: Dependency | None) -> str:
@@ -104,7 +107,9 @@ def _is_same_registry(claimed: str, found: str, own_path: str) -> bool:
     """
     if not claimed:
         return bool(found) and _index_path(found) == own_path
-    return not found or claimed.rstrip("/") == found.rstrip("/")
+    if not found:
+        return _index_path(claimed) != own_path
+    return claimed.rstrip("/") == found.rstrip("/")
 
 
 def _index_path(url: str) -> str:

@@ -34,10 +34,11 @@ async def send_crate(call: ICall) -> Reply:
 
 def file_lookup(arguments: Mapping[str, str]) -> FileLookup | None:
     """Tell what send_crate() asks first."""
-    if _is_index_file(arguments):
-        return None
     name, version = arguments["name"], arguments["version"]
-    return FileLookup(canonical_name(name), canonical_version(version), file_name(name, version))
+    try:
+        return FileLookup(canonical_name(name), canonical_version(version), file_name(name, version))
+    except InvalidVersion:
+        return None  # the index file of the crate `download`, or nothing
 
 
 async def _find(call: ICall, name: str, version: str) -> PackageFile:

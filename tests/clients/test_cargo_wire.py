@@ -68,7 +68,12 @@ class WireTests(DaemonTestCase):
 
     def test_refusals(self) -> None:
         """What cannot be answered has cargo's shape, and a token is asked for where one is missing."""
-        for rest, status in {"ab/se/absent": 404, "xx/xx/absent": 400, "absent/1.0.0/download": 404}.items():
+        for rest, status in {
+            "ab/se/absent": 404,
+            "xx/xx/absent": 400,
+            "absent/1.0.0/download": 404,
+            "absent/x/download": 404,
+        }.items():
             answer = self.get(rest)
             self.assertEqual(answer.status, status, rest)
             (error,) = json.loads(answer.body)["errors"]
@@ -76,7 +81,8 @@ class WireTests(DaemonTestCase):
         for rest in ("config.json", "ab/se/absent", "api/v1/crates?q=x"):
             status, headers, body = self.daemon.get(self.path(rest))
             self.assertEqual((status, headers["WWW-Authenticate"]), (401, "Cargo"))
-            self.assertEqual(json.loads(body)["errors"], [{"detail": "authentication is required"}])
+            (error,) = json.loads(body)["errors"]
+            self.assertIn("authentication is required", error["detail"])
         self.assertEqual(self.daemon.get(self.path("config.json", self.daemon.world.public_id))[0], 200)
 
     def test_refused_before_the_body(self) -> None:

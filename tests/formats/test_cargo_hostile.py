@@ -186,6 +186,8 @@ def _contradictions() -> Iterator[Hostile]:
         yield both(f"another {label} of a dependency", base, "publish request", "Cargo.toml", deps=[dependency(**more)])
     public = '[dependencies]\nbase = "1"\n'
     yield both("a dependency on the default registry that is said to be ours", public, "default", deps=[dependency()])
+    two = [dependency(name, registry=f"https://{name}.example.com/index") for name in ("base", "evil")]
+    yield both("two default registries", f'{public}evil = "1"\n', "https://base", "https://evil", deps=two)
     elsewhere = base.replace(OURS, ELSEWHERE)
     yield both("a dependency on another registry that is said to be ours", elsewhere, ELSEWHERE, deps=[dependency()])
     project = base.replace("projects/1", "projects/2")

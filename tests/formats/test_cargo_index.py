@@ -21,6 +21,8 @@ from tests.formats.cargo_world import (
     CargoTestCase,
     crate,
     dependency,
+    frame,
+    metadata,
 )
 
 TOY = "http://registry.example.com/api/v4/projects/1/packages/toy"
@@ -279,3 +281,12 @@ class RegistryTests(CargoTestCase):
         """The registry itself is known at any spelling of its path, and at another name of its host."""
         more = f'[dependencies]\nbase = {{ version = "1", registry-index = "{OURS.replace("toy", "%74oy")}" }}\n'
         self.publish(more=more, said={"deps": [dependency()]})
+
+    def test_default_registry(self) -> None:
+        """What Cargo.toml leaves to cargo's default registry is not said to be of this one, however it is named."""
+        data = crate(more='[dependencies]\nbase = "1"\n')
+        for registry in (OURS, None):
+            body = frame(metadata(deps=[dependency(registry=registry)]), data)
+            self.assertIn("the default registry", self.assert_refused(errors.MetadataMismatch, body))
+        body = frame(metadata(deps=[dependency(registry="https://public.example.com/index")]), data)
+        self.assertEqual(self.put(body).status, 200)
