@@ -173,6 +173,25 @@ class CargoTests(ClientTestCase):
         other = name.replace("-", "_")
         self.assert_fails(self.publish(other, "2.0.0"), f"'{other}' is another spelling of '{name}'", "400")
 
+    def test_asked_for_under_another_spelling(self) -> None:
+        """cargo finds nothing under another spelling, and says which one there is, if that is near enough."""
+        name = "asked-for"
+        self.assert_works(self.publish(name, "1.0.0"))
+        other = name.replace("-", "_")
+        manifest = self.write_consumer(name, f'{other} = {{ version = "1", registry = "reg" }}')
+        self.assert_fails(
+            self.build(manifest), f"searched package name: `{other}`", f"perhaps you meant:      {name}\n"
+        )
+
+    def test_instead_of_the_default_registry(self) -> None:
+        """A registry stands in for cargo's default one: then dependencies name none."""
+        name = self.crate_name()
+        self.assert_works(self.publish(name, "1.0.0"))
+        with (self.cargo_home / "config.toml").open("a") as config:
+            config.write('[source.crates-io]\nreplace-with = "reg"\n')
+        self.assert_works(self.build(self.write_consumer(name, f'{name} = "1"')))
+        self.assertEqual(self.locked_version(name), "1.0.0")
+
     def test_rights(self) -> None:
         """cargo shows that the token is none, that it may only read, and that a crate is too large."""
         name = self.crate_name()
