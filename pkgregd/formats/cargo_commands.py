@@ -42,9 +42,7 @@ async def _set_yanked(call: ICall, reason: str | None) -> None:
 
 async def list_owners(call: ICall) -> Reply:
     """List who decides about a crate: the maintainers of its project."""
-    name = canonical_name(call.arguments["name"])
-    listing = await call.remote.search(name, 0, 1)
-    if [known.canonical_name for known in listing.names] != [name]:
+    if await call.remote.find_name(canonical_name(call.arguments["name"])) is None:
         raise PackageNotFound
     owners = await call.remote.list_owners()
     users = [{"id": owner.id, "login": owner.name, "name": owner.name} for owner in owners]

@@ -102,10 +102,9 @@ async def _demand_new(remote: IRemote, record: CrateRecord) -> None:
     name = canonical_name(record.name)
     if await remote.list_files(name, canonical_version(record.version), listed_only=False):
         raise _uploaded(record.version)
-    listing = await remote.search(name, 0, 1)
-    for known in listing.names:
-        if known.canonical_name == name and known.name != record.name:
-            raise InvalidName(f"the crate name {record.name!a} is another spelling of {known.name!a}, which is taken")
+    known = await remote.find_name(name)
+    if known is not None and known.name != record.name:
+        raise InvalidName(f"the crate name {record.name!a} is another spelling of {known.name!a}, which is taken")
 
 
 def _uploaded(version: str) -> AlreadyExists:
