@@ -57,6 +57,12 @@ class StrictJsonTests(SynchronousTestCase):
         for text in (*twice, "NaN", "[Infinity]", "[-Infinity]", "", "{'a': 1}"):
             self.assertRaises(MalformedBody, read, text)
 
+    def test_what_some_readers_cannot_hold(self) -> None:
+        """Half a surrogate pair, numbers beyond any measure, and numbers that are endless."""
+        for text in ('"\\ud800"', '["\\udc00\\ud800"]', "1e999", "9" * 65, "0." + "1" * 80):
+            self.assertRaises(MalformedBody, read, text)
+        self.assertEqual(read('"\\ud83d\\ude00"'), "\U0001f600")
+
     def test_too_much(self) -> None:
         """Lengths, depths and numbers have bounds, and finding out costs no time."""
         for text in (
