@@ -93,3 +93,12 @@ def _real(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError("a number is too great or too long")
     return value
+
+
+def read_strict(data: bytes, what: str) -> object:
+    """Do what read_bounded_json() does for bytes, which have to be UTF-8."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedBody(f"{what} is not UTF-8") from None
+    return read_bounded_json(text, what)
