@@ -1,0 +1,124 @@
+"""Reading: documents, versions and tarballs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import partial
+
+from pkgregd.errors import FileNotFound, InvalidVersion, PackageNotFound
+from pkgregd.formats.npm_document import (
+    REVISION,
+    Representation,
+    choose_representation,
+    dist_tags,
+    layout,
+    version_fields,
+)
+from pkgregd.formats.npm_names import Place, canonical_version, file_name_of, version_in, version_key
+from pkgregd.interfaces import ICall
+from pkgregd.values import FileLookup, IndexLookup, PackageFile, PageBody, Reply, StreamBody
+
+_FOR_EVER = ("Cache-Control", "private, max-age=31536000, immutable")
+_ASK_AGAIN = ("Cache-Control", "no-cache")
+_BY_ACCEPT = ("Vary", "Accept")
+
+
+async def download(call: ICall) -> Reply:
+    """Send the document of a name, one version of it, or a tarball."""
+    place = Place.parse(call.arguments["where"])
+    if not place.rest:
+        return await _send_document(call, place.name)
+    if place.rest[0] == "-" and len(place.rest) > 1:
+        return await _send_tarball(call, place.name, "/".join(place.rest[1:]))
+    if len(place.rest) == 1:
+        return await _send_version(call, place.name, place.rest[0])
+    raise FileNotFound
+
+
+def lookup(arguments: Mapping[str, str]) -> IndexLookup | FileLookup | None:
+    """Say what a path is about."""
+    place = Place.parse(arguments["where"])
+    if place.rest[:1] == ("-",):
+        version = version_in(place.name, "/".join(place.rest[1:]))
+        return FileLookup(place.name, version, file_name_of(place.name, version))
+    return IndexLookup(place.name)
+
+
+async def _send_document(call: ICall, name: str) -> Reply:
+    representation = choose_representation(call.header("Accept"))
+    # the state first: what changes in between is then shown under an ETag that does not last
+    state = await call.remote.index_state(name)
+    if state.changed_at is None:
+        raise PackageNotFound
+    tags = {tag.name: tag.version for tag in await call.remote.list_tags(name)}
+    base = hashlib.sha256(call.base_url.encode()).hexdigest()[:16]
+    variant = f"{representation.name.lower()}-{REVISION}-{base}"
+    made = layout(name, call.base_url, representation, state, tags)
+    return Reply(
+        body=PageBody(partial(call.remote.render_files, name, state, variant, made)),
+        content_type=representation.value,
+        headers=(_BY_ACCEPT, _ASK_AGAIN),
+        etag=f"{state.token}-{variant}",
+        last_modified=state.changed_at,
+    )
+
+
+async def _send_version(call: ICall, name: str, wanted: str) -> Reply:
+    state = await call.remote.index_state(name)
+    file = await find_version(call, name, wanted)
+    body = json.dumps(version_fields(file, call.base_url), separators=(",", ":")).encode("ascii")
+    return Reply(
+        200,
+        body,
+        Representation.FULL.value,
+        headers=(_ASK_AGAIN,),
+        etag=f"{state.token}-{hashlib.sha256(body).hexdigest()[:16]}",
+        last_modified=state.changed_at,
+    )
+
+
+async def find_version(call: ICall, name: str, wanted: str) -> PackageFile:
+    """
+    Find a version by itself or by a tag.
+
+    Raises:
+        PackageNotFound.
+    """
+    try:
+        version = canonical_version(wanted)
+    except InvalidVersion:
+        version = (await tags_of(call, name)).get(wanted, "")
+    files = await call.remote.list_files(name, version) if version else ()
+    if not files:
+        raise PackageNotFound
+    return files[-1]
+
+
+async def tags_of(call: ICall, name: str) -> Mapping[str, str]:
+    """
+    Tell the tags of a name.
+
+    Raises:
+        PackageNotFound: there is no version of it.
+    """
+    files = await call.remote.list_files(name)
+    if not files:
+        raise PackageNotFound
+    versions = await call.remote.compute(lambda: sorted({file.canonical_version for file in files}, key=version_key))
+    tags = {tag.name: tag.version for tag in await call.remote.list_tags(name)}
+    return dict(dist_tags(versions, tags))
+
+
+async def _send_tarball(call: ICall, name: str, file_name: str) -> Reply:
+    version = version_in(name, file_name)
+    file = await call.remote.find_file(name, version, file_name_of(name, version))
+    return Reply(
+        body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
+        content_type="application/octet-stream",
+        headers=(_FOR_EVER,),
+        etag=file.blob.sha256.hex,
+        last_modified=file.created_at,
+        download_name=file.file_name,
+    )

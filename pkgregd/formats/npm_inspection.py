@@ -1,0 +1,117 @@
+"""
+What a tarball says of itself: its package.json, read by the inspector, and compared with what was sent beside it.
+
+The client sends its own account of package.json. Installers resolve by that account and run what is in the
+tarball: so both have to agree about everything that decides about an installation.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import IO, Any
+
+from attrs import field, frozen
+
+from pkgregd.errors import InvalidArchive, MetadataMismatch
+from pkgregd.formatkit.answers import optional_bytes
+from pkgregd.formatkit.tars import TarReader
+from pkgregd.formatkit.tree import Kind, Tree
+from pkgregd.formats.npm_manifest import Manifest
+
+MAX_MANIFEST_BYTES = 256 << 10
+"""Of package.json."""
+
+
+@frozen
+class Inspection:
+    """
+    What was found.
+
+    Attributes:
+        manifest: the bytes of package.json.
+        has_gyp: whether there is a binding.gyp beside it, which npm builds when nothing else is said.
+    """
+
+    manifest: bytes = field(repr=False)
+    has_gyp: bool
+
+
+def inspect_tarball(file: IO[bytes]) -> dict[str, Any]:
+    """
+    Read a tarball to its end.
+
+    Installers leave the first segment of each path away, whatever it is: so there may be one package.json only.
+
+    Returns:
+        What inspection_of() takes.
+
+    Raises:
+        InvalidArchive.
+    """
+    reader = TarReader(file)
+    tree = Tree()
+    manifest: bytes | None = None
+    has_gyp = False
+    for member in reader.members():
+        if not member.path:
+            continue  # the entry `./`
+        tree.add(member.path, member.kind, member.target)
+        _, _, path = member.path.partition("/")
+        if path.casefold() == "package.json":
+            if manifest is not None or path != "package.json" or member.kind is not Kind.FILE:
+                raise InvalidArchive("the tarball has more than one package.json, or one that is no file")
+            manifest = reader.read_data(MAX_MANIFEST_BYTES)
+        has_gyp = has_gyp or path == "binding.gyp"
+    if manifest is None:
+        raise InvalidArchive("the tarball has no package.json in its folder")
+    return {"manifest_base64": base64.b64encode(manifest).decode("ascii"), "has_gyp": has_gyp}
+
+
+def inspection_of(answer: Mapping[str, object]) -> Inspection:
+    """Take what inspect_tarball() returned. Raises InvalidArchive if it is something else."""
+    manifest = optional_bytes(answer, "manifest_base64", MAX_MANIFEST_BYTES)
+    has_gyp = answer.get("has_gyp")
+    if manifest is None or not isinstance(has_gyp, bool):
+        raise InvalidArchive("the tarball cannot be read: its package.json is not what it can be")
+    return Inspection(manifest, has_gyp)
+
+
+def compare(claimed: Manifest, found: Inspection) -> bool:
+    """
+    Pass if the tarball is what was promised. Blocks for the size of package.json.
+
+    Returns:
+        Whether installing it runs a script.
+
+    Raises:
+        InvalidRequest: MetadataMismatch among others.
+    """
+    inside = Manifest.parse(found.manifest.removeprefix(b"\xef\xbb\xbf"), "package.json in the tarball")
+    for what in ("name", "version"):
+        _demand_same(what, getattr(claimed, what), getattr(inside, what))
+    for what, promised, packed in (
+        ("dependencies", claimed.needed(), inside.needed()),
+        ("peerDependencies", claimed.texts("peerDependencies"), inside.texts("peerDependencies")),
+        ("bin", claimed.programs(), inside.programs()),
+    ):
+        if what == "bin" and inside.has_program_folder:
+            continue  # npm lists what is in it
+        if promised != packed:
+            _differ(what, promised, packed)
+    runs_script = inside.has_install_script or found.has_gyp
+    said = claimed.fields.get("hasInstallScript")
+    if said is not None and said is not runs_script:
+        raise MetadataMismatch("hasInstallScript", ("document", str(said)), ("tarball", str(runs_script)))
+    return runs_script
+
+
+def _demand_same(what: str, promised: str, packed: str) -> None:
+    if promised != packed:
+        raise MetadataMismatch(what, ("document", promised), ("package.json in the tarball", packed))
+
+
+def _differ(what: str, promised: Mapping[str, str], packed: Mapping[str, str]) -> None:
+    keys = sorted(key for key in promised.keys() | packed.keys() if promised.get(key) != packed.get(key))
+    first, second = (", ".join(f"{key} {side[key]}" for key in keys if key in side) for side in (promised, packed))
+    raise MetadataMismatch(what, ("document", first), ("package.json in the tarball", second))

@@ -1,0 +1,68 @@
+"""Searching, and saying who is asking."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pkgregd.errors import AuthenticationRequired, InvalidRequest
+from pkgregd.formats.npm_document import LATEST, moment
+from pkgregd.formats.npm_downloads import tags_of
+from pkgregd.interfaces import ICall
+from pkgregd.values import Reply
+
+MAX_RESULTS = 50
+"""Of one answer: each costs some queries."""
+
+DEFAULT_RESULTS = 20
+MAX_TEXT_CHARACTERS = 250
+
+
+async def ping(call: ICall) -> Reply:
+    """Say that somebody is there."""
+    return Reply(200, b"{}", "application/json")
+
+
+async def whoami(call: ICall) -> Reply:
+    """Tell who is asking."""
+    if call.principal.is_anonymous:
+        raise AuthenticationRequired
+    return Reply(200, json.dumps({"username": call.principal.name}).encode(), "application/json")
+
+
+async def search(call: ICall) -> Reply:
+    """Find names by words in name, description and keywords."""
+    text = (call.query("text") or "")[:MAX_TEXT_CHARACTERS]
+    offset, limit = _number(call, "from", 0), min(_number(call, "size", DEFAULT_RESULTS), MAX_RESULTS)
+    listing = await call.remote.search(text, offset, limit)
+    objects = [found for name in listing.names if (found := await _describe(call, name.canonical_name)) is not None]
+    answer = {"objects": objects, "total": listing.total, "time": moment(None)}
+    return Reply(200, json.dumps(answer).encode("ascii"), "application/json")
+
+
+async def _describe(call: ICall, name: str) -> dict[str, Any] | None:
+    """Describe the version that a name stands for; None if it is gone meanwhile."""
+    files = await call.remote.list_files(name)
+    latest = (await tags_of(call, name))[LATEST] if files else None
+    file = next((file for file in reversed(files) if file.version == latest), None)
+    if file is None:
+        return None
+    fields = json.loads(file.file_metadata_json)
+    package = {
+        "name": name,
+        "version": file.version,
+        "date": moment(file.created_at),
+        "links": {},
+        "maintainers": [],
+        **{key: fields[key] for key in ("description", "keywords", "author") if key in fields},
+    }
+    return {"package": package, "score": {"final": 1, "detail": {}}, "searchScore": 1}
+
+
+def _number(call: ICall, name: str, default: int) -> int:
+    text = call.query(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 9):
+        raise InvalidRequest(f"{name} is a number")
+    return int(text)

@@ -1,0 +1,182 @@
+"""npm: publishing, installing, and everything else that it asks of a registry."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from tests.support.clients import ClientTestCase, OverHttps, Run
+
+
+class NpmTestCase(ClientTestCase):
+    """Tests of npm; every test has packages under a name of its own."""
+
+    client = "npm"
+
+    def setUp(self) -> None:
+        """Log in at the private project."""
+        super().setUp()
+        self.name = f"@acme/{type(self).__name__}-{self._testMethodName}".replace("_", "-").lower()
+        self.use(self.daemon.packages_url("npm", self.daemon.world.private_id), self.daemon.world.writer)
+
+    def use(self, registry: str, token: str) -> None:
+        """Write the configuration of a user: a registry, and a token for it unless that is empty."""
+        lines = [f"registry={registry}/", f"cafile={self.daemon.ca_file}", "update-notifier=false", "fund=false",
+                 "audit=false", "fetch-retries=0", "color=false", f"cache={self.home}/cache"]  # fmt: skip
+        if token:
+            lines.append(f"{registry.partition(':')[2]}/:_authToken={token}")
+        (self.home / ".npmrc").write_text("\n".join(lines) + "\n")
+
+    def use_maintainer(self) -> None:
+        """Go on with a token that may remove things."""
+        token = self.daemon.cli(
+            "token", "add", "--kind", "project", "--project", "acme/private", "--role", "maintainer",
+            "--scope", "api", "--name", "maintainer",
+        ).strip()  # fmt: skip
+        self.use(self.daemon.packages_url("npm", self.daemon.world.private_id), token)
+
+    def write_package(self, version: str, code: str = "module.exports = 42", **fields: Any) -> pathlib.Path:
+        """Write a package of one module; returns its folder."""
+        folder = self.folder / f"package-{version}"
+        folder.mkdir(exist_ok=True)
+        manifest = {"name": self.name, "version": version, "main": "index.js", **fields}
+        (folder / "package.json").write_text(json.dumps(manifest))
+        (folder / "index.js").write_text(code + "\n")
+        (folder / "README.md").write_text("# A package\n")
+        return folder
+
+    def publish(self, version: str, *arguments: str, **fields: Any) -> Run:
+        """Publish a version."""
+        return self.run_client("publish", str(self.write_package(version, **fields)), *arguments)
+
+    def project(self) -> pathlib.Path:
+        """Write an empty project; returns its folder."""
+        folder = self.folder / "project"
+        folder.mkdir(exist_ok=True)
+        (folder / "package.json").write_text(json.dumps({"name": "project", "version": "1.0.0", "private": True}))
+        return folder
+
+    def in_project(self, *arguments: str) -> Run:
+        """Run npm in the project."""
+        return self.run_client("--prefix", str(self.folder / "project"), *arguments)
+
+    def view(self, *fields: str) -> Any:
+        """Return what npm tells about the package."""
+        return json.loads(self.assert_works(self.run_client("view", "--json", self.name, *fields)))
+
+    def installed_version(self) -> str:
+        """Return which version lies in the project."""
+        manifest = self.folder / "project" / "node_modules" / self.name / "package.json"
+        return str(json.loads(manifest.read_text())["version"])
+
+
+if TYPE_CHECKING:
+    _Base = NpmTestCase
+else:
+    _Base = object
+
+
+class PublishContract(_Base):
+    """What has to work over HTTP and over HTTPS with a private authority."""
+
+    def test_publish_and_install(self) -> None:
+        """A package arrives in an empty project, with its program, and again by `npm ci` from the lock file."""
+        self.assert_works(self.publish("1.0.0", bin={"it": "index.js"}, description="A thing"))
+        self.project()
+        self.assert_works(self.in_project("install", self.name))
+        self.assertEqual(self.installed_version(), "1.0.0")
+        answer = self.run_program("node", "-p", f"require('./project/node_modules/{self.name}')")
+        self.assertEqual(self.assert_works(answer).strip(), "42")
+        self.assertTrue((self.folder / "project" / "node_modules" / ".bin" / "it").exists())
+        lock = json.loads((self.folder / "project" / "package-lock.json").read_text())
+        locked = lock["packages"][f"node_modules/{self.name}"]
+        self.assertTrue(locked["resolved"].startswith(self.daemon.url), locked)
+        self.assertTrue(locked["integrity"].startswith("sha512-"))
+        self.assert_works(self.run_client("cache", "clean", "--force"))
+        self.assert_works(self.in_project("ci"))
+        self.assertEqual(self.installed_version(), "1.0.0")
+
+    def test_without_credentials(self) -> None:
+        """Whoever has no token, or a wrong one, is told so."""
+        self.assert_works(self.publish("1.0.0"))
+        registry = self.daemon.packages_url("npm", self.daemon.world.private_id)
+        self.project()
+        for token in ("", "nonsense"):
+            self.use(registry, token)
+            self.assert_fails(self.in_project("install", self.name), "E401")
+        self.use(registry, "nonsense")
+        self.assert_fails(self.publish("2.0.0"), "E401")
+        self.use(registry, self.daemon.world.reader)
+        self.assert_fails(self.publish("2.0.0"), "E403", "create_package")
+
+
+class NpmTests(NpmTestCase, PublishContract):
+    """Over HTTP, and everything that does not depend on it."""
+
+    def test_again(self) -> None:
+        """A version that is there is not published over, in the words of the client and of the registry."""
+        self.assert_works(self.publish("1.0.0"))
+        text = "You cannot publish over the previously published versions"
+        self.assert_fails(self.publish("1.0.0", code="other"), text)
+        self.assert_fails(self.publish("1.0.0", "--force", code="other"), text)
+
+    def test_tags(self) -> None:
+        """Tags come with a version, move, go, and are installed by."""
+        self.assert_works(self.publish("1.0.0"))
+        self.assert_works(self.publish("2.0.0-rc.1", "--tag", "next"))
+        self.assertEqual(self.view("dist-tags"), {"latest": "1.0.0", "next": "2.0.0-rc.1"})
+        self.assert_works(self.run_client("dist-tag", "add", f"{self.name}@1.0.0", "stable"))
+        self.assertIn("stable: 1.0.0", self.assert_works(self.run_client("dist-tag", "ls", self.name)))
+        self.assert_fails(self.run_client("dist-tag", "rm", self.name, "stable"), "E403", "destroy_package")
+        self.use_maintainer()
+        self.assert_works(self.run_client("dist-tag", "rm", self.name, "stable"))
+        self.assertNotIn("stable", self.assert_works(self.run_client("dist-tag", "ls", self.name)))
+        self.project()
+        self.assert_works(self.in_project("install", f"{self.name}@next"))
+        self.assertEqual(self.installed_version(), "2.0.0-rc.1")
+
+    def test_deprecate(self) -> None:
+        """A deprecation is shown to whoever installs, and taken back."""
+        self.assert_works(self.publish("1.0.0"))
+        self.assert_works(self.publish("2.0.0"))
+        self.assert_works(self.run_client("deprecate", f"{self.name}@1", "use the second one"))
+        self.project()
+        self.assertIn("use the second one", self.assert_works(self.in_project("install", f"{self.name}@1")))
+        self.assertEqual(self.view("versions"), ["1.0.0", "2.0.0"])
+        self.assert_works(self.run_client("deprecate", f"{self.name}@1", ""))
+        self.assertNotIn("second", self.assert_works(self.run_client("view", f"{self.name}@1")))
+
+    def test_unpublish(self) -> None:
+        """A version goes and never comes back with other bytes; then all of them go."""
+        for version in ("1.0.0", "2.0.0", "3.0.0"):
+            self.assert_works(self.publish(version))
+        self.use_maintainer()
+        self.assert_works(self.run_client("unpublish", f"{self.name}@2.0.0"))
+        self.assertEqual(self.view("versions"), ["1.0.0", "3.0.0"])
+        self.assert_fails(self.publish("2.0.0", code="other"), "E403", "cannot be used again")
+        self.assert_works(self.run_client("unpublish", "--force", self.name))
+        self.assert_fails(self.run_client("view", self.name), "E404")
+
+    def test_group(self) -> None:
+        """A package is installed from the group, and from the instance, where its scope is the group's path."""
+        self.assert_works(self.publish("1.0.0"))
+        group = f"{self.daemon.url}/api/v4/groups/{self.daemon.world.group}/-/packages/npm"
+        for registry in (group, f"{self.daemon.url}/api/v4/packages/npm"):
+            self.use(registry, self.daemon.world.reader)
+            self.project()
+            self.assert_works(self.in_project("install", self.name))
+            self.assertEqual(self.installed_version(), "1.0.0")
+            self.assertTrue(self.view("dist.tarball").startswith(registry))
+
+    def test_asking(self) -> None:
+        """Who is asking, whether anybody is there, and what there is."""
+        self.assertEqual(self.assert_works(self.run_client("whoami")).strip(), "wendy")
+        self.assert_works(self.run_client("ping"))
+        self.assert_works(self.publish("1.0.0", description="quite unheard of"))
+        output = self.assert_works(self.run_client("search", "--json", "unheard"))
+        self.assertEqual([found["name"] for found in json.loads(output)], [self.name])
+
+
+class NpmHttpsTests(OverHttps, NpmTestCase, PublishContract):
+    """The same over HTTPS."""

@@ -1,0 +1,432 @@
+"""npm packages, without HTTP."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd import errors
+from pkgregd.formats.npm import NpmFormat
+from pkgregd.formats.npm_document import Representation, choose_representation, dist_tags
+from pkgregd.formats.npm_names import Place, canonical_version, check_tag, owner_of, version_key
+from pkgregd.testing.calls import FormatWorld, body_of, cut, now
+from pkgregd.testing.format_contract import FormatContract
+from pkgregd.values import Refusal
+from tests.support.npm import make_document, make_package, make_tarball
+
+WHERE = "/<path:where>"
+TAGS = "/-/package/<path:name>/dist-tags"
+TAG = f"{TAGS}/<segment:tag>"
+SHORT = {"Accept": "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"}
+
+
+class NpmContractTests(FormatContract, SynchronousTestCase):
+    """npm is a format."""
+
+    good_names = {"lib": "lib", "@acme/lib": "@acme/lib", "a.b_c-d~e": "a.b_c-d~e", "@a.b/-c": "@a.b/-c"}
+    other_statuses = {"file_exists": 403}
+
+    def make_format(self) -> NpmFormat:
+        """Make it."""
+        return NpmFormat()
+
+    def test_words_of_the_client(self) -> None:
+        """Every client finds the reason; a version that is taken is refused in the words that they look for."""
+        reply = NpmFormat().render_error(Refusal(409, "file_exists", "it is there", "r"))
+        assert isinstance(reply.body, bytes)
+        fields = json.loads(reply.body)
+        self.assertEqual(fields["error"], fields["message"])
+        self.assertIn("You cannot publish over the previously published versions", fields["error"])
+
+
+class NameTests(SynchronousTestCase):
+    """Names, versions, tags and paths."""
+
+    def test_bad_names(self) -> None:
+        """What npm refuses for new packages is refused."""
+        for name in ("Lib", "@Acme/lib", ".lib", "_lib", "@acme", "@acme/", "@/lib", "a/b", "@a/b/c", "node_modules",
+                     "-", "favicon.ico", "@acme/node_modules", "a" * 215, "lib!", "l\u00efb"):  # fmt: skip
+            self.assertRaises(errors.InvalidName, NpmFormat().canonical_name, name)
+
+    def test_versions(self) -> None:
+        """Semantic versions are compared without their build metadata; everything else is refused."""
+        for version, canonical in {"1.0.0": "1.0.0", "1.2.3-rc.1+x.y": "1.2.3-rc.1", "0.0.0-0a": "0.0.0-0a"}.items():
+            self.assertEqual(canonical_version(version), canonical)
+        for version in ("1", "1.0", "v1.0.0", "01.0.0", "1.0.0-01", "1.0.0-", "1.0.0+", "1.0.0-a..b", "1.0.0\n", "",
+                        "1.0.0 ", "\u0661.0.0", "1.0.0-" + "a" * 250, "9" * 17 + ".0.0", "latest"):  # fmt: skip
+            self.assertRaises(errors.InvalidVersion, canonical_version, version)
+
+    def test_order(self) -> None:
+        """Versions are in the order of the specification's own example."""
+        ordered = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11",
+                   "1.0.0-rc.1", "1.0.0", "1.9.0", "1.10.0"]  # fmt: skip
+        backwards = list(reversed(ordered))
+        self.assertEqual(sorted(backwards, key=version_key), ordered)
+
+    def test_tags(self) -> None:
+        """A tag cannot be taken for a range of versions."""
+        for tag in ("latest", "next", "release-1.x", "vnext", "_a"):
+            self.assertEqual(check_tag(tag), tag)
+        for tag in ("1", "1.0.0", "v1", "x", "X", "^1", "~1", "*", "", "a b", "a/b", "a" * 129):
+            self.assertRaises(errors.InvalidRequest, check_tag, tag)
+
+    def test_latest(self) -> None:
+        """Without a tag the greatest version is the latest, before a pre-release."""
+        self.assertEqual(dist_tags(["1.0.0", "2.0.0-a"], {}), {"latest": "1.0.0"})
+        self.assertEqual(dist_tags(["1.0.0-a", "2.0.0-a"], {}), {"latest": "2.0.0-a"})
+        self.assertEqual(dist_tags(["1.0.0", "2.0.0"], {"latest": "1.0.0"}), {"latest": "1.0.0"})
+
+    def test_whose(self) -> None:
+        """At the instance a scope is the path of a group."""
+        self.assertEqual(owner_of("@acme/lib"), "acme")
+        self.assertRaises(errors.InvalidName, owner_of, "lib")
+        self.assertEqual(Place.parse("@acme/lib/-/lib-1.0.0.tgz"), Place("@acme/lib", ("-", "lib-1.0.0.tgz")))
+
+    def test_representations(self) -> None:
+        """What has the greater weight is chosen; everything is told to whoever asks for neither."""
+        full, short = Representation.FULL, Representation.SHORT
+        for accept, wanted in {
+            None: full, "": full, "*/*": full, "application/json": full, SHORT["Accept"]: short, short.value: short,
+            f"application/json, {short.value};q=0.5": full, f"{short.value}; q=nonsense": full,
+            f"{short.value};q=0": full,
+        }.items():  # fmt: skip
+            self.assertIs(choose_representation(accept), wanted, accept)
+
+    @given(st.text(";,=q.01 /*", max_size=30))
+    def test_any_accept(self, accept: str) -> None:
+        """Whatever is asked for, there is an answer."""
+        self.assertIn(choose_representation(f"{Representation.SHORT.value};q{accept}"), Representation)
+
+
+class NpmTestCase(SynchronousTestCase):
+    """A world with npm packages."""
+
+    def setUp(self) -> None:
+        """Make the world."""
+        self.world = FormatWorld(NpmFormat())
+
+    def publish(
+        self, version: str = "1.0.0", name: str = "@acme/lib", project: str = "acme/one",
+        tags: Mapping[str, str] | None = None, **fields: Any,
+    ) -> bytes:  # fmt: skip
+        """Publish a package; returns its tarball."""
+        manifest = {"name": name, "version": version, **fields}
+        tarball = make_package(manifest)
+        document = json.dumps(make_document(manifest, tarball, tags)).encode()
+        reply = self.world.request("PUT", WHERE, document, path=project, where=name)
+        self.assertEqual(reply.status, 200)
+        return tarball
+
+    def document(
+        self, name: str = "@acme/lib", project: str = "acme/one", headers: Mapping[str, str] | None = None
+    ) -> Any:
+        """Read the document of a name."""
+        reply = self.world.request("GET", WHERE, path=project, headers=headers, where="@acme/lib")
+        return json.loads(body_of(reply))
+
+    def get(self, where: str, project: str = "acme/one") -> bytes:
+        """Read a path."""
+        return body_of(self.world.request("GET", WHERE, path=project, where=where))
+
+    def refused(self, error: type[Exception], document: object, where: str = "@acme/lib") -> str:
+        """Assert that a document is refused and nothing is left of it; returns why."""
+        before = dict(self.world.blobs.contents)
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        text = str(self.assertRaises(error, self.world.request, "PUT", WHERE, body, where=where))
+        self.assertTrue(text.isprintable(), text)
+        self.assertTrue(self.world.is_clean())
+        self.assertEqual(self.world.blobs.contents, before)
+        return text
+
+
+class PublishTests(NpmTestCase):
+    """Publishing."""
+
+    def test_published_and_fetched(self) -> None:
+        """A version is there at once: in both documents, by itself, by its tag, and as a tarball in both spellings."""
+        tarball = self.publish(description="Pads", dependencies={"a": "^1.0.0"}, engines={"node": ">=18"})
+        for file in ("lib-1.0.0.tgz", "@acme/lib-1.0.0.tgz"):
+            self.assertEqual(self.get(f"@acme/lib/-/{file}"), tarball)
+        full, short = self.document(), self.document(headers=SHORT)
+        for document in (full, short):
+            self.assertEqual((document["name"], document["dist-tags"]), ("@acme/lib", {"latest": "1.0.0"}))
+            version = document["versions"]["1.0.0"]
+            self.assertEqual((version["dependencies"], version["engines"]), ({"a": "^1.0.0"}, {"node": ">=18"}))
+            digest = hashlib.sha512(tarball).digest()
+            self.assertEqual(version["dist"]["integrity"], f"sha512-{base64.b64encode(digest).decode()}")
+            self.assertEqual(version["dist"]["shasum"], hashlib.sha1(tarball, usedforsecurity=False).hexdigest())
+            self.assertTrue(version["dist"]["tarball"].endswith("/@acme/lib/-/lib-1.0.0.tgz"))
+            self.assertNotIn("readme", version)
+        self.assertEqual(full["versions"]["1.0.0"]["description"], "Pads")
+        self.assertNotIn("description", short["versions"]["1.0.0"])
+        self.assertRegex(full["time"]["1.0.0"], r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z")
+        self.assertRegex(full["_rev"], r"\A1-[0-9a-f]{32}\Z")
+        for where in ("@acme/lib/1.0.0", "@acme/lib/latest"):
+            self.assertEqual(json.loads(self.get(where)), full["versions"]["1.0.0"])
+
+    def test_attachments_first(self) -> None:
+        """The tarball may come before all else, in any cuts."""
+        manifest = {"name": "lib", "version": "1.0.0"}
+        tarball = make_package(manifest)
+        document = make_document(manifest, tarball)
+        moved = {"_attachments": document.pop("_attachments"), **document}
+        pieces = cut(json.dumps(moved).encode(), *range(0, 2000, 7))
+        self.world.request("PUT", WHERE, *pieces, where="lib")
+        self.assertEqual(self.get("lib/-/lib-1.0.0.tgz"), tarball)
+
+    def test_a_version_does_not_change(self) -> None:
+        """The same bytes again are fine; others are refused, also after the version was unpublished."""
+        tarball = self.publish()
+        self.publish()
+        manifest = {"name": "@acme/lib", "version": "1.0.0"}
+        other = make_document(manifest, make_package(manifest, b"other"))
+        self.refused(errors.FileExists, other)
+        self.world.request("DELETE", WHERE, where="@acme/lib/-/lib-1.0.0.tgz/-rev/1-x")
+        self.refused(errors.FileWasDeleted, other)
+        self.assertEqual(self.publish(), tarball)
+
+    def test_install_scripts(self) -> None:
+        """Whether a script runs is told from the tarball, whatever is said."""
+        self.publish(scripts={"postinstall": "node x.js"})
+        self.assertIs(self.document(headers=SHORT)["versions"]["1.0.0"]["hasInstallScript"], True)
+        self.publish("1.1.0", scripts={"test": "x"})
+        self.assertNotIn("hasInstallScript", self.document()["versions"]["1.1.0"])
+        manifest = {"name": "@acme/lib", "version": "2.0.0"}
+        files = {"p/package.json": json.dumps(manifest).encode(), "p/binding.gyp": b"{}"}
+        document = make_document({**manifest, "hasInstallScript": False}, make_tarball(files))
+        self.refused(errors.MetadataMismatch, document)
+
+    def test_what_npm_normalises(self) -> None:
+        """What clients write otherwise than package.json has it is the same."""
+        inside = {"name": "@acme/lib", "version": "v1.0.0+build", "bin": "./cli.js",
+                  "dependencies": {"a": "1", "b": "1"}, "optionalDependencies": {"b": "1"}}  # fmt: skip
+        sent = {"name": "@acme/lib", "version": "1.0.0", "bin": {"lib": "cli.js"},
+                "dependencies": {"a": "1"}, "optionalDependencies": {"b": "1"}}  # fmt: skip
+        document = make_document(sent, make_package(inside))
+        self.world.request("PUT", WHERE, json.dumps(document).encode(), where="@acme/lib")
+        self.assertEqual(self.document()["versions"]["1.0.0"]["bin"], {"lib": "cli.js"})
+
+    def test_provenance_is_kept(self) -> None:
+        """The bundle that comes beside a tarball is kept as it came."""
+        manifest = {"name": "@acme/lib", "version": "1.0.0"}
+        document = make_document(manifest, make_package(manifest))
+        document["_attachments"]["@acme/lib-1.0.0.sigstore"] = {"data": '{"x":1}', "length": 7}
+        self.world.request("PUT", WHERE, json.dumps(document).encode(), where="@acme/lib")
+        remote = self.world.remote()
+        (file,) = now(remote.list_files("@acme/lib"))
+        self.assertEqual(now(remote.find_document(file, "provenance")), b'{"x":1}')
+
+    def test_hostile_documents(self) -> None:
+        """Every document that is not what it says is refused, for a reason, and leaves nothing."""
+        for label, document in hostile_documents().items():
+            try:
+                text = self.refused(errors.InvalidRequest, document)
+            except Exception as error:
+                self.fail(f"{label}: {error!r}")
+            self.assertGreater(len(text), 10, label)
+        self.assertRaises(errors.PackageNotFound, self.document)
+
+    def test_wrong_digests(self) -> None:
+        """A digest that is not the tarball's is refused, each by itself."""
+        manifest = {"name": "@acme/lib", "version": "1.0.0"}
+        for key, value in (("shasum", "0" * 40), ("integrity", f"sha512-{base64.b64encode(bytes(64)).decode()}")):
+            document = make_document(manifest, make_package(manifest))
+            document["versions"]["1.0.0"]["dist"][key] = value
+            self.refused(errors.DigestMismatch, document)
+
+    def test_too_large(self) -> None:
+        """The limit is that of the tarball, decoded."""
+        manifest = {"name": "@acme/lib", "version": "1.0.0"}
+        tarball = make_package(manifest)
+        self.world.limits = evolve(self.world.limits, max_file_bytes=len(tarball) - 1)
+        self.refused(errors.BodyTooLarge, make_document(manifest, tarball))
+        self.world.limits = evolve(self.world.limits, max_file_bytes=len(tarball))
+        self.publish()
+
+    def test_bad_paths(self) -> None:
+        """What the path gives away is refused before the body is read."""
+        for where in ("Lib", "@acme", "lib/1.0.0", "@acme/lib/-/lib-1.0.0.tgz", "node_modules"):
+            self.assertRaises(errors.InvalidRequest, self.world.request, "PUT", WHERE, b"{}", where=where)
+            self.assertFalse(self.world.last_body.was_touched, where)
+
+
+def hostile_documents() -> Mapping[str, object]:
+    """Make documents with one thing wrong in each."""
+    manifest: dict[str, Any] = {"name": "@acme/lib", "version": "1.0.0"}
+    package = json.dumps(manifest).encode()
+    found: dict[str, object] = {"nothing": b"", "a list": [], "no json": b"{", "a text": "x", "empty": {}}
+
+    def add(label: str, tarball: bytes = b"", sent: Mapping[str, Any] = {}, **fields: Any) -> None:
+        document = make_document({**manifest, **sent}, tarball or make_package(manifest))
+        found[label] = {**document, **fields}
+
+    for key, value in {
+        "name": "@acme/other", "version": "2.0.0", "dependencies": {"evil": "1"}, "optionalDependencies": {"e": "1"},
+        "peerDependencies": {"evil": "1"}, "bin": {"sh": "x.js"}, "hasInstallScript": True, "scripts": ["x"],
+        "description": "x" * 200_000,
+    }.items():  # fmt: skip
+        add(f"other {key}", sent={key: value})
+    for key, value in {
+        "name": "@acme/other", "_id": "x", "versions": {}, "dist-tags": {"1.0.0": "1.0.0"}, "_attachments": [],
+    }.items():  # fmt: skip
+        add(f"document with {key}", **{key: value})
+    add("tag of another version", **{"dist-tags": {"latest": "2.0.0"}})
+    add("too many tags", **{"dist-tags": {f"t{number}": "1.0.0" for number in range(17)}})
+    add("versions that are a list", versions=[])
+    add("two versions", versions={"1.0.0": manifest, "2.0.0": manifest})
+    good = make_document(manifest, make_package(manifest))
+    (sent,) = good["_attachments"].values()
+    for label, attachments in {
+        "another name": {"@acme/lib-2.0.0.tgz": sent},
+        "wrong length": {"@acme/lib-1.0.0.tgz": {**sent, "length": 1}},
+        "length that is none": {"@acme/lib-1.0.0.tgz": {**sent, "length": "1"}},
+        "bad base64": {"@acme/lib-1.0.0.tgz": {**sent, "data": sent["data"] + "="}},
+        "number for data": {"@acme/lib-1.0.0.tgz": {"data": 1}},
+        "two tarballs": {"@acme/lib-1.0.0.tgz": sent, "@acme/lib-2.0.0.tgz": sent},
+        "something beside it": {"@acme/lib-1.0.0.tgz": sent, "x": {"length": 1}},
+        "empty bundle": {"@acme/lib-1.0.0.tgz": sent, "x.sigstore": {"data": ""}},
+        "long bundle": {"@acme/lib-1.0.0.tgz": sent, "x.sigstore": {"data": "x" * 300_000}},
+    }.items():
+        found[label] = {**good, "_attachments": attachments}
+    for key, value in {"shasum": "x", "integrity": "sha512-x", "integrity ": 1}.items():
+        document = make_document(manifest, make_package(manifest))
+        document["versions"]["1.0.0"]["dist"][key.strip()] = value
+        found[f"bad {key}"] = document
+    for label, files in {
+        "no package.json": {"package/x": b""},
+        "package.json at the top": {"package.json": package},
+        "two of them": {"a/package.json": package, "b/package.json": package},
+        "two spellings": {"a/package.json": package, "a/Package.json": package},
+        "upwards": {"package/package.json": package, "package/../../x": b""},
+        "absolute": {"package/package.json": package, "/etc/x": b""},
+        "no JSON": {"package/package.json": b"{"},
+        "key twice": {"package/package.json": package[:-1] + b',"name":"@acme/lib"}'},
+        "a list": {"package/package.json": b"[]"},
+        "without a name": {"package/package.json": b"{}"},
+        "deep": {"package/package.json": b"[" * 100_000},
+        "large": {"package/package.json": b" " * (256 << 10) + package},
+        "other name": {"package/package.json": b'{"name":"other","version":"1.0.0"}'},
+        "dependencies that are none": {"package/package.json": package[:-1] + b',"dependencies":{"a":1}}'},
+    }.items():
+        add(f"tarball with {label}", make_tarball(files))
+    add("no tarball", b"nonsense")
+    add("half a tarball", make_package(manifest)[:-9])
+    return found
+
+
+class ChangeTests(NpmTestCase):
+    """Tags, deprecation and unpublishing."""
+
+    def test_tags(self) -> None:
+        """Tags come with a version, move and go; the document follows."""
+        self.publish("1.0.0")
+        self.publish("2.0.0", tags={"next": "2.0.0"})
+        self.assertEqual(self.document()["dist-tags"], {"latest": "1.0.0", "next": "2.0.0"})
+        reply = self.world.request("PUT", TAG, b'"2.0.0"', name="@acme/lib", tag="latest")
+        self.assertEqual(reply.status, 204)
+        self.world.request("DELETE", TAG, name="@acme/lib", tag="next")
+        for tags in (
+            self.document()["dist-tags"],
+            json.loads(body_of(self.world.request("GET", TAGS, name="@acme/lib"))),
+        ):
+            self.assertEqual(tags, {"latest": "2.0.0"})
+        for body, tag, error in (
+            (b"2.0.0", "a", errors.MalformedBody),
+            (b'"9.0.0"', "a", errors.PackageNotFound),
+            (b'"x"', "a", errors.InvalidVersion),
+            (b'"2.0.0"', "1.x", errors.InvalidRequest),
+        ):
+            self.assertRaises(error, self.world.request, "PUT", TAG, body, name="@acme/lib", tag=tag)
+        self.assertRaises(errors.NotFound, self.world.request, "DELETE", TAG, name="@acme/lib", tag="next")
+        self.assertRaises(errors.PackageNotFound, self.world.request, "GET", TAGS, name="nothing")
+
+    def test_deprecate(self) -> None:
+        """The document comes back with a text at some versions; an empty one takes it back."""
+        self.publish("1.0.0")
+        self.publish("2.0.0")
+        for text in ("use 2", "use 3", ""):
+            document = self.document()
+            document["versions"]["1.0.0"]["deprecated"] = text
+            self.world.request("PUT", WHERE, json.dumps(document).encode(), where="@acme/lib")
+            versions = self.document(headers=SHORT)["versions"]
+            self.assertEqual(versions["1.0.0"].get("deprecated", ""), text)
+            self.assertNotIn("deprecated", versions["2.0.0"])
+        for text in (1, "x" * 1001, "\x1b[2J"):
+            document["versions"]["1.0.0"]["deprecated"] = text
+            self.refused(errors.InvalidRequest, document)
+
+    def test_unpublish(self) -> None:
+        """A version goes with its tags, and then all of them."""
+        for version in ("1.0.0", "2.0.0"):
+            self.publish(version)
+        self.world.request("DELETE", WHERE, where="@acme/lib/-/@acme/lib-2.0.0.tgz/-rev/1-x")
+        self.assertEqual(list(self.document()["versions"]), ["1.0.0"])
+        self.assertEqual(self.document()["dist-tags"], {"latest": "1.0.0"})
+        for where in ("@acme/lib", "@acme/lib/-/lib-1.0.0.tgz", "@acme/lib/x/-rev/1"):
+            self.assertRaises(errors.PkgregdError, self.world.request, "DELETE", WHERE, where=where)
+        self.world.request("DELETE", WHERE, where="@acme/lib/-rev/1-x")
+        self.assertRaises(errors.PackageNotFound, self.document)
+
+
+class ReadTests(NpmTestCase):
+    """Documents at a group, validators, search."""
+
+    def test_group(self) -> None:
+        """A group has what its projects have."""
+        self.publish("1.0.0")
+        self.publish("2.0.0", project="acme/two")
+        self.assertEqual(list(self.document(project="acme")["versions"]), ["1.0.0", "2.0.0"])
+        self.assertTrue(self.get("@acme/lib/-/lib-2.0.0.tgz", "acme"))
+
+    def test_validators(self) -> None:
+        """The tag of a document changes with everything that it shows, and with nothing else."""
+
+        def etag(headers: Mapping[str, str] | None = None) -> str | None:
+            return self.world.request("GET", WHERE, headers=headers, where="@acme/lib").etag
+
+        self.publish("1.0.0")
+        seen = [etag(), etag(SHORT)]
+        self.assertEqual(etag(), seen[0])
+        self.publish("2.0.0")
+        seen.append(etag())
+        self.world.request("PUT", TAG, b'"1.0.0"', name="@acme/lib", tag="latest")
+        seen.append(etag())
+        self.assertEqual(self.document()["dist-tags"], {"latest": "1.0.0"})
+        self.assertEqual(len(set(seen)), 4)
+
+    def test_what_is_not_there(self) -> None:
+        """Names, versions, tags and files of what nobody published."""
+        self.publish()
+        for where in ("nothing", "@acme/lib/2.0.0", "@acme/lib/beta", "@acme/lib/-/lib-2.0.0.tgz", "@acme/lib/a/b"):
+            self.assertRaises(errors.NotFound, self.get, where)
+        for where in ("Lib", "@acme/lib/-/other-1.0.0.tgz", "@acme/lib/-/lib-1.0.0.zip"):
+            self.assertRaises(errors.InvalidRequest, self.get, where)
+
+    def test_search(self) -> None:
+        """Names are found by what was said of them."""
+        self.publish(description="Pads to the left", keywords=["string"])
+        self.publish("2.0.0-a", description="Pads")
+        self.publish(name="other")
+
+        def search(**queries: str) -> Any:
+            return json.loads(body_of(self.world.request("GET", "/-/v1/search", queries=queries)))
+
+        found = search(text="pads")
+        self.assertEqual(found["total"], 1)
+        self.assertEqual(found["objects"][0]["package"]["name"], "@acme/lib")
+        self.assertEqual(search()["total"], 2)
+        self.assertEqual(len(search(size="1", **{"from": "1"})["objects"]), 1)
+        self.assertRaises(errors.InvalidRequest, search, size="-1")
+
+    def test_asking(self) -> None:
+        """Somebody is there, and knows who asks."""
+        self.assertEqual(body_of(self.world.request("GET", "/-/ping")), b"{}")
+        self.assertEqual(json.loads(body_of(self.world.request("GET", "/-/whoami"))), {"username": "writer"})
