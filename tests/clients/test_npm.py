@@ -154,7 +154,7 @@ class NpmTests(NpmTestCase, PublishContract):
         self.use_maintainer()
         self.assert_works(self.run_client("unpublish", f"{self.name}@2.0.0"))
         self.assertEqual(self.view("versions"), ["1.0.0", "3.0.0"])
-        self.assert_fails(self.publish("2.0.0", code="other"), "E403", "cannot be used again")
+        self.assert_fails(self.publish("2.0.0", "--tag", "old", code="other"), "E403", "cannot be used again")
         self.assert_works(self.run_client("unpublish", "--force", self.name))
         self.assert_fails(self.run_client("view", self.name), "E404")
 

@@ -372,6 +372,10 @@ class ChangeTests(NpmTestCase):
         self.assertEqual(self.document()["dist-tags"], {"latest": "1.0.0"})
         for where in ("@acme/lib", "@acme/lib/-/lib-1.0.0.tgz", "@acme/lib/x/-rev/1"):
             self.assertRaises(errors.PkgregdError, self.world.request, "DELETE", WHERE, where=where)
+        self.publish("3.0.0")
+        doubled = "api/v4/projects/1/packages/npm/@acme/lib/-/lib-3.0.0.tgz/-rev/1-x"  # as npm 9 has it
+        self.world.request("DELETE", WHERE, where=doubled)
+        self.assertEqual(list(self.document()["versions"]), ["1.0.0"])
         self.world.request("DELETE", WHERE, where="@acme/lib/-rev/1-x")
         self.assertRaises(errors.PackageNotFound, self.document)
 
