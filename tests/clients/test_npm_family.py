@@ -1,0 +1,150 @@
+"""pnpm and both kinds of yarn: publishing and installing."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import TYPE_CHECKING
+from unittest import SkipTest
+
+from tests.support.clients import OverHttps, Run, programs
+from tests.support.npm_clients import NpmTestCase
+
+if TYPE_CHECKING:
+    _Base = NpmTestCase
+else:
+    _Base = object
+
+ENVIRONMENT = "npm-family"
+
+
+class FamilyTestCase(NpmTestCase):
+    """
+    Tests of a client that npm installs.
+
+    Attributes:
+        script: where it lies in node_modules.
+        unauthorized: what it says without a token.
+    """
+
+    client = "node"
+    script: str
+    unauthorized = "authentication is required: send a token"
+
+    def setUp(self) -> None:
+        """Find it."""
+        super().setUp()
+        path = programs(ENVIRONMENT).parent / "node_modules" / self.script
+        if not path.exists():
+            if os.environ.get("PKGREGD_REQUIRE_CLIENTS") == "1":
+                self.fail(f"{path} is not installed")
+            raise SkipTest(f"{path} is not installed")
+        self.path = str(path)
+
+    def run_in(self, folder: pathlib.Path, *arguments: str) -> Run:
+        """Run it in a folder."""
+        settings = {"CI": "", "NODE_EXTRA_CA_CERTS": self.daemon.ca_file, "YARN_ENABLE_IMMUTABLE_INSTALLS": "false"}
+        command = ("env", "--chdir", str(folder), self.program, self.path, *arguments)
+        return self.run_program(*command, env={**settings, "NO_COLOR": "1"})
+
+    def publish_in(self, folder: pathlib.Path) -> Run:
+        """Publish the package of a folder."""
+        raise NotImplementedError
+
+    def add_in(self, folder: pathlib.Path, wanted: str) -> Run:
+        """Add a package to the project of a folder."""
+        raise NotImplementedError
+
+
+class FamilyContract(_Base):
+    """What each of them does."""
+
+    def test_publish_and_install(self: FamilyTestCase) -> None:  # type: ignore[misc]
+        """A package is published, not published again, and arrives in an empty project."""
+        self.assert_works(self.publish_in(self.write_package("1.0.0", bin="index.js")))
+        self.assert_fails(self.publish_in(self.write_package("1.0.0", code="other")), "previously published versions")
+        self.assert_works(self.publish_in(self.write_package("1.1.0", dependencies={})))
+        self.assert_works(self.add_in(self.project(), f"{self.name}@^1.0.0"))
+        self.assertEqual(self.installed_version(), "1.1.0")
+
+    def test_without_credentials(self: FamilyTestCase) -> None:  # type: ignore[misc]
+        """Whoever has none gets nothing, and is told so."""
+        self.use(self.daemon.packages_url("npm", self.daemon.world.private_id), "")
+        self.assert_fails(self.publish_in(self.write_package("1.0.0")))
+        self.assert_fails(self.add_in(self.project(), self.name), self.unauthorized)
+
+
+class PnpmTests(FamilyTestCase, FamilyContract):
+    """pnpm."""
+
+    script = "pnpm/bin/pnpm.cjs"
+
+    def publish_in(self, folder: pathlib.Path) -> Run:
+        """See FamilyTestCase."""
+        return self.run_in(folder, "publish", "--no-git-checks")
+
+    def add_in(self, folder: pathlib.Path, wanted: str) -> Run:
+        """See FamilyTestCase."""
+        return self.run_in(folder, "add", wanted)
+
+
+class PnpmHttpsTests(OverHttps, PnpmTests):
+    """The same over HTTPS."""
+
+
+class YarnTests(FamilyTestCase, FamilyContract):
+    """The first yarn."""
+
+    script = "yarn/bin/yarn.js"
+
+    def use(self, registry: str, token: str) -> None:
+        """See NpmTestCase; it has a file of its own besides."""
+        super().use(registry, token)
+        (self.home / ".yarnrc").write_text(f'registry "{registry}/"\ncafile "{self.daemon.ca_file}"\n')
+
+    def publish_in(self, folder: pathlib.Path) -> Run:
+        """See FamilyTestCase."""
+        version = json.loads((folder / "package.json").read_text())["version"]
+        arguments = ("--non-interactive", "--no-git-tag-version", "--new-version", version)
+        return self.run_in(folder, "publish", *arguments)
+
+    def add_in(self, folder: pathlib.Path, wanted: str) -> Run:
+        """See FamilyTestCase."""
+        return self.run_in(folder, "add", wanted, "--non-interactive")
+
+
+class YarnHttpsTests(OverHttps, YarnTests):
+    """The same over HTTPS."""
+
+
+class BerryTests(FamilyTestCase, FamilyContract):
+    """The second yarn."""
+
+    script = "@yarnpkg/cli-dist/bin/yarn.js"
+    unauthorized = "Invalid authentication (as an anonymous user)"
+
+    def use(self, registry: str, token: str) -> None:
+        """See NpmTestCase; it reads a file of its own."""
+        host = registry.partition("://")[2].partition(":")[0]
+        lines = [f'npmRegistryServer: "{registry}"', "npmAlwaysAuth: true", f'unsafeHttpWhitelist: ["{host}"]',
+                 f'httpsCaFilePath: "{self.daemon.ca_file}"', "enableTelemetry: false", "npmMinimalAgeGate: 0",
+                 "nodeLinker: node-modules", "enableGlobalCache: false"]  # fmt: skip
+        if token:
+            lines.append(f'npmAuthToken: "{token}"')
+        (self.home / ".yarnrc.yml").write_text("\n".join(lines) + "\n")
+
+    def publish_in(self, folder: pathlib.Path) -> Run:
+        """See FamilyTestCase."""
+        (folder / "yarn.lock").touch()
+        installed = self.run_in(folder, "install")
+        return installed if installed.status else self.run_in(folder, "npm", "publish")
+
+    def add_in(self, folder: pathlib.Path, wanted: str) -> Run:
+        """See FamilyTestCase."""
+        (folder / "yarn.lock").touch()
+        return self.run_in(folder, "add", wanted)
+
+
+class BerryHttpsTests(OverHttps, BerryTests):
+    """The same over HTTPS."""
