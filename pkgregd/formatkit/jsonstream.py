@@ -27,7 +27,7 @@ from pkgregd.interfaces import IBlobSink, IRequestBody
 MAX_KEY_BYTES = 4096
 """Of one key, as it is written."""
 
-TURN_BYTES = 8 << 10
+TURN_BYTES = 4 << 10
 """What is scanned in one turn of the reactor, where every byte may be a token."""
 
 IsFile: TypeAlias = Callable[[Sequence[str]], bool]
