@@ -10,7 +10,6 @@ Source: RFC 8259; RFC 4648, section 4.
 
 from __future__ import annotations
 
-import binascii
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from twisted.internet.interfaces import IConsumer, IProducer, IPushProducer
 from zope.interface import implementer
 
 from pkgregd.errors import BodyTooLarge, MalformedBody
+from pkgregd.formatkit.base64stream import Base64InJson
 from pkgregd.formatkit.strictjson import read_strict
 from pkgregd.interfaces import IBlobSink, IRequestBody
 
@@ -35,8 +35,6 @@ IsFile: TypeAlias = Callable[[Sequence[str]], bool]
 
 _TOKEN = re.compile(rb'["{}\[\],:]')
 _STRING_END = re.compile(rb'["\\]')
-_ESCAPE = re.compile(rb"\\u00([0-7][0-9A-Fa-f])")
-_CUT_ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 
 
 @frozen
@@ -133,52 +131,6 @@ class _Frame:
     is_key_due: bool = False
 
 
-class _Base64:
-    """
-    Decodes the content of a string as it comes.
-
-    Args:
-        write: takes what is decoded.
-    """
-
-    def __init__(self, write: Callable[[bytes], None]) -> None:
-        self._write = write
-        self._escape = b""
-        self._odd = b""
-        self._is_padded = False
-
-    def take(self, data: bytes) -> None:
-        """Take more of the string, without its quotes."""
-        if self._escape or b"\\" in data:
-            data = self._unescaped(self._escape + data)
-        data = self._odd + data if self._odd else data
-        whole = len(data) & ~3
-        self._odd = data[whole:]
-        if whole:
-            self._decode(data[:whole] if self._odd else data)
-
-    def _unescaped(self, data: bytes) -> bytes:
-        cut = _CUT_ESCAPE.search(data, max(0, len(data) - 5))
-        self._escape = b"" if cut is None else cut[0]
-        data = data[: len(data) - len(self._escape)].replace(b"\\/", b"/")
-        return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), data) if b"\\" in data else data
-
-    def _decode(self, data: bytes) -> None:
-        if self._is_padded:
-            raise MalformedBody("there is something behind the end of the base64")
-        try:
-            decoded = binascii.a2b_base64(data, strict_mode=True)
-        except binascii.Error:
-            raise MalformedBody("the file is not valid base64") from None
-        self._is_padded = data.endswith(b"=")
-        self._write(decoded)
-
-    def finish(self) -> None:
-        """The string has ended."""
-        if self._escape or self._odd:
-            raise MalformedBody("the base64 of the file is cut short")
-
-
 @implementer(IConsumer)
 class _DocumentReader:
     """Takes the body in any cuts."""
@@ -194,7 +146,7 @@ class _DocumentReader:
         self._tokens = 0
         self._string: bytearray | None = None  # of a key, while it is read
         self._state = self._between
-        self._decoder: _Base64 | None = None
+        self._decoder: Base64InJson | None = None
         self._file_path: tuple[str, ...] | None = None
         self._file_bytes = 0
         body.turn_bytes = TURN_BYTES
@@ -279,7 +231,7 @@ class _DocumentReader:
         if self._file_path is not None:
             raise MalformedBody("the document has more than one file")
         self._file_path = tuple(cast(Sequence[str], path))
-        self._decoder, self._state = _Base64(self._take_file), self._in_file
+        self._decoder, self._state = Base64InJson(self._take_file), self._in_file
         self._body.turn_bytes = None
 
     def _in_string(self, data: bytes, position: int) -> int:

@@ -9,17 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd import errors
 from pkgregd.formats.npm import NpmFormat
-from pkgregd.formats.npm_document import Representation, choose_representation, dist_tags
-from pkgregd.formats.npm_names import Place, canonical_version, check_tag, owner_of, version_key
 from pkgregd.testing.calls import FormatWorld, body_of, cut, now
 from pkgregd.testing.format_contract import FormatContract
 from pkgregd.values import Refusal
+from tests.formats.npm_hostile import hostile_documents
 from tests.support.npm import make_document, make_package, make_tarball
 
 WHERE = "/<path:where>"
@@ -45,65 +42,6 @@ class NpmContractTests(FormatContract, SynchronousTestCase):
         fields = json.loads(reply.body)
         self.assertEqual(fields["error"], fields["message"])
         self.assertIn("You cannot publish over the previously published versions", fields["error"])
-
-
-class NameTests(SynchronousTestCase):
-    """Names, versions, tags and paths."""
-
-    def test_bad_names(self) -> None:
-        """What npm refuses for new packages is refused."""
-        for name in ("Lib", "@Acme/lib", ".lib", "_lib", "@acme", "@acme/", "@/lib", "a/b", "@a/b/c", "node_modules",
-                     "-", "favicon.ico", "@acme/node_modules", "a" * 215, "lib!", "l\u00efb"):  # fmt: skip
-            self.assertRaises(errors.InvalidName, NpmFormat().canonical_name, name)
-
-    def test_versions(self) -> None:
-        """Semantic versions are compared without their build metadata; everything else is refused."""
-        for version, canonical in {"1.0.0": "1.0.0", "1.2.3-rc.1+x.y": "1.2.3-rc.1", "0.0.0-0a": "0.0.0-0a"}.items():
-            self.assertEqual(canonical_version(version), canonical)
-        for version in ("1", "1.0", "v1.0.0", "01.0.0", "1.0.0-01", "1.0.0-", "1.0.0+", "1.0.0-a..b", "1.0.0\n", "",
-                        "1.0.0 ", "\u0661.0.0", "1.0.0-" + "a" * 250, "9" * 17 + ".0.0", "latest"):  # fmt: skip
-            self.assertRaises(errors.InvalidVersion, canonical_version, version)
-
-    def test_order(self) -> None:
-        """Versions are in the order of the specification's own example."""
-        ordered = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11",
-                   "1.0.0-rc.1", "1.0.0", "1.9.0", "1.10.0"]  # fmt: skip
-        backwards = list(reversed(ordered))
-        self.assertEqual(sorted(backwards, key=version_key), ordered)
-
-    def test_tags(self) -> None:
-        """A tag cannot be taken for a range of versions."""
-        for tag in ("latest", "next", "release-1.x", "vnext", "_a"):
-            self.assertEqual(check_tag(tag), tag)
-        for tag in ("1", "1.0.0", "v1", "x", "X", "^1", "~1", "*", "", "a b", "a/b", "a" * 129):
-            self.assertRaises(errors.InvalidRequest, check_tag, tag)
-
-    def test_latest(self) -> None:
-        """Without a tag the greatest version is the latest, before a pre-release."""
-        self.assertEqual(dist_tags(["1.0.0", "2.0.0-a"], {}), {"latest": "1.0.0"})
-        self.assertEqual(dist_tags(["1.0.0-a", "2.0.0-a"], {}), {"latest": "2.0.0-a"})
-        self.assertEqual(dist_tags(["1.0.0", "2.0.0"], {"latest": "1.0.0"}), {"latest": "1.0.0"})
-
-    def test_whose(self) -> None:
-        """At the instance a scope is the path of a group."""
-        self.assertEqual(owner_of("@acme/lib"), "acme")
-        self.assertRaises(errors.InvalidName, owner_of, "lib")
-        self.assertEqual(Place.parse("@acme/lib/-/lib-1.0.0.tgz"), Place("@acme/lib", ("-", "lib-1.0.0.tgz")))
-
-    def test_representations(self) -> None:
-        """What has the greater weight is chosen; everything is told to whoever asks for neither."""
-        full, short = Representation.FULL, Representation.SHORT
-        for accept, wanted in {
-            None: full, "": full, "*/*": full, "application/json": full, SHORT["Accept"]: short, short.value: short,
-            f"application/json, {short.value};q=0.5": full, f"{short.value}; q=nonsense": full,
-            f"{short.value};q=0": full,
-        }.items():  # fmt: skip
-            self.assertIs(choose_representation(accept), wanted, accept)
-
-    @given(st.text(";,=q.01 /*", max_size=30))
-    def test_any_accept(self, accept: str) -> None:
-        """Whatever is asked for, there is an answer."""
-        self.assertIn(choose_representation(f"{Representation.SHORT.value};q{accept}"), Representation)
 
 
 class NpmTestCase(SynchronousTestCase):
@@ -256,70 +194,6 @@ class PublishTests(NpmTestCase):
         for where in ("Lib", "@acme", "lib/1.0.0", "@acme/lib/-/lib-1.0.0.tgz", "node_modules"):
             self.assertRaises(errors.InvalidRequest, self.world.request, "PUT", WHERE, b"{}", where=where)
             self.assertFalse(self.world.last_body.was_touched, where)
-
-
-def hostile_documents() -> Mapping[str, object]:
-    """Make documents with one thing wrong in each."""
-    manifest: dict[str, Any] = {"name": "@acme/lib", "version": "1.0.0"}
-    package = json.dumps(manifest).encode()
-    found: dict[str, object] = {"nothing": b"", "a list": [], "no json": b"{", "a text": "x", "empty": {}}
-
-    def add(label: str, tarball: bytes = b"", sent: Mapping[str, Any] = {}, **fields: Any) -> None:
-        document = make_document({**manifest, **sent}, tarball or make_package(manifest))
-        found[label] = {**document, **fields}
-
-    for key, value in {
-        "name": "@acme/other", "version": "2.0.0", "dependencies": {"evil": "1"}, "optionalDependencies": {"e": "1"},
-        "peerDependencies": {"evil": "1"}, "bin": {"sh": "x.js"}, "hasInstallScript": True, "scripts": ["x"],
-        "description": "x" * 200_000,
-    }.items():  # fmt: skip
-        add(f"other {key}", sent={key: value})
-    for key, value in {
-        "name": "@acme/other", "_id": "x", "versions": {}, "dist-tags": {"1.0.0": "1.0.0"}, "_attachments": [],
-    }.items():  # fmt: skip
-        add(f"document with {key}", **{key: value})
-    add("tag of another version", **{"dist-tags": {"latest": "2.0.0"}})
-    add("too many tags", **{"dist-tags": {f"t{number}": "1.0.0" for number in range(17)}})
-    add("versions that are a list", versions=[])
-    add("two versions", versions={"1.0.0": manifest, "2.0.0": manifest})
-    good = make_document(manifest, make_package(manifest))
-    (sent,) = good["_attachments"].values()
-    for label, attachments in {
-        "another name": {"@acme/lib-2.0.0.tgz": sent},
-        "wrong length": {"@acme/lib-1.0.0.tgz": {**sent, "length": 1}},
-        "length that is none": {"@acme/lib-1.0.0.tgz": {**sent, "length": "1"}},
-        "bad base64": {"@acme/lib-1.0.0.tgz": {**sent, "data": sent["data"] + "="}},
-        "number for data": {"@acme/lib-1.0.0.tgz": {"data": 1}},
-        "two tarballs": {"@acme/lib-1.0.0.tgz": sent, "@acme/lib-2.0.0.tgz": sent},
-        "something beside it": {"@acme/lib-1.0.0.tgz": sent, "x": {"length": 1}},
-        "empty bundle": {"@acme/lib-1.0.0.tgz": sent, "x.sigstore": {"data": ""}},
-        "long bundle": {"@acme/lib-1.0.0.tgz": sent, "x.sigstore": {"data": "x" * 300_000}},
-    }.items():
-        found[label] = {**good, "_attachments": attachments}
-    for key, value in {"shasum": "x", "integrity": "sha512-x", "integrity ": 1}.items():
-        document = make_document(manifest, make_package(manifest))
-        document["versions"]["1.0.0"]["dist"][key.strip()] = value
-        found[f"bad {key}"] = document
-    for label, files in {
-        "no package.json": {"package/x": b""},
-        "package.json at the top": {"package.json": package},
-        "two of them": {"a/package.json": package, "b/package.json": package},
-        "two spellings": {"a/package.json": package, "a/Package.json": package},
-        "upwards": {"package/package.json": package, "package/../../x": b""},
-        "absolute": {"package/package.json": package, "/etc/x": b""},
-        "no JSON": {"package/package.json": b"{"},
-        "key twice": {"package/package.json": package[:-1] + b',"name":"@acme/lib"}'},
-        "a list": {"package/package.json": b"[]"},
-        "without a name": {"package/package.json": b"{}"},
-        "deep": {"package/package.json": b"[" * 100_000},
-        "large": {"package/package.json": b" " * (256 << 10) + package},
-        "other name": {"package/package.json": b'{"name":"other","version":"1.0.0"}'},
-        "dependencies that are none": {"package/package.json": package[:-1] + b',"dependencies":{"a":1}}'},
-    }.items():
-        add(f"tarball with {label}", make_tarball(files))
-    add("no tarball", b"nonsense")
-    add("half a tarball", make_package(manifest)[:-9])
-    return found
 
 
 class ChangeTests(NpmTestCase):
