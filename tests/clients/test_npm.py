@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,18 @@ class NpmTests(NpmTestCase, PublishContract):
             self.assert_works(self.in_project("install", self.name))
             self.assertEqual(self.installed_version(), "1.0.0")
             self.assertTrue(self.view("dist.tarball").startswith(registry))
+
+    def test_document_by_hand(self) -> None:
+        """A document is compressed for who takes that, and not sent again to who has it."""
+        self.assert_works(self.publish("1.0.0", description="x" * 5000))
+        path = f"{self.daemon.packages_path('npm', self.daemon.world.private_id)}/{self.name.replace('/', '%2F')}"
+        headers = {"PRIVATE-TOKEN": self.daemon.world.reader, "Accept-Encoding": "gzip"}
+        status, found, body = self.daemon.get(path, headers)
+        self.assertEqual((status, found["Content-Encoding"]), (200, "gzip"))
+        self.assertEqual(json.loads(gzip.decompress(body))["name"], self.name)
+        status, _, body = self.daemon.get(path, {**headers, "If-None-Match": found["ETag"]})
+        self.assertEqual((status, body), (304, b""))
+        self.assertEqual(self.daemon.get(path)[0], 401)
 
     def test_asking(self) -> None:
         """Who is asking, whether anybody is there, and what there is."""
