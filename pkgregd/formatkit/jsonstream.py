@@ -22,6 +22,7 @@ from zope.interface import implementer
 from pkgregd.errors import BodyTooLarge, MalformedBody
 from pkgregd.formatkit.base64stream import Base64InJson
 from pkgregd.formatkit.strictjson import read_strict
+from pkgregd.formatkit.taps import Tap
 from pkgregd.interfaces import IBlobSink, IRequestBody
 
 MAX_KEY_BYTES = 4096
@@ -107,21 +108,6 @@ async def read_document(
     return reader.finish()
 
 
-@implementer(IPushProducer)
-class _Tap:
-    """Stands between a sink and the body that feeds it, and notes when the sink gives up."""
-
-    def __init__(self, producer: IPushProducer) -> None:
-        self._producer = producer
-        self.is_stopped = False
-        self.pauseProducing = producer.pauseProducing
-        self.resumeProducing = producer.resumeProducing
-
-    def stopProducing(self) -> None:
-        self.is_stopped = True
-        self._producer.stopProducing()
-
-
 @define
 class _Frame:
     """An object or list that is not closed: the key that its present value is behind, and whether a key is due."""
@@ -140,7 +126,7 @@ class _DocumentReader:
         self._is_file = is_file
         self._sink = sink
         self._limits = limits
-        self._tap: _Tap | None = None
+        self._tap: Tap | None = None
         self._rest = bytearray()
         self._frames: list[_Frame] = []
         self._tokens = 0
@@ -167,7 +153,7 @@ class _DocumentReader:
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Let the sink pause the body."""
         assert streaming, "a request body is a push producer"
-        self._tap = _Tap(cast(IPushProducer, producer))
+        self._tap = Tap(cast(IPushProducer, producer))
         self._sink.registerProducer(self._tap, True)
 
     def unregisterProducer(self) -> None:
