@@ -662,6 +662,14 @@ class IAuthorisedCall(Interface):
     def query(name: str) -> str | None:
         """The last value of a query parameter, decoded, or None."""
 
+    def demand(permission: Permission) -> None:
+        """
+        Pass if the principal has another permission here, too: for what only the body tells apart.
+
+        Raises:
+            AuthenticationRequired, PermissionDenied.
+        """
+
 
 class IInspections(Interface):
     """Reads archives, out of harm's way."""

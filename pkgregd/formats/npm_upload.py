@@ -20,7 +20,16 @@ from pkgregd.formats.npm_inspection import compare, inspect_tarball, inspection_
 from pkgregd.formats.npm_manifest import Manifest
 from pkgregd.formats.npm_names import Place, canonical_version, check_tag, file_name_of
 from pkgregd.interfaces import ICall
-from pkgregd.values import HEX_LENGTHS, MAX_DOCUMENT_BYTES, BlobInfo, Coordinates, Digest, Publication, Reply
+from pkgregd.values import (
+    HEX_LENGTHS,
+    MAX_DOCUMENT_BYTES,
+    BlobInfo,
+    Coordinates,
+    Digest,
+    Permission,
+    Publication,
+    Reply,
+)
 
 FORMAT = "npm"
 
@@ -227,6 +236,7 @@ def _publication(project_id: int, claim: _Claim, blob: BlobInfo, *, runs_script:
 
 async def _deprecate(call: ICall, name: str, fields: Mapping[str, object]) -> Reply:
     """Bring deprecations up to what the document says; a version that says nothing keeps what it has."""
+    call.demand(Permission.DESTROY_PACKAGE)  # as for a yank elsewhere; only the body tells it from a publish
     wanted: dict[str, str] = {}
     for key, value in _part(fields, "versions").items():
         reason = value.get("deprecated") if isinstance(value, dict) else None

@@ -9,8 +9,8 @@ from attrs import define
 from zope.interface import implementer
 
 from pkgregd.http.request import FrontRequest
-from pkgregd.interfaces import IAuthorisedCall, ICall, IRemote, IRequestBody
-from pkgregd.values import Principal, Scope
+from pkgregd.interfaces import IAccessPolicy, IAuthorisedCall, ICall, IRemote, IRequestBody
+from pkgregd.values import Permission, Principal, Scope
 
 
 @implementer(IAuthorisedCall)
@@ -25,6 +25,7 @@ class AuthorisedCall:
     base_url: str
     body: IRequestBody
     request: FrontRequest
+    policy: IAccessPolicy
 
     def header(self, name: str) -> str | None:
         """See IAuthorisedCall."""
@@ -34,6 +35,10 @@ class AuthorisedCall:
     def query(self, name: str) -> str | None:
         """See IAuthorisedCall."""
         return self.request.query(name)
+
+    def demand(self, permission: Permission) -> None:
+        """See IAuthorisedCall."""
+        self.policy.demand(self.principal, permission, self.scope)
 
 
 @implementer(ICall)

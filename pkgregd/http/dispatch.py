@@ -180,6 +180,7 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
         base_url=gate.external_url + "/".join(path.split("/")[: mount.prefix_segments + 1]),
         body=body,
         request=request,
+        policy=gate.policy,
     )
     if mount.route.check is not None:
         await mount.route.check(call)

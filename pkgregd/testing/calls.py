@@ -40,6 +40,7 @@ from pkgregd.values import (
     FormatLimits,
     Level,
     PageBody,
+    Permission,
     Principal,
     Reply,
     Route,
@@ -176,6 +177,10 @@ class FakeCall:
     def query(self, name: str) -> str | None:
         """See ICall."""
         return self.queries.get(name)
+
+    def demand(self, permission: Permission) -> None:
+        """See ICall."""
+        AccessPolicy().demand(self.principal, permission, self.scope)
 
 
 @implementer(IInspections)

@@ -78,7 +78,10 @@ class NpmTests(NpmTestCase, PublishContract):
         """A deprecation is shown to whoever installs, and taken back."""
         self.assert_works(self.publish("1.0.0"))
         self.assert_works(self.publish("2.0.0"))
-        self.assert_works(self.run_client("deprecate", f"{self.name}@1", "use the second one"))
+        deprecate = ("deprecate", f"{self.name}@1", "use the second one")
+        self.assert_fails(self.run_client(*deprecate), "E403", "destroy_package")
+        self.use_maintainer()
+        self.assert_works(self.run_client(*deprecate))
         self.project()
         self.assertIn("use the second one", self.assert_works(self.in_project("install", f"{self.name}@1")))
         self.assertEqual(self.view("versions"), ["1.0.0", "2.0.0"])

@@ -519,6 +519,13 @@ class GuardTests(FrontCase):
         found = [(seen.level, seen.ident, seen.format, seen.lookup) for seen in self.world.foreseen]
         self.assertEqual(found, [(Level.PROJECT, 7, "toy", IndexLookup("n")), (Level.PROJECT, 7, "toy", None)])
 
+    def test_a_handler_demands_more(self):
+        """What only the body tells apart is asked of the same policy, about the same scope."""
+        self.get()
+        self.world.demand_error = errors.PermissionDenied("destroy_package")
+        self.assertRaises(errors.PermissionDenied, self.calls[0].demand, Permission.DESTROY_PACKAGE)
+        self.assertEqual(self.world.asked[-1][1:], (Permission.DESTROY_PACKAGE, self.calls[0].scope))
+
     def test_chunked_body_is_limited(self):
         """A body without a length is stopped at the format's limit."""
 
