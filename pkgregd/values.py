@@ -822,6 +822,7 @@ class Route:
         body_overhead_bytes: what the body may exceed the file limit by (form fields, base64).
         foresee: tells from the route's arguments what the handler will ask first, or raises an error of
             `pkgregd.errors`. Wrong or missing, it costs a second query and changes nothing.
+        is_question: asks with a body, by POST, and changes nothing.
         owner: tells from the route's arguments the path of the group that owns what is asked for, by the format's
             naming convention, or raises an error of `pkgregd.errors`. Needed at the level of the instance, where that
             group's remote answers: so nobody can slip a package in under a name of somebody else's.
@@ -835,6 +836,7 @@ class Route:
     check: Callable[[ICall], Awaitable[None]] | None = None
     body_overhead_bytes: int = 0
     foresee: Callable[[Mapping[str, str]], IndexLookup | FileLookup | None] | None = None
+    is_question: bool = False
     owner: Callable[[Mapping[str, str]], str] | None = None
 
     def __attrs_post_init__(self) -> None:

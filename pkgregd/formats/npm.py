@@ -16,7 +16,7 @@ from zope.interface import implementer
 from pkgregd.formats.npm_changes import check_tag_path, list_tags, remove_tag, set_tag, unpublish
 from pkgregd.formats.npm_downloads import download, lookup
 from pkgregd.formats.npm_names import Place, canonical_name, owner_of
-from pkgregd.formats.npm_search import ping, search, whoami
+from pkgregd.formats.npm_search import ping, search, tell_advisories, tell_audit, whoami
 from pkgregd.formats.npm_upload import BODY_OVERHEAD_BYTES, FORMAT, change, check_change
 from pkgregd.interfaces import IPackageFormat
 from pkgregd.values import FormatLimits, Level, Permission, Refusal, Reply, Route
@@ -26,6 +26,11 @@ _TAGS = "/-/package/<path:name>/dist-tags"
 _TAG = f"{_TAGS}/<segment:tag>"
 _READ_LEVELS = frozenset({Level.PROJECT, Level.GROUP})
 _ALL_LEVELS = _READ_LEVELS | {Level.INSTANCE}
+_AUDITS = {
+    "/-/npm/v1/security/advisories/bulk": tell_advisories,
+    "/-/npm/v1/security/audits": tell_audit,
+    "/-/npm/v1/security/audits/quick": tell_audit,
+}
 _TAKEN = "You cannot publish over the previously published versions"
 _TAKEN_STATUS = 403
 
@@ -50,6 +55,7 @@ class NpmFormat:
             Route(("GET",), "/-/ping", read, ping, _READ_LEVELS),
             Route(("GET",), "/-/whoami", read, whoami, _READ_LEVELS),
             Route(("GET",), "/-/v1/search", read, search, _READ_LEVELS),
+            *(Route(("POST",), path, read, answer, _READ_LEVELS, is_question=True) for path, answer in _AUDITS.items()),
             Route(("GET",), _TAGS, read, list_tags, _ALL_LEVELS, owner=_owner_by_name),
             Route(("PUT",), _TAG, create, set_tag, check=check_tag_path),
             Route(("DELETE",), _TAG, destroy, remove_tag, check=check_tag_path),

@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 from pkgregd.formats.npm_manifest import SHORT_FIELDS
 from pkgregd.formats.npm_names import file_name_of, is_prerelease, version_key
-from pkgregd.values import IndexState, PackageFile, PageLayout, PageSection
+from pkgregd.values import IndexState, Owner, PackageFile, PageLayout, PageSection
 
-REVISION = 1
+REVISION = 2
 """Goes up when the same rows come to look differently: it is part of every ETag."""
 
 LATEST = "latest"
@@ -68,9 +68,15 @@ def version_fields(file: PackageFile, base_url: str) -> dict[str, object]:
 
 
 def layout(
-    name: str, base_url: str, representation: Representation, state: IndexState, tags: Mapping[str, str]
+    name: str,
+    base_url: str,
+    representation: Representation,
+    state: IndexState,
+    tags: Mapping[str, str],
+    owners: Sequence[Owner] = (),
 ) -> PageLayout:
     """Lay out the document of a name."""
+    maintainers = [{"name": owner.name, "email": ""} for owner in owners]
 
     def version(files: Sequence[PackageFile]) -> bytes:
         file = files[-1]  # of several projects' the newest
@@ -92,7 +98,7 @@ def layout(
         return PageLayout(sections, b',"modified":' + _json(changed) + b"}", version_key, tags_of)
     return PageLayout(
         (
-            PageSection(_open(head | {"_rev": revision(state)}, "versions"), b",", version),
+            PageSection(_open(head | {"_rev": revision(state), "maintainers": maintainers}, "versions"), b",", version),
             PageSection(b'},"time":{' + _member("modified", changed) + b",", b",", time),
         ),
         b"}",

@@ -54,8 +54,11 @@ async def _send_document(call: ICall, name: str) -> Reply:
         raise PackageNotFound
     tags = {tag.name: tag.version for tag in await call.remote.list_tags(name)}
     base = hashlib.sha256(call.base_url.encode()).hexdigest()[:16]
-    variant = f"{representation.name.lower()}-{REVISION}-{base}"
-    made = layout(name, call.base_url, representation, state, tags)
+    # who decides is no part of the index: what it changes has to be seen in the validator
+    owners = await call.remote.list_owners() if representation is Representation.FULL else ()
+    known = hashlib.sha256(repr(owners).encode()).hexdigest()[:8]
+    variant = f"{representation.name.lower()}-{REVISION}-{base}-{known}"
+    made = layout(name, call.base_url, representation, state, tags, owners)
     return Reply(
         body=PageBody(partial(call.remote.render_files, name, state, variant, made)),
         content_type=representation.value,

@@ -14,6 +14,9 @@ from pkgregd.values import Reply
 MAX_RESULTS = 50
 """Of one answer: each costs some queries."""
 
+MAX_AUDIT_BYTES = 8 << 20
+"""Of what a client asks about: all that it has installed."""
+
 DEFAULT_RESULTS = 20
 MAX_TEXT_CHARACTERS = 250
 
@@ -66,3 +69,17 @@ def _number(call: ICall, name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 9):
         raise InvalidRequest(f"{name} is a number")
     return int(text)
+
+
+async def tell_advisories(call: ICall) -> Reply:
+    """Tell what is wrong with packages, of which nothing is known here."""
+    await call.body.read_all(MAX_AUDIT_BYTES)
+    return Reply(200, b"{}", "application/json")
+
+
+async def tell_audit(call: ICall) -> Reply:
+    """Do the same in the form of older clients."""
+    await call.body.read_all(MAX_AUDIT_BYTES)
+    counts = dict.fromkeys(("info", "low", "moderate", "high", "critical"), 0)
+    report = {"actions": [], "advisories": {}, "muted": [], "metadata": {"vulnerabilities": counts}}
+    return Reply(200, json.dumps(report).encode("ascii"), "application/json")

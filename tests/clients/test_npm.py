@@ -99,6 +99,18 @@ class NpmTests(NpmTestCase, PublishContract):
         self.assert_works(self.run_client("unpublish", "--force", self.name))
         self.assert_fails(self.run_client("view", self.name), "E404")
 
+    def test_questions(self) -> None:
+        """Who am I, is anybody there, whose is it, is anything known against it."""
+        self.assert_works(self.publish("1.0.0"))
+        self.daemon.cli("user", "add", "mary")
+        self.daemon.cli("member", "add", "mary", "acme/private", "--role", "maintainer")
+        self.assertEqual(self.assert_works(self.run_client("whoami")).strip(), "wendy")
+        self.assert_works(self.run_client("ping"))
+        self.assertIn("mary", self.assert_works(self.run_client("owner", "ls", self.name)))
+        self.project()
+        self.assert_works(self.in_project("install", self.name))
+        self.assertIn("found 0 vulnerabilities", self.assert_works(self.in_project("audit", "--audit=true")))
+
     def test_group(self) -> None:
         """A package is installed from the group, and from the instance, where its scope is the group's path."""
         self.assert_works(self.publish("1.0.0"))
