@@ -1,4 +1,4 @@
-"""pnpm and both kinds of yarn: publishing and installing."""
+"""pnpm, both kinds of yarn and bun: publishing and installing."""
 
 from __future__ import annotations
 
@@ -45,8 +45,13 @@ class FamilyTestCase(NpmTestCase):
     def run_in(self, folder: pathlib.Path, *arguments: str) -> Run:
         """Run it in a folder."""
         settings = {"CI": "", "NODE_EXTRA_CA_CERTS": self.daemon.ca_file, "YARN_ENABLE_IMMUTABLE_INSTALLS": "false"}
-        command = ("env", "--chdir", str(folder), self.program, self.path, *arguments)
+        command = ("env", "--chdir", str(folder), *self.command, *arguments)
         return self.run_program(*command, env={**settings, "NO_COLOR": "1"})
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What runs it."""
+        return self.program, self.path
 
     def publish_in(self, folder: pathlib.Path) -> Run:
         """Publish the package of a folder."""
@@ -147,4 +152,28 @@ class BerryTests(FamilyTestCase, FamilyContract):
 
 
 class BerryHttpsTests(OverHttps, BerryTests):
+    """The same over HTTPS."""
+
+
+class BunTests(FamilyTestCase, FamilyContract):
+    """bun, which is a program of its own."""
+
+    script = "@oven/bun-linux-x64-baseline/bin/bun"
+    unauthorized = "401"
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """See FamilyTestCase."""
+        return (self.path,)
+
+    def publish_in(self, folder: pathlib.Path) -> Run:
+        """See FamilyTestCase."""
+        return self.run_in(folder, "publish")
+
+    def add_in(self, folder: pathlib.Path, wanted: str) -> Run:
+        """See FamilyTestCase."""
+        return self.run_in(folder, "add", wanted)
+
+
+class BunHttpsTests(OverHttps, BunTests):
     """The same over HTTPS."""
