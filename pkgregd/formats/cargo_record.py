@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -130,6 +131,7 @@ def _dependency(fields: object) -> Dependency:
     target, registry = _optional_text(fields, "target"), _optional_text(fields, "registry")
     if registry is not None:
         check(registry, _URL, MAX_URL_CHARACTERS, InvalidRequest, "address of a registry")
+        _demand_address(registry)
     features = _texts(fields.get("features"), f"features of the dependency {name!a}")
     return Dependency(
         kind=kind,
@@ -142,6 +144,14 @@ def _dependency(fields: object) -> Dependency:
         is_optional=_flag(fields, "optional", otherwise=False),
         has_default_features=_flag(fields, "default_features", otherwise=True),
     )
+
+
+def _demand_address(registry: str) -> None:
+    """Pass if the address can be taken apart, which brackets may prevent."""
+    try:
+        urlsplit(registry.removeprefix("sparse+"))
+    except ValueError:
+        raise InvalidRequest(f"not a valid address of a registry: {registry[:255]!a}") from None
 
 
 def _features(listed: object) -> Mapping[str, tuple[str, ...]]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import json
 
-from pkgregd.errors import FileNotFound, InvalidRequest, MalformedBody, NotFound, PackageNotFound
+from pkgregd.errors import (
+    FileNotFound,
+    InvalidRequest,
+    MalformedBody,
+    NotFound,
+    PackageNotFound,
+    PreconditionFailed,
+)
+from pkgregd.formats.npm_document import revision
 from pkgregd.formats.npm_downloads import tags_of
 from pkgregd.formats.npm_names import Place, canonical_name, canonical_version, check_tag, file_name_of, version_in
 from pkgregd.interfaces import ICall
@@ -61,13 +69,17 @@ async def unpublish(call: ICall) -> Reply:
     """
     path = call.arguments["where"].rpartition("/packages/npm/")[2]
     place = Place.parse(path)
-    *what, marker, _ = place.rest if len(place.rest) > 1 else ("", "", "")
+    *what, marker, known = place.rest if len(place.rest) > 1 else ("", "", "")
     if marker != "-rev":
         raise InvalidRequest("a package or a tarball is deleted with the revision that is known of it")
     if not what:
+        # the state first: what is published in between is not among what the client meant
+        state = await call.remote.index_state(place.name)
         files = await call.remote.list_files(place.name)
         if not files:
             raise PackageNotFound
+        if known != revision(state):
+            raise PreconditionFailed("the package has changed meanwhile: look again what is in it")
     elif what[0] == "-" and len(what) > 1:
         version = version_in(place.name, "/".join(what[1:]))
         files = (await call.remote.find_file(place.name, version, file_name_of(place.name, version)),)

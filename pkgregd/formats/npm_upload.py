@@ -94,7 +94,8 @@ async def change(call: ICall) -> Reply:
         blob = await sink.commit(claim.promised)
         found = inspection_of(await draft.inspect(blob, inspect_tarball))
         runs_script = await call.remote.compute(partial(compare, claim.manifest, found))
-        await draft.publish(_publication(call.scope.id, claim, blob, runs_script=runs_script))
+        make = partial(_publication, call.scope.id, claim, blob, runs_script=runs_script)
+        await draft.publish(await call.remote.compute(make))
     return _ok(place.name)
 
 

@@ -139,7 +139,8 @@ def _members() -> Iterator[Hostile]:
                 ("version_req", 1), ("kind", "other"), ("kind", 1), ("optional", "yes"), ("default_features", 0),
                 ("features", "x"), ("features", [1]), ("features", ["a b"]), ("features", ["a\nb"]), ("target", 1),
                 ("target", ""), ("target", "cfg(\n)"), ("registry", "x"), ("registry", "https://a b"),
-                ("registry", "https://a\n"), ("registry", 1), ("registry", 'https://"'),
+                ("registry", "https://a\n"), ("registry", 1), ("registry", "http://["),
+                ("registry", "sparse+https://[x]/a"), ("registry", 'https://"'),
                 ("explicit_name_in_toml", "a b"), ("artifact", ["bin"]),
             )
         },

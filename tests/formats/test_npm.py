@@ -250,8 +250,24 @@ class ChangeTests(NpmTestCase):
         doubled = "api/v4/projects/1/packages/npm/@acme/lib/-/lib-3.0.0.tgz/-rev/1-x"  # as npm 9 has it
         self.world.request("DELETE", WHERE, where=doubled)
         self.assertEqual(list(self.document()["versions"]), ["1.0.0"])
-        self.world.request("DELETE", WHERE, where="@acme/lib/-rev/1-x")
+        known = self.document()["_rev"]
+        self.publish("4.0.0")
+        where = f"@acme/lib/-rev/{known}"
+        self.assertRaises(errors.PreconditionFailed, self.world.request, "DELETE", WHERE, where=where)
+        self.world.request("DELETE", WHERE, where=f"@acme/lib/-rev/{self.document()['_rev']}")
         self.assertRaises(errors.PackageNotFound, self.document)
+
+
+class AuditTests(NpmTestCase):
+    """Questions about what is known against packages."""
+
+    def test_answers(self) -> None:
+        """Nothing is; what is asked about is read past, within a limit."""
+        path = "/-/npm/v1/security/advisories/bulk"
+        self.assertEqual(body_of(self.world.request("POST", path, b'{"a":["1"]}')), b"{}")
+        report = json.loads(body_of(self.world.request("POST", "/-/npm/v1/security/audits/quick", b"{}")))
+        self.assertEqual(report["advisories"], {})
+        self.assertRaises(errors.BodyTooLarge, self.world.request, "POST", path, b" " * (9 << 20))
 
 
 class ReadTests(NpmTestCase):
