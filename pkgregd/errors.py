@@ -88,6 +88,13 @@ class InvalidCredentials(AuthenticationRequired):
         super().__init__(message)
 
 
+class WrongPassword(PkgregdError):
+    """What was shown in the body, to be exchanged for a token, is not good: no header would help."""
+
+    def __init__(self, message: str = "the password is not a good personal access token") -> None:
+        super().__init__(message)
+
+
 class PermissionDenied(PkgregdError):
     """In sight, without the right; says which right is missing."""
 

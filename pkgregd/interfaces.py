@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IConsumer
 from zope.interface import Attribute, Interface
 
 from pkgregd.values import (
+    AccountPermission,
     BlobInfo,
     ByteRange,
     Digest,
@@ -26,8 +27,10 @@ from pkgregd.values import (
     Foresight,
     FormatLimits,
     IndexState,
+    IssuedToken,
     Level,
     NameListing,
+    NewSignIn,
     NewToken,
     Owner,
     PackageFile,
@@ -48,6 +51,8 @@ from pkgregd.values import (
     Role,
     Route,
     Scope,
+    SignIn,
+    SignInStart,
     Tag,
     TokenRecord,
     Visibility,
@@ -314,14 +319,65 @@ class IIdentityCatalog(Interface):
     async def list_owners(project_id: int | None, group_ids: Sequence[int]) -> tuple[Owner, ...]:
         """Users who are maintainers or more of the project or of one of the groups, by name, each once."""
 
-    async def add_token(token: NewToken) -> int:
-        """Return the new token's id. Raises NotFound (its user, project or group)."""
+    async def add_token(token: NewToken, principal: Principal | None = None) -> int:
+        """
+        Return the new token's id.
+
+        Args:
+            principal: who asked for it; None for the operator.
+
+        Raises:
+            NotFound: its user, project or group.
+        """
 
     async def list_tokens() -> tuple[TokenRecord, ...]:
         """All tokens by id."""
 
-    async def revoke_token(public_id: str) -> bool:
-        """Revoke; False if there is none of that id. Works from the next request on."""
+    async def list_user_tokens(user_id: int, piece: Piece) -> tuple[TokenRecord, ...]:
+        """The personal tokens of a user that are not revoked, newest first; expired ones are among them."""
+
+    async def revoke_token(public_id: str, principal: Principal | None = None) -> bool:
+        """
+        Revoke; False if there is none of that id. Works from the next request on.
+
+        Args:
+            principal: whose own it must be, a user; None for the operator, who may revoke any.
+        """
+
+
+class ISignInCatalog(Interface):
+    """Requests of clients to be signed in."""
+
+    async def add_sign_in(sign_in: NewSignIn, max_per_address: int) -> bool:
+        """Store a request, and forget those that have expired; False if as many of its address wait already."""
+
+    async def find_sign_in(public_id: str) -> SignIn | None:
+        """Find one that has not expired."""
+
+    async def approve_sign_in(public_id: str, principal: Principal, token_expires_at: datetime.datetime) -> bool:
+        """
+        Say yes to a request, as a user.
+
+        Args:
+            principal: shown by a personal token: the client's will be of the same user and scopes, and there will be
+                none if this one has been revoked when the client comes back.
+            token_expires_at: when the client's token will expire.
+
+        Returns:
+            False if there is none, or somebody has said yes.
+        """
+
+    async def take_sign_in(poll_sha256: str, public_id: str, secret_sha256: str, name: str) -> bool | None:
+        """
+        Store a token for a client that was signed in, and forget the request.
+
+        Args:
+            poll_sha256: see NewSignIn.
+            public_id, secret_sha256, name: of the token; see NewToken.
+
+        Returns:
+            True if it is stored, False if nobody has said yes yet, None if there is no such request.
+        """
 
 
 class IPackageCatalog(Interface):
@@ -511,7 +567,7 @@ class IBlobCatalog(Interface):
         """Blobs with a sha256 hex greater than `after`, in that order, at most `limit`: for fsck."""
 
 
-class ICatalog(IIdentityCatalog, IPackageCatalog, IInventoryCatalog, IBlobCatalog, IReads):
+class ICatalog(IIdentityCatalog, ISignInCatalog, IPackageCatalog, IInventoryCatalog, IBlobCatalog, IReads):
     """All of it, over one database."""
 
     def foreseeing(foresight: Foresight) -> IReads:
@@ -576,6 +632,76 @@ class IAccessPolicy(Interface):
             ProjectNotFound: authenticated, and it is missing or out of sight.
             PermissionDenied: in sight without the right.
         """
+
+    def demand_account(principal: Principal, permission: AccountPermission) -> None:
+        """
+        Pass, or say why not.
+
+        Raises:
+            AuthenticationRequired, PermissionDenied.
+        """
+
+
+class IAccount(Interface):
+    """What the caller may do about being known here; secrets are texts of tokens, good for once or for long."""
+
+    async def sign_in(user_name: str, secret: str, client: str) -> str:
+        """
+        Exchange a personal token for one of the same user and scopes that is the client's alone.
+
+        Args:
+            user_name: whose the token must be.
+            client: the client's own words for itself, unchecked.
+
+        Returns:
+            The secret of the new token.
+
+        Raises:
+            WrongPassword, RateLimited.
+        """
+
+    async def start_sign_in(client: str) -> SignInStart:
+        """Have somebody sign the client in on a page. Raises RateLimited when too many wait."""
+
+    async def find_sign_in(public_id: str) -> SignIn:
+        """Find what was started. Raises NotFound: never, or too long ago."""
+
+    async def approve_sign_in(public_id: str, secret: str) -> str:
+        """
+        Sign a client in with a personal token; returns the user's name.
+
+        Raises:
+            WrongPassword, RateLimited; NotFound: as find_sign_in(), or it is done already.
+        """
+
+    async def finish_sign_in(poll_secret: str) -> str | None:
+        """Return the secret of the client's own token, once, or None while nobody signed it in. Raises NotFound."""
+
+    async def sign_out(secret: str) -> None:
+        """Revoke a personal token; one of another kind, which others may use too, stays. Raises WrongPassword."""
+
+    async def list_tokens(piece: Piece) -> tuple[TokenRecord, ...]:
+        """The caller's own personal tokens; see IIdentityCatalog.list_user_tokens."""
+
+    async def add_token(secret: str, name: str, *, is_read_only: bool, lifetime: datetime.timedelta) -> IssuedToken:
+        """
+        Make a token of the caller's, not better than the one that is shown for it, nor good for longer.
+
+        Raises:
+            WrongPassword: what is shown is not a good personal token of the caller's own.
+            PermissionDenied: it may only read.
+            InvalidRequest: the name.
+        """
+
+    async def revoke_token(public_id: str) -> None:
+        """Revoke a token of the caller's own. Raises NotFound."""
+
+
+class IAccounts(Interface):
+    """Where accounts are had."""
+
+    def account(principal: Principal, address: str) -> IAccount:
+        """Return what a caller at an address may do; failures count against the address."""
 
 
 class IRateLimiter(Interface):
@@ -655,6 +781,7 @@ class IAuthorisedCall(Interface):
         "absolute URL of what the route's path is below, as the client wrote it, without a final slash"
     )
     body: IRequestBody = Attribute("the body")
+    account: IAccount = Attribute("what the caller may do about being known here")
 
     def header(name: str) -> str | None:
         """A request header's value (several are joined with a comma), or None."""

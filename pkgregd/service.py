@@ -25,6 +25,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from pkgregd.auth.accounts import Accounts, AccountSettings
 from pkgregd.auth.authenticator import TokenAuthenticator
 from pkgregd.blobs import open_blob_store
 from pkgregd.catalog import open_catalog
@@ -45,7 +46,9 @@ from pkgregd.registry.limits import PrefixLimits
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.sweep import sweep
 from pkgregd.values import FormatLimits
+from pkgregd.web import signin
 from pkgregd.web.help import help_pages
+from pkgregd.web.signin import SignInPages
 
 log = Logger()
 
@@ -186,6 +189,9 @@ class Daemon(Service):
             parts.limits_by_format,
             inspection_limits(self._config),
         )
+        external_url = self._config.http.external_url
+        request_limits = PrefixLimits(self._config.rate_limits, time.monotonic)
+        page_url = external_url.rstrip("/") + signin.PATH
         inventories = Inventories(parts.catalog, parts.blobs, policy, events)
         self._factory = make_factory(
             self._reactor,
@@ -195,12 +201,13 @@ class Daemon(Service):
             policy=policy,
             catalog=parts.catalog,
             remotes=self._remotes,
-            request_limits=PrefixLimits(self._config.rate_limits, time.monotonic),
+            accounts=Accounts(AccountSettings(parts.catalog, request_limits, page_url, utc_now)),
+            request_limits=request_limits,
             readiness=self.readiness,
-            external_url=self._config.http.external_url,
+            external_url=external_url,
             settings=front_settings(self._config),
-            tables=[PackageManagement(inventories, [made.name for made in parts.formats])],
-            pages=help_pages(parts.manuals, self._config.http.external_url),
+            tables=[PackageManagement(inventories, [made.name for made in parts.formats]), SignInPages()],
+            pages=help_pages(parts.manuals, external_url),
         )
         for description in self._config.http.listen:
             self._bind(description, self._factory)

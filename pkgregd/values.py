@@ -140,6 +140,21 @@ class Permission(enum.Enum):
     DESTROY_PACKAGE = "destroy_package"
 
 
+class AccountPermission(enum.Enum):
+    """
+    What a route asks of its caller where no project or group is concerned, but who the caller is.
+
+    Members:
+        SIGN_IN: nothing; a credential beside it is not looked at, since it may be the one that is out of date.
+        READ_USER: any good credential.
+        MANAGE_TOKENS: a personal token that may do what its user may.
+    """
+
+    SIGN_IN = "sign_in"
+    READ_USER = "read_user"
+    MANAGE_TOKENS = "manage_tokens"
+
+
 class TokenKind(enum.Enum):
     """What a token stands for."""
 
@@ -241,6 +256,75 @@ class TokenRecord:
     created_at: datetime.datetime
     expires_at: datetime.datetime | None = None
     revoked_at: datetime.datetime | None = None
+
+
+@frozen
+class NewSignIn:
+    """
+    The request of a client without a credential that somebody signs it in.
+
+    Attributes:
+        public_id: of the page on which that is done; past guessing, like a secret.
+        poll_sha256: hex digest of the secret by which the client asks whether it was done.
+        address: where the client is.
+        client: its own words for itself.
+        expires_at: aware UTC; nothing is known of it from then on.
+    """
+
+    public_id: str
+    poll_sha256: str = field(repr=False)
+    address: str
+    client: str
+    expires_at: datetime.datetime
+
+
+@frozen
+class SignIn:
+    """
+    A stored request to be signed in.
+
+    Attributes:
+        public_id, address, client, expires_at: see NewSignIn.
+        created_at: aware UTC.
+        is_approved: whether somebody has said yes, and the client has not come back yet.
+    """
+
+    public_id: str
+    address: str
+    client: str
+    created_at: datetime.datetime
+    expires_at: datetime.datetime
+    is_approved: bool = False
+
+
+@frozen
+class SignInStart:
+    """
+    What a client needs to be signed in.
+
+    Attributes:
+        poll_secret: what it asks with whether it was done.
+        page_url: where somebody does it.
+    """
+
+    poll_secret: str = field(repr=False)
+    page_url: str
+
+
+@frozen
+class IssuedToken:
+    """
+    A token that was just made, the only time its secret is known.
+
+    Attributes:
+        token: what was stored.
+        secret: the whole text that its bearer shows.
+        created_at: aware UTC.
+    """
+
+    token: NewToken
+    secret: str = field(repr=False)
+    created_at: datetime.datetime
 
 
 @frozen
@@ -815,7 +899,8 @@ class Route:
         path: below the prefix of its table, empty or starting with `/`. `<segment:x>` is one decoded path
             segment without a slash, `<path:x>` one or more, decoded and joined with `/`, `<number:x>` a
             segment of digits alone, as an int.
-        permission: what the caller needs at the level's scope.
+        permission: what the caller needs at the level's scope; an AccountPermission at none, wherever it is mounted,
+            and then the call's scope is the instance.
         handler: answers, or raises an error of `pkgregd.errors`.
         levels: where the route is mounted.
         check: refuses by URL and headers alone, before any body byte is read.
@@ -824,13 +909,13 @@ class Route:
             `pkgregd.errors`. Wrong or missing, it costs a second query and changes nothing.
         is_question: asks with a body, by POST, and changes nothing.
         owner: tells from the route's arguments the path of the group that owns what is asked for, by the format's
-            naming convention, or raises an error of `pkgregd.errors`. Needed at the level of the instance, where that
-            group's remote answers: so nobody can slip a package in under a name of somebody else's.
+            naming convention, or raises an error of `pkgregd.errors`. Needed for packages at the level of the instance,
+            where that group's remote answers: so nobody can slip a package in under a name of somebody else's.
     """
 
     methods: tuple[str, ...]
     path: str
-    permission: Permission
+    permission: Permission | AccountPermission
     handler: Callable[[ICall], Awaitable[Reply]]
     levels: frozenset[Level] = frozenset({Level.PROJECT})
     check: Callable[[ICall], Awaitable[None]] | None = None
@@ -840,7 +925,8 @@ class Route:
     owner: Callable[[Mapping[str, str]], str] | None = None
 
     def __attrs_post_init__(self) -> None:
-        if Level.INSTANCE in self.levels and self.owner is None:
+        is_of_packages = isinstance(self.permission, Permission)
+        if Level.INSTANCE in self.levels and is_of_packages and self.owner is None:
             raise TypeError(f"the route {self.path} at the instance does not tell whose the packages are")
 
 

@@ -26,6 +26,9 @@ ENVIRONMENTS = sorted(file.stem for file in ROOT.glob("tests/clients/environment
 EXEMPT = {
     'dotnet nuget push Acme.Lib.1.0.0.nupkg --source pkgregd --api-key "$TOKEN"': "no SDK of .NET is to be had here",
     "dotnet add package Acme.Lib": "the same",
+    "npm login --registry=https://packages.example.com/api/v4/projects/acme%2Fweb/packages/npm/": (
+        "somebody has to send the page's form; tests.clients.test_npm_accounts does"
+    ),
     "make run": "tests.test_run runs the script behind it",
     "make test": "it is what runs this test",
     "pip install .": "it fetches what pkgregd needs; tests.test_packaging builds what it installs",

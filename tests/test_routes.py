@@ -8,7 +8,8 @@ from pkgregd.http.dispatch import Mount
 from pkgregd.http.front import mounts
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.plugin import find_formats
-from pkgregd.values import Permission
+from pkgregd.values import AccountPermission, Permission
+from pkgregd.web.signin import SignInPages
 
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -17,7 +18,7 @@ def whole_table() -> list[tuple[str, Mount]]:
     """Mount every format that is installed, and every other table of routes."""
     formats = find_formats()
     limits = {name: made.default_limits for name, made in formats.items()}
-    return mounts(formats.values(), limits, [PackageManagement(None, list(formats))])  # type: ignore[arg-type]
+    return mounts(formats.values(), limits, [PackageManagement(None, list(formats)), SignInPages()])  # type: ignore[arg-type]
 
 
 class RouteTableTests(SynchronousTestCase):
@@ -27,7 +28,7 @@ class RouteTableTests(SynchronousTestCase):
         """No rule is mounted without one, and the management is among them."""
         names = set()
         for rule, mount in whole_table():
-            self.assertIsInstance(mount.route.permission, Permission, rule)
+            self.assertIsInstance(mount.route.permission, Permission | AccountPermission, rule)
             names.add(mount.table.name)
         self.assertEqual(names & {"manage_packages", "generic", "pypi"}, {"manage_packages", "generic", "pypi"})
 

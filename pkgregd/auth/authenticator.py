@@ -18,7 +18,7 @@ from zope.interface import Attribute, implementer
 from pkgregd.auth.tokens import parse, secret_sha256
 from pkgregd.errors import InvalidCredentials
 from pkgregd.interfaces import IAuthenticator, IReads
-from pkgregd.values import ANONYMOUS, Principal, TokenKind
+from pkgregd.values import ANONYMOUS, Principal, TokenKind, TokenRecord
 
 log = Logger()
 
@@ -84,6 +84,10 @@ class TokenChecker:
 
     async def find_principal(self, credentials: ITokenCredentials) -> Principal:
         """Do what requestAvatarId() does, for who awaits."""
+        return (await self.find_record(credentials)).principal
+
+    async def find_record(self, credentials: ITokenCredentials) -> TokenRecord:
+        """Find what is stored of a good token. Raises as requestAvatarId()."""
         record = await credentials.reads.find_token(parse(credentials.text))
         stored_sha256 = _NO_DIGEST if record is None else record.secret_sha256
         is_equal = hmac.compare_digest(secret_sha256(credentials.text), stored_sha256)
@@ -96,7 +100,7 @@ class TokenChecker:
         elif record.principal.token_kind not in credentials.kinds:
             reason = "shown in a header for other kinds of token"
         else:
-            return record.principal
+            return record
         # The bearer is told nothing, so the operator has to be.
         log.info("token {public_id} refused: {reason}", public_id=record.public_id, reason=reason, event="auth.refused")
         raise InvalidCredentials()

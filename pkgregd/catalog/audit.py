@@ -25,7 +25,7 @@ ADD_AUDIT_ENTRY = Statement(
 
 
 async def add_audit_entry(
-    tx: Transaction, action: str, principal: Principal, project_id: int, detail: Mapping[str, object]
+    tx: Transaction, action: str, principal: Principal, project_id: int | None, detail: Mapping[str, object]
 ) -> None:
     """Write down who did what."""
     await tx.execute(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from zope.interface import implementer
 
-from pkgregd.catalog import identity, packages
+from pkgregd.catalog import identity, packages, tokens
 from pkgregd.catalog.statement import Transaction
 from pkgregd.interfaces import IReads
 from pkgregd.values import (
@@ -47,7 +47,7 @@ class Foreseen:
 
 async def read_foreseen(tx: Transaction, public_id: str | None, foresight: Foresight) -> Foreseen:
     """Find a token, the scope as its owner meets it, and what is looked up there."""
-    token = None if public_id is None else await identity.find_token(tx, public_id)
+    token = None if public_id is None else await tokens.find_token(tx, public_id)
     user_id = None if token is None else token.principal.user_id
     scope = await identity.find_scope(tx, foresight.level, foresight.ident, user_id)
     lookup = foresight.lookup

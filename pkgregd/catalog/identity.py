@@ -1,29 +1,26 @@
-"""Users, groups, projects, members and tokens: statements, then verbs."""
+"""Users, groups, projects and members: statements, then verbs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, literal_column, null, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, literal, literal_column, null, select
 
 from pkgregd.catalog.rules import (
     MAX_ID,
     can_be_path,
     check_group_path,
     check_project_path,
-    check_token_owner,
     check_user_name,
-    from_microseconds,
     is_number,
     key_of,
     split_path,
-    to_microseconds,
 )
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
-from pkgregd.catalog.tables import group_ancestors, groups, members, packages, paths, projects, tokens, users
+from pkgregd.catalog.tables import group_ancestors, groups, members, packages, paths, projects, users
 from pkgregd.errors import AlreadyExists, GroupNotFound, NotFound
-from pkgregd.values import Level, NewToken, Owner, Principal, Role, Scope, TokenKind, TokenRecord, Visibility
+from pkgregd.values import Level, Owner, Role, Scope, Visibility
 
 # =================================================================== statements
 
@@ -97,52 +94,6 @@ SET_GROUP_MEMBER = Statement(
 
 SET_PROJECT_MEMBER = Statement(
     _member.on_conflict_do_update(index_elements=["project_id", "user_id"], set_={"role": _member.excluded.role})
-)
-
-ADD_TOKEN = Statement(
-    insert(tokens)
-    .values(
-        public_id=bindparam("public_id"),
-        secret_sha256=bindparam("secret_sha256"),
-        kind=bindparam("kind"),
-        name=bindparam("name"),
-        scopes_json=bindparam("scopes_json"),
-        role=bindparam("role"),
-        user_id=bindparam("user_id"),
-        project_id=bindparam("project_id"),
-        group_id=bindparam("group_id"),
-        created_at=bindparam("now"),
-        expires_at=bindparam("expires_at"),
-    )
-    .on_conflict_do_nothing()
-)
-
-_token_columns = select(
-    tokens.c.id,
-    tokens.c.public_id,
-    tokens.c.secret_sha256,
-    tokens.c.kind,
-    tokens.c.name,
-    tokens.c.scopes_json,
-    tokens.c.role,
-    tokens.c.project_id,
-    tokens.c.group_id,
-    tokens.c.created_at,
-    tokens.c.expires_at,
-    tokens.c.revoked_at,
-    users.c.id,
-    users.c.name,
-    users.c.is_admin,
-).select_from(tokens.outerjoin(users, users.c.id == tokens.c.user_id))
-
-FIND_TOKEN = Statement(_token_columns.where(tokens.c.public_id == bindparam("public_id")))
-
-LIST_TOKENS = Statement(_token_columns.order_by(tokens.c.id))
-
-REVOKE_TOKEN = Statement(
-    update(tokens)
-    .where(tokens.c.public_id == bindparam("the_public_id"))
-    .values(revoked_at=func.coalesce(tokens.c.revoked_at, bindparam("now")))
 )
 
 _in_group = members.alias("in_group")
@@ -248,7 +199,7 @@ async def add_user(tx: Transaction, name: str, is_admin: bool) -> int:
     check_user_name(name)
     if not await tx.execute(ADD_USER, name=name, name_key=key_of(name), is_admin=is_admin, now=tx.now):
         raise AlreadyExists(f"a user named {name} exists already")
-    return await _user_id(tx, name)
+    return await user_id_of(tx, name)
 
 
 async def add_group(tx: Transaction, path: str, visibility: Visibility) -> int:
@@ -299,7 +250,7 @@ async def _take(tx: Transaction, path: str) -> None:
 
 async def set_member(tx: Transaction, user: str, path: str, role: Role) -> None:
     """See IIdentityCatalog."""
-    user_id = await _user_id(tx, user)
+    user_id = await user_id_of(tx, user)
     group = await tx.fetch_one(FIND_GROUP, path_key=key_of(path))
     if group is not None:
         await tx.execute(SET_GROUP_MEMBER, user_id=user_id, group_id=group[0], project_id=None, role=role.value)
@@ -310,92 +261,27 @@ async def set_member(tx: Transaction, user: str, path: str, role: Role) -> None:
     await tx.execute(SET_PROJECT_MEMBER, user_id=user_id, group_id=None, project_id=project[0], role=role.value)
 
 
-async def _user_id(tx: Transaction, name: str) -> int:
+async def user_id_of(tx: Transaction, name: str) -> int:
+    """Find a user. Raises NotFound."""
     row = await tx.fetch_one(FIND_USER, name_key=key_of(name))
     if row is None:
         raise NotFound(f"there is no user named {name}")
     return int(row[0])
 
 
-async def _owner_id(tx: Transaction, what: str, ident: str, by_id: Statement, by_path: Statement) -> int:
+_OWNERS = {Level.PROJECT: (FIND_PROJECT_BY_ID, FIND_PROJECT), Level.GROUP: (FIND_GROUP_BY_ID, FIND_GROUP)}
+
+
+async def owner_id_of(tx: Transaction, level: Level, ident: str) -> int:
+    """Find a project or group by its number in digits, or its path. Raises NotFound."""
+    by_id, by_path = _OWNERS[level]
     if is_number(ident):
         row = await tx.fetch_one(by_id, id=int(ident)) if len(ident) < 19 else None
     else:
         row = await tx.fetch_one(by_path, path_key=key_of(ident))
     if row is None:
-        raise NotFound(f"there is no {what} {ident}")
+        raise NotFound(f"there is no {level.value} {ident}")
     return int(row[0])
-
-
-async def add_token(tx: Transaction, token: NewToken) -> int:
-    """See IIdentityCatalog."""
-    check_token_owner(token)
-    user_id = project_id = group_id = None
-    if token.user is not None:
-        user_id = await _user_id(tx, token.user)
-    if token.project is not None:
-        project_id = await _owner_id(tx, "project", token.project, FIND_PROJECT_BY_ID, FIND_PROJECT)
-    if token.group is not None:
-        group_id = await _owner_id(tx, "group", token.group, FIND_GROUP_BY_ID, FIND_GROUP)
-    added = await tx.execute(
-        ADD_TOKEN,
-        public_id=token.public_id,
-        secret_sha256=token.secret_sha256,
-        kind=token.kind.value,
-        name=token.name,
-        scopes_json=json.dumps(sorted(token.scopes)),
-        role=None if token.role is None else token.role.value,
-        user_id=user_id,
-        project_id=project_id,
-        group_id=group_id,
-        now=tx.now,
-        expires_at=None if token.expires_at is None else to_microseconds(token.expires_at),
-    )
-    if not added:
-        raise AlreadyExists("a token of that id exists already")
-    row = await tx.fetch_one(FIND_TOKEN, public_id=token.public_id)
-    assert row is not None
-    return int(row[0])
-
-
-async def find_token(tx: Transaction, public_id: str) -> TokenRecord | None:
-    """See IReads."""
-    row = await tx.fetch_one(FIND_TOKEN, public_id=public_id)
-    return None if row is None else _token_record(row)
-
-
-async def list_tokens(tx: Transaction) -> tuple[TokenRecord, ...]:
-    """See IIdentityCatalog."""
-    return tuple(_token_record(row) for row in await tx.fetch_all(LIST_TOKENS))
-
-
-def _token_record(row: Row) -> TokenRecord:
-    (token_id, public_id, secret_sha256, kind, name, scopes_json, role, project_id, group_id, *rest) = row
-    created_at, expires_at, revoked_at, user_id, user_name, is_admin = rest
-    return TokenRecord(
-        public_id=public_id,
-        secret_sha256=secret_sha256,
-        name=name,
-        principal=Principal(
-            name=f"token:{name}" if user_name is None else user_name,
-            token_kind=TokenKind(kind),
-            token_id=token_id,
-            user_id=user_id,
-            is_admin=bool(is_admin),
-            scopes=frozenset(json.loads(scopes_json)),
-            project_id=project_id,
-            group_id=group_id,
-            role=None if role is None else Role(role),
-        ),
-        created_at=from_microseconds(created_at),
-        expires_at=None if expires_at is None else from_microseconds(expires_at),
-        revoked_at=None if revoked_at is None else from_microseconds(revoked_at),
-    )
-
-
-async def revoke_token(tx: Transaction, public_id: str) -> bool:
-    """See IIdentityCatalog."""
-    return bool(await tx.execute(REVOKE_TOKEN, the_public_id=public_id, now=tx.now))
 
 
 INSTANCE = Scope(Level.INSTANCE, 0, "", Visibility.PUBLIC)

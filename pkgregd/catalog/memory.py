@@ -16,6 +16,7 @@ from attrs import define, evolve, field
 from zope.interface import implementer
 
 from pkgregd.catalog import memory_inventory
+from pkgregd.catalog.memory_signins import Approval, MemorySignIns
 from pkgregd.catalog.rules import (
     KEPT_CHANGES,
     can_be_path,
@@ -54,6 +55,7 @@ from pkgregd.values import (
     IndexState,
     Level,
     NameListing,
+    NewSignIn,
     NewToken,
     OnDuplicate,
     Owner,
@@ -70,7 +72,9 @@ from pkgregd.values import (
     Published,
     Role,
     Scope,
+    SignIn,
     Tag,
+    TokenKind,
     TokenRecord,
     Visibility,
 )
@@ -112,6 +116,7 @@ class MemoryCatalog:
     Attributes:
         audit: (action, principal name, file) of every change to a file, oldest first; of a package that was
             deleted any of its files.
+        sign_ins: clients that wait.
     """
 
     def __init__(self, seconds: Callable[[], float] = time.time) -> None:
@@ -129,6 +134,7 @@ class MemoryCatalog:
         self._changes: dict[tuple[int, str, str], dict[int, str]] = {}
         self._tags: dict[tuple[int, str, str], dict[str, int]] = {}
         self._search_texts: dict[tuple[int, str, str], str] = {}
+        self.sign_ins = MemorySignIns()
         self._closed = False
         self.audit: list[tuple[str, str, PackageFile]] = []
 
@@ -215,7 +221,7 @@ class MemoryCatalog:
             if any(place.roles.get(user.id, Role.GUEST) >= Role.MAINTAINER for place in places)
         )
 
-    async def add_token(self, token: NewToken) -> int:
+    async def add_token(self, token: NewToken, principal: Principal | None = None) -> int:
         """See IIdentityCatalog."""
         check_token_owner(token)
         user = None if token.user is None else self._user(token.user)
@@ -252,13 +258,55 @@ class MemoryCatalog:
         """See IIdentityCatalog."""
         return tuple(self._tokens.values())
 
-    async def revoke_token(self, public_id: str) -> bool:
+    async def list_user_tokens(self, user_id: int, piece: Piece) -> tuple[TokenRecord, ...]:
+        """See IIdentityCatalog."""
+        own = [record for record in self._tokens.values() if record.principal.user_id == user_id]
+        good = [record for record in reversed(own) if record.revoked_at is None]
+        return tuple(good[piece.offset : piece.offset + piece.limit])
+
+    async def revoke_token(self, public_id: str, principal: Principal | None = None) -> bool:
         """See IIdentityCatalog."""
         record = self._tokens.get(public_id)
         if record is None:
             return False
+        owner = record.principal.user_id
+        if principal is not None and (owner is None or owner != principal.user_id):
+            return False
         if record.revoked_at is None:
             self._tokens[public_id] = evolve(record, revoked_at=from_microseconds(self._now()))
+        return True
+
+    async def add_sign_in(self, sign_in: NewSignIn, max_per_address: int) -> bool:
+        """See ISignInCatalog."""
+        return self.sign_ins.add(sign_in, from_microseconds(self._now()), max_per_address)
+
+    async def find_sign_in(self, public_id: str) -> SignIn | None:
+        """See ISignInCatalog."""
+        return self.sign_ins.find(public_id, from_microseconds(self._now()))
+
+    async def approve_sign_in(self, public_id: str, principal: Principal, token_expires_at: datetime.datetime) -> bool:
+        """See ISignInCatalog."""
+        approval = Approval(principal, token_expires_at)
+        return self.sign_ins.approve(public_id, approval, from_microseconds(self._now()))
+
+    async def take_sign_in(self, poll_sha256: str, public_id: str, secret_sha256: str, name: str) -> bool | None:
+        """See ISignInCatalog."""
+        approval = self.sign_ins.take(poll_sha256, from_microseconds(self._now()))
+        if not isinstance(approval, Approval):
+            return approval
+        approver = approval.principal
+        if any(kept.principal.token_id == approver.token_id and kept.revoked_at for kept in self._tokens.values()):
+            return None
+        token = NewToken(
+            public_id=public_id,
+            secret_sha256=secret_sha256,
+            kind=TokenKind.PERSONAL,
+            name=name,
+            scopes=approver.scopes,
+            user=approver.name,
+            expires_at=approval.token_expires_at,
+        )
+        await self.add_token(token, approver)
         return True
 
     async def find_scope(self, level: Level, ident: int | str, user_id: int | None) -> Scope | None:

@@ -9,7 +9,19 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy import column, select, table
 from zope.interface import implementer
 
-from pkgregd.catalog import blobs, changes, documents, identity, inventory, packages, search, tags, versions
+from pkgregd.catalog import (
+    blobs,
+    changes,
+    documents,
+    identity,
+    inventory,
+    packages,
+    search,
+    signins,
+    tags,
+    tokens,
+    versions,
+)
 from pkgregd.catalog.foreseen import ForeseenReads
 from pkgregd.catalog.schema import check_revision
 from pkgregd.catalog.statement import Statement, Transaction
@@ -23,6 +35,7 @@ from pkgregd.values import (
     IndexState,
     Level,
     NameListing,
+    NewSignIn,
     NewToken,
     Owner,
     PackageFile,
@@ -37,6 +50,7 @@ from pkgregd.values import (
     Published,
     Role,
     Scope,
+    SignIn,
     Tag,
     TokenRecord,
     Visibility,
@@ -108,21 +122,41 @@ class SqlCatalog:
         """See IIdentityCatalog."""
         return await self._database.read(identity.list_owners, project_id, group_ids)
 
-    async def add_token(self, token: NewToken) -> int:
+    async def add_token(self, token: NewToken, principal: Principal | None = None) -> int:
         """See IIdentityCatalog."""
-        return await self._database.write(identity.add_token, token)
+        return await self._database.write(tokens.add_token, token, principal)
 
     async def find_token(self, public_id: str) -> TokenRecord | None:
         """See IReads."""
-        return await self._database.read(identity.find_token, public_id)
+        return await self._database.read(tokens.find_token, public_id)
 
     async def list_tokens(self) -> tuple[TokenRecord, ...]:
         """See IIdentityCatalog."""
-        return await self._database.read(identity.list_tokens)
+        return await self._database.read(tokens.list_tokens)
 
-    async def revoke_token(self, public_id: str) -> bool:
+    async def list_user_tokens(self, user_id: int, piece: Piece) -> tuple[TokenRecord, ...]:
         """See IIdentityCatalog."""
-        return await self._database.write(identity.revoke_token, public_id)
+        return await self._database.read(tokens.list_user_tokens, user_id, piece)
+
+    async def revoke_token(self, public_id: str, principal: Principal | None = None) -> bool:
+        """See IIdentityCatalog."""
+        return await self._database.write(tokens.revoke_token, public_id, principal)
+
+    async def add_sign_in(self, sign_in: NewSignIn, max_per_address: int) -> bool:
+        """See ISignInCatalog."""
+        return await self._database.write(signins.add_sign_in, sign_in, max_per_address)
+
+    async def find_sign_in(self, public_id: str) -> SignIn | None:
+        """See ISignInCatalog."""
+        return await self._database.read(signins.find_sign_in, public_id)
+
+    async def approve_sign_in(self, public_id: str, principal: Principal, token_expires_at: datetime.datetime) -> bool:
+        """See ISignInCatalog."""
+        return await self._database.write(signins.approve_sign_in, public_id, principal, token_expires_at)
+
+    async def take_sign_in(self, poll_sha256: str, public_id: str, secret_sha256: str, name: str) -> bool | None:
+        """See ISignInCatalog."""
+        return await self._database.write(signins.take_sign_in, poll_sha256, public_id, secret_sha256, name)
 
     async def find_scope(self, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
         """See IReads."""

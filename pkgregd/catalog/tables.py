@@ -138,7 +138,27 @@ tokens = Table(
         " ELSE false END",
         name="owner",
     ),
+    Index(None, "user_id"),
     sqlite_autoincrement=True,
+)
+
+# Clients that wait until somebody signs them in on a page. Their token is made when they come back for it, so that
+# no secret waits here.
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("public_id", Text, primary_key=True),
+    Column("poll_sha256", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("approved_by", ROW_NUMBER, ForeignKey("tokens.id")),
+    Column("token_expires_at", BigInteger),
+    UniqueConstraint("poll_sha256"),
+    Index(None, "address"),
+    Index(None, "expires_at"),
+    CheckConstraint("(approved_by IS NULL) = (token_expires_at IS NULL)", name="approved"),
 )
 
 # --------------------------------------------------------------------- packages

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 
 from zope.interface import implementer
 
+from pkgregd.formats.npm_accounts import account_routes
 from pkgregd.formats.npm_changes import check_tag_path, list_tags, remove_tag, set_tag, unpublish
 from pkgregd.formats.npm_downloads import download, lookup
 from pkgregd.formats.npm_names import Place, canonical_name, owner_of
-from pkgregd.formats.npm_search import ping, search, tell_advisories, tell_audit, whoami
+from pkgregd.formats.npm_search import ping, search, tell_advisories, tell_audit
 from pkgregd.formats.npm_upload import BODY_OVERHEAD_BYTES, FORMAT, change, check_change
 from pkgregd.interfaces import IPackageFormat
 from pkgregd.values import FormatLimits, Level, Permission, Refusal, Reply, Route
@@ -42,7 +43,7 @@ class NpmFormat:
     name = FORMAT
     title = "npm"
     default_limits = FormatLimits(max_file_bytes=512 << 20, duplicates_allowed=False)
-    challenge: str | None = 'Basic realm="pkgregd"'
+    challenge: str | None = 'Bearer realm="pkgregd"'  # at which npm tells people to log in
 
     def canonical_name(self, name: str) -> str:
         """Check a name, `lib` or `@acme/lib`; names are compared as they are written."""
@@ -53,7 +54,7 @@ class NpmFormat:
         read, create, destroy = Permission.READ_PACKAGE, Permission.CREATE_PACKAGE, Permission.DESTROY_PACKAGE
         return (
             Route(("GET",), "/-/ping", read, ping, _READ_LEVELS),
-            Route(("GET",), "/-/whoami", read, whoami, _READ_LEVELS),
+            *account_routes(),
             Route(("GET",), "/-/v1/search", read, search, _READ_LEVELS),
             *(Route(("POST",), path, read, answer, _READ_LEVELS, is_question=True) for path, answer in _AUDITS.items()),
             Route(("GET",), _TAGS, read, list_tags, _ALL_LEVELS, owner=_owner_by_name),

@@ -1,4 +1,4 @@
-"""Searching, and saying who is asking."""
+"""Searching, and answering audits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.interfaces import IConsumer, IProducer
 from zope.interface import implementer
 
-from pkgregd.errors import AuthenticationRequired, BodyTooLarge, InvalidRequest
+from pkgregd.errors import BodyTooLarge, InvalidRequest
 from pkgregd.formats.npm_document import LATEST, moment
 from pkgregd.formats.npm_downloads import tags_of
 from pkgregd.interfaces import ICall
@@ -27,13 +27,6 @@ MAX_TEXT_CHARACTERS = 250
 async def ping(call: ICall) -> Reply:
     """Say that somebody is there."""
     return Reply(200, b"{}", "application/json")
-
-
-async def whoami(call: ICall) -> Reply:
-    """Tell who is asking."""
-    if call.principal.is_anonymous:
-        raise AuthenticationRequired
-    return Reply(200, json.dumps({"username": call.principal.name}).encode(), "application/json")
 
 
 async def search(call: ICall) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 MAX_PATH_CHARACTERS = 512
 MAX_AGENT_CHARACTERS = 200
+
+_TOKEN = re.compile(r"(pkgr_[a-z]{3}_[0-9A-Za-z]{12}_)[0-9A-Za-z]+", re.ASCII)
+"""A token, which npm has in the path when it logs out; what comes first may be known."""
 
 
 class AccessLog:
@@ -44,7 +48,7 @@ class AccessLog:
                 "request_id": request.request_id,
                 "address": request.address,
                 "method": request.method.decode("ascii"),
-                "path": request.path.decode("ascii")[:MAX_PATH_CHARACTERS],
+                "path": _without_secrets(request.path.decode("ascii"))[:MAX_PATH_CHARACTERS],
                 "status": request.status if request.has_begun else 499,
                 "aborted": aborted,
                 "received_bytes": request.body.received_bytes,
@@ -74,3 +78,7 @@ class AccessLog:
         if self._second[0] != second:
             self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
         return f"{self._second[1]}.{int((now - second) * 1000):03d}Z"
+
+
+def _without_secrets(path: str) -> str:
+    return _TOKEN.sub(r"\1...", path) if "pkgr_" in path else path

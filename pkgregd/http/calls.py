@@ -9,7 +9,7 @@ from attrs import define
 from zope.interface import implementer
 
 from pkgregd.http.request import FrontRequest
-from pkgregd.interfaces import IAccessPolicy, IAuthorisedCall, ICall, IRemote, IRequestBody
+from pkgregd.interfaces import IAccessPolicy, IAccount, IAuthorisedCall, ICall, IRemote, IRequestBody
 from pkgregd.values import Permission, Principal, Scope
 
 
@@ -26,6 +26,7 @@ class AuthorisedCall:
     body: IRequestBody
     request: FrontRequest
     policy: IAccessPolicy
+    account: IAccount
 
     def header(self, name: str) -> str | None:
         """See IAuthorisedCall."""

@@ -24,6 +24,7 @@ from pkgregd.http.replies import send
 from pkgregd.http.request import FrontRequest
 from pkgregd.interfaces import (
     IAccessPolicy,
+    IAccounts,
     IAuthenticator,
     ICatalog,
     IPackageFormat,
@@ -34,6 +35,7 @@ from pkgregd.interfaces import (
 )
 from pkgregd.values import (
     ANONYMOUS,
+    AccountPermission,
     FileLookup,
     Foresight,
     FormatLimits,
@@ -59,6 +61,7 @@ class Gate:
     catalog: ICatalog
     request_limits: IRequestLimits
     remotes: IRemotes
+    accounts: IAccounts
     external_url: str
 
 
@@ -158,11 +161,17 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
     named = {name: value for name, value in arguments.items() if name != "scope"}
     level, ident = _place(mount, named, arguments.get("scope"))
     reads = gate.catalog.foreseeing(Foresight(level, ident, mount.table.name, _foreseen(mount.route, named)))
-    principal = await _authenticate(gate, request, reads)
+    permission = mount.route.permission
+    principal = ANONYMOUS
+    if permission is not AccountPermission.SIGN_IN:
+        principal = await _authenticate(gate, request, reads)
     path = request.path.decode("ascii")
     gate.request_limits.admit(path, principal, request.address)
     scope = await reads.find_scope(level, ident, principal.user_id)
-    gate.policy.demand(principal, mount.route.permission, scope)
+    if isinstance(permission, AccountPermission):
+        gate.policy.demand_account(principal, permission)
+    else:
+        gate.policy.demand(principal, permission, scope)
     assert scope is not None, "demand() refuses a missing scope"
     limit_bytes = mount.limits.max_file_bytes + mount.route.body_overhead_bytes
     body = request.body
@@ -181,6 +190,7 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
         body=body,
         request=request,
         policy=gate.policy,
+        account=gate.accounts.account(principal, request.address),
     )
     if mount.route.check is not None:
         await mount.route.check(call)
@@ -189,6 +199,8 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
 
 def _place(mount: Mount, arguments: Mapping[str, str], scope: int | str | None) -> tuple[Level, int | str]:
     """Say which project or group a request is about; at the instance the route tells whose the packages are."""
+    if isinstance(mount.route.permission, AccountPermission):
+        return Level.INSTANCE, ""
     if scope is not None:
         return mount.level, scope
     assert mount.route.owner is not None, "a route at the instance has one"

@@ -24,6 +24,7 @@ from pkgregd.http.routing import Router
 from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import (
     IAccessPolicy,
+    IAccounts,
     IAuthenticator,
     ICatalog,
     IPackageFormat,
@@ -43,6 +44,7 @@ PREFIXES: Mapping[Level, str] = {
 TABLE_PREFIXES: Mapping[Level, str] = {
     Level.PROJECT: "/api/v4/projects/<scope:scope>",
     Level.GROUP: "/api/v4/groups/<scope:scope>",
+    Level.INSTANCE: "",
 }
 """Where the routes of other tables are mounted at each level."""
 
@@ -93,6 +95,7 @@ def make_factory(
     policy: IAccessPolicy,
     catalog: ICatalog,
     remotes: IRemotes,
+    accounts: IAccounts,
     request_limits: IRequestLimits,
     readiness: Callable[[], Awaitable[Sequence[str]]],
     external_url: str,
@@ -109,7 +112,7 @@ def make_factory(
         tables: routes that belong to no format.
         pages: for everybody.
     """
-    gate = Gate(authenticator, policy, catalog, request_limits, remotes, external_url.rstrip("/"))
+    gate = Gate(authenticator, policy, catalog, request_limits, remotes, accounts, external_url.rstrip("/"))
     app = Klein()
     app.url_map.converters.update(CONVERTERS)
     app.url_map.merge_slashes = False

@@ -18,6 +18,7 @@ STATUSES: tuple[tuple[type[errors.PkgregdError], int, str], ...] = (
     (errors.InvalidRequest, 400, "bad_request"),
     (errors.InvalidCredentials, 401, "invalid_credentials"),
     (errors.AuthenticationRequired, 401, "authentication_required"),
+    (errors.WrongPassword, 401, "wrong_password"),
     (errors.PermissionDenied, 403, "permission_denied"),
     (errors.NotFound, 404, "not_found"),
     (errors.FileExists, 409, "file_exists"),
@@ -43,7 +44,7 @@ def refuse(error: errors.PkgregdError, request_id: str, challenge: str | None) -
     matches = ((status, code) for kind, status, code in STATUSES if isinstance(error, kind))
     status, code = next(matches, (500, "internal_error"))
     headers: list[tuple[str, str]] = []
-    if status == 401 and challenge is not None:
+    if isinstance(error, errors.AuthenticationRequired) and challenge is not None:
         headers.append(("WWW-Authenticate", challenge))
     if isinstance(error, errors.RateLimited | errors.Unavailable):
         headers.append(("Retry-After", str(max(1, math.ceil(error.retry_after_seconds)))))

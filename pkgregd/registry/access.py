@@ -6,7 +6,7 @@ from zope.interface import implementer
 
 from pkgregd.errors import AuthenticationRequired, GroupNotFound, PermissionDenied, ProjectNotFound
 from pkgregd.interfaces import IAccessPolicy
-from pkgregd.values import Level, Permission, Principal, Role, Scope, TokenKind, Visibility
+from pkgregd.values import AccountPermission, Level, Permission, Principal, Role, Scope, TokenKind, Visibility
 
 LEAST_ROLES = {
     Permission.READ_PACKAGE: Role.REPORTER,
@@ -69,6 +69,17 @@ class AccessPolicy:
         if scope is None or not self.sees(principal, scope):
             raise GroupNotFound if scope is not None and scope.level is Level.GROUP else ProjectNotFound
         raise PermissionDenied(permission.value)
+
+    def demand_account(self, principal: Principal, permission: AccountPermission) -> None:
+        """See IAccessPolicy."""
+        if permission is AccountPermission.SIGN_IN:
+            return
+        if principal.is_anonymous:
+            raise AuthenticationRequired
+        if permission is AccountPermission.MANAGE_TOKENS and not (
+            principal.token_kind is TokenKind.PERSONAL and "api" in principal.scopes
+        ):
+            raise PermissionDenied(permission.value)
 
 
 def _is_within(principal: Principal, scope: Scope) -> bool:

@@ -164,6 +164,7 @@ class FakeCall:
     method: str = "GET"
     base_url: str = "http://registry.example.com/api/v4/projects/1/packages/toy"
     principal: Principal = WRITER
+    account: Any = None
 
     @property
     def scope(self) -> Scope:

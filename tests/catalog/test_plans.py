@@ -8,7 +8,7 @@ import sqlite3
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.catalog import blobs, documents, identity, inventory, packages, search, tags, versions
+from pkgregd.catalog import blobs, documents, identity, inventory, packages, search, signins, tags, tokens, versions
 from pkgregd.catalog.statement import SQLITE, Statement, compile_all
 from pkgregd.values import Level, PackageOrder
 from tests.catalog.support import make_folder, migrated_file
@@ -18,6 +18,7 @@ SMALL = ("SCAN json_each",)
 
 PARAMETERS = {
     "action": "publish",
+    "address": "192.0.2.1",
     "after": "",
     "canonical_name": "alpha",
     "canonical_version": "1",
@@ -37,15 +38,19 @@ PARAMETERS = {
     "offset": 0,
     "package_id": 1,
     "path_key": "acme",
+    "poll_sha256": "0" * 64,
     "project_id": 1,
     "project_ids": json.dumps([1, 2]),
     "public_id": "abc",
     "row_limit": 10,
     "row_offset": 0,
     "sha256": "0" * 64,
+    "the_public_id": "abc",
     "the_sha256": "0" * 64,
     "status": "default",
     "tag": "latest",
+    "token_id": 1,
+    "new_expires_at": 0,
     "user_id": 1,
     "version": None,
     **{f"word_{number}": "%a%" for number in range(8)},
@@ -79,11 +84,17 @@ class PlanTests(SynchronousTestCase):
 
     def test_identity(self) -> None:
         """Tokens and scopes."""
-        self.assert_by_index(identity.FIND_TOKEN, identity.FIND_USER, identity.FIND_GROUP, identity.FIND_PROJECT)
+        self.assert_by_index(tokens.FIND_TOKEN, tokens.LIST_USER_TOKENS)
+        self.assert_by_index(identity.FIND_USER, identity.FIND_GROUP, identity.FIND_PROJECT)
         for level in (Level.PROJECT, Level.GROUP):
             self.assert_by_index(identity.SCOPE_BY_ID[level], identity.SCOPE_BY_PATH[level])
         self.assert_by_index(identity.PROJECTS_WITH_NAME, identity.PROJECTS_WITH_FORMAT)
         self.assert_by_index(identity.PROJECTS_BELOW, identity.PROJECTS_DIRECTLY_BELOW, identity.LIST_OWNERS)
+
+    def test_sign_ins(self) -> None:
+        """Clients ask again and again whether they were signed in."""
+        self.assert_by_index(signins.FIND_SIGN_IN, signins.FIND_APPROVAL, signins.APPROVE_SIGN_IN)
+        self.assert_by_index(signins.FORGET_EXPIRED, signins.COUNT_OF_ADDRESS, signins.FORGET_SIGN_IN)
 
     def test_packages(self) -> None:
         """Files, names and revisions."""
@@ -132,4 +143,4 @@ class PlanTests(SynchronousTestCase):
 
     def test_the_check_itself_sees_a_scan(self) -> None:
         """A statement that does go through everything is found out."""
-        self.assertRaises(self.failureException, self.assert_by_index, identity.LIST_TOKENS)
+        self.assertRaises(self.failureException, self.assert_by_index, tokens.LIST_TOKENS)

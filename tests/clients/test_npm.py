@@ -42,7 +42,7 @@ class PublishContract(_Base):
         self.project()
         for token in ("", "nonsense"):
             self.use(registry, token)
-            self.assert_fails(self.in_project("install", self.name), "E401")
+            self.assert_fails(self.in_project("install", self.name), "E401", "Unable to authenticate", "npm login")
         self.use(registry, "nonsense")
         self.assert_fails(self.publish("2.0.0"), "E401")
         self.use(registry, self.daemon.world.reader)

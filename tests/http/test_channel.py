@@ -14,6 +14,7 @@ from twisted.internet.tcp import Connection, Server
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from pkgregd.auth.tokens import mint
 from pkgregd.errors import BodyTooLarge, BodyTooSlow, ClientGone, MalformedBody
 from pkgregd.http.accesslog import AccessLog
 from pkgregd.http.channel import (
@@ -28,6 +29,7 @@ from pkgregd.http.factory import FrontFactory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.testing.client import MemoryClient, parse_replies
 from pkgregd.testing.transport import MemoryTransport
+from pkgregd.values import TokenKind
 from tests.http.test_parsing import REFUSED, cut
 
 PUT = b"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
@@ -569,6 +571,17 @@ class CountingTests(ChannelCase):
         self.factory.access_log.flush()
         self.assertNotIn("secret", repr(self.logged))
         self.assertEqual(self.logged[0]["path"], "/x")
+
+    def test_the_log_holds_no_token(self):
+        """Some clients have theirs in the path; of that the log has the part that may be known."""
+        self.answer = self.reply_at_once
+        for kind in TokenKind:
+            self.logged.clear()
+            minted = mint(kind)
+            self.transport.send(f"GET /-/user/token/{minted.secret}/x HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            self.factory.access_log.flush()
+            self.assertNotIn(minted.secret[-49:], repr(self.logged))
+            self.assertTrue(self.logged[0]["path"].endswith(f"_{minted.public_id}_.../x"), self.logged)
 
 
 class TurnTests(ChannelCase):

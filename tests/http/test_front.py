@@ -19,6 +19,7 @@ from pkgregd.http.replies import attachment
 from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import (
     IAccessPolicy,
+    IAccounts,
     IAuthenticator,
     IBlobSource,
     ICall,
@@ -30,6 +31,7 @@ from pkgregd.interfaces import (
 from pkgregd.testing.client import MemoryClient, parse_replies
 from pkgregd.values import (
     ANONYMOUS,
+    AccountPermission,
     BlobInfo,
     ByteRange,
     Digest,
@@ -158,6 +160,8 @@ class ToyFormat:
                 self.case.handle,
                 check=self.case.check,
             ),
+            Route(("POST",), "/-/sign-in", AccountPermission.SIGN_IN, self.case.handle, frozenset(Level)),
+            Route(("POST",), "/-/tokens", AccountPermission.MANAGE_TOKENS, self.case.handle, frozenset(Level)),
         )
 
     def render_error(self, refusal):
@@ -167,7 +171,7 @@ class ToyFormat:
         return None
 
 
-@implementer(IAuthenticator, IAccessPolicy, IRequestLimits, IRemotes)
+@implementer(IAuthenticator, IAccessPolicy, IRequestLimits, IRemotes, IAccounts)
 class World:
     """Everything around the front, commanded by the test."""
 
@@ -202,6 +206,16 @@ class World:
         self.asked.append((principal.name, permission, scope))
         if self.demand_error:
             raise self.demand_error
+
+    def demand_account(self, principal, permission):
+        """Answer as commanded."""
+        self.asked.append((principal.name, permission))
+        if self.demand_error:
+            raise self.demand_error
+
+    def account(self, principal, address):
+        """Make something to recognise."""
+        return ("account", principal.name, address)
 
     async def find_scope(self, level, ident, user_id):
         """Answer as commanded."""
@@ -250,6 +264,7 @@ class FrontCase(SynchronousTestCase):
             policy=self.world,
             catalog=self.world,
             remotes=self.world,
+            accounts=self.world,
             request_limits=self.world,
             readiness=lambda: succeed(self.reasons),
             external_url="https://registry.test/",
@@ -300,7 +315,7 @@ class InterfaceTests(FrontCase):
     def test_every_route_has_a_permission(self):
         """No rule is mounted without one."""
         for rule, mount in mounts([self.format], {"toy": self.format.default_limits}):
-            self.assertIsInstance(mount.route.permission, Permission, rule)
+            self.assertIsInstance(mount.route.permission, Permission | AccountPermission, rule)
 
 
 class PublicPageTests(FrontCase):
@@ -525,6 +540,30 @@ class GuardTests(FrontCase):
         self.world.demand_error = errors.PermissionDenied("destroy_package")
         self.assertRaises(errors.PermissionDenied, self.calls[0].demand, Permission.DESTROY_PACKAGE)
         self.assertEqual(self.world.asked[-1][1:], (Permission.DESTROY_PACKAGE, self.calls[0].scope))
+
+    def test_account_routes(self):
+        """They concern no project: none is looked for, at any level, and the policy is asked about the caller alone."""
+        for base in (BASE, "/api/v4/groups/9/-/packages/toy", "/api/v4/packages/toy"):
+            reply = self.client.request(
+                "POST", base + "/-/tokens", {"Authorization": "Bearer x", "Content-Length": "0"}
+            )
+            self.assertEqual(reply.status, 200)
+            looked, asked = self.world.asked[-2:]
+            self.assertEqual(looked[:2], (Level.INSTANCE, ""))
+            self.assertEqual(asked, ("alice", AccountPermission.MANAGE_TOKENS))
+            self.assertEqual(self.calls[-1].account, ("account", "alice", "192.0.2.1"))
+            self.assertEqual(self.calls[-1].base_url, "https://registry.test" + base)
+        self.world.demand_error = errors.PermissionDenied("manage_tokens")
+        self.assertEqual(self.client.request("POST", BASE + "/-/tokens", {"Content-Length": "0"}).status, 403)
+
+    def test_who_signs_in_is_nobody_yet(self):
+        """A credential beside it may be out of date, and is not looked at; limits are those of the address."""
+        self.world.credential_error = errors.InvalidCredentials()
+        reply = self.client.request("POST", BASE + "/-/sign-in", {"Authorization": "Bearer x", "Content-Length": "0"})
+        self.assertEqual((reply.status, self.world.headers_seen), (200, []))
+        self.assertEqual(self.world.asked[-1], ("anonymous", AccountPermission.SIGN_IN))
+        self.world.limit_error = errors.RateLimited(1)
+        self.assertEqual(self.client.request("POST", BASE + "/-/sign-in", {"Content-Length": "0"}).status, 429)
 
     def test_chunked_body_is_limited(self):
         """A body without a length is stopped at the format's limit."""

@@ -58,6 +58,7 @@ class TableTests(FrontCase):
                 policy=self.world,
                 catalog=self.world,
                 remotes=self.world,
+                accounts=self.world,
                 request_limits=self.world,
                 readiness=lambda: succeed([]),
                 external_url="https://registry.test/",

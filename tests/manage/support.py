@@ -12,6 +12,7 @@ from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from pkgregd.auth.accounts import Accounts, AccountSettings
 from pkgregd.auth.authenticator import TokenAuthenticator
 from pkgregd.auth.tokens import mint
 from pkgregd.blobs.memory import MemoryBlobStore
@@ -99,19 +100,22 @@ class ManagedWorld:
         for path, visibility in PLACES.items():
             add = self.catalog.add_group if path in GROUPS else self.catalog.add_project
             self.ids[path] = now(add(path, visibility))
-        policy = AccessPolicy()
+        policy, limits = AccessPolicy(), PrefixLimits((), self.clock.seconds)
+
+        def time() -> datetime.datetime:
+            return datetime.datetime.fromtimestamp(self.clock.seconds(), datetime.UTC)
+
         self.client = MemoryClient(
             make_factory(
                 self.clock,
                 formats=[],
                 limits_by_format={},
-                authenticator=TokenAuthenticator(
-                    lambda: datetime.datetime.fromtimestamp(self.clock.seconds(), datetime.UTC)
-                ),
+                authenticator=TokenAuthenticator(time),
                 policy=policy,
                 catalog=self.catalog,
                 remotes=Remotes(self.clock, self.catalog, self.blobs, policy, self.events, {}),
-                request_limits=PrefixLimits((), self.clock.seconds),
+                accounts=Accounts(AccountSettings(self.catalog, limits, URL, time)),
+                request_limits=limits,
                 readiness=lambda: succeed([]),
                 external_url=URL,
                 settings=FrontSettings(),

@@ -6,7 +6,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.errors import AuthenticationRequired, GroupNotFound, PermissionDenied, ProjectNotFound
 from pkgregd.registry.access import LEAST_ROLES, AccessPolicy
-from pkgregd.values import ANONYMOUS, Level, Permission, Principal, Role, Scope, TokenKind, Visibility
+from pkgregd.values import (
+    ANONYMOUS,
+    AccountPermission,
+    Level,
+    Permission,
+    Principal,
+    Role,
+    Scope,
+    TokenKind,
+    Visibility,
+)
 
 READ, CREATE, DESTROY = Permission.READ_PACKAGE, Permission.CREATE_PACKAGE, Permission.DESTROY_PACKAGE
 PRIVATE, INTERNAL, PUBLIC = Visibility.PRIVATE, Visibility.INTERNAL, Visibility.PUBLIC
@@ -150,3 +160,29 @@ class DemandTests(PolicyCase):
             else:
                 self.assertTrue(self.policy.permits(principal, wanted, scope))
                 self.assertTrue(self.policy.sees(principal, scope))
+
+
+class AccountTests(SynchronousTestCase):
+    """What is asked where no project is concerned."""
+
+    def may(self, principal: Principal) -> set[AccountPermission]:
+        """What a principal has."""
+        found = set()
+        for permission in AccountPermission:
+            try:
+                AccessPolicy().demand_account(principal, permission)
+            except (AuthenticationRequired, PermissionDenied) as error:
+                self.assertEqual(isinstance(error, AuthenticationRequired), principal.is_anonymous)
+            else:
+                found.add(permission)
+        return found
+
+    def test_what_each_may(self) -> None:
+        """Anybody may sign in, a token knows its bearer, and tokens are made by those that may do everything."""
+        sign_in, read, manage = AccountPermission
+        self.assertEqual(self.may(ANONYMOUS), {sign_in})
+        self.assertEqual(self.may(personal("api")), {sign_in, read, manage})
+        self.assertEqual(self.may(personal("read_api")), {sign_in, read})
+        for kind in (TokenKind.PROJECT, TokenKind.GROUP, TokenKind.DEPLOY, TokenKind.JOB):
+            principal = Principal("x", kind, scopes=frozenset({"api"}), role=Role.OWNER)
+            self.assertEqual(self.may(principal), {sign_in, read})

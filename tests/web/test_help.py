@@ -49,6 +49,7 @@ class HelpCase(SynchronousTestCase):
                 policy=AccessPolicy(),
                 catalog=catalog,
                 remotes=None,
+                accounts=None,
                 request_limits=PrefixLimits(rules, Clock().seconds),
                 readiness=lambda: succeed([]),
                 external_url=BASE,

@@ -1,0 +1,216 @@
+"""Being known here: how a client comes by a token of its own, and what becomes of it."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import secrets
+from collections.abc import Callable
+
+from attrs import frozen
+from zope.interface import implementer
+
+from pkgregd.auth.authenticator import ANY_KIND, TokenChecker, TokenCredentials
+from pkgregd.auth.tokens import is_public_id, mint
+from pkgregd.errors import InvalidCredentials, InvalidRequest, NotFound, PermissionDenied, RateLimited, WrongPassword
+from pkgregd.interfaces import IAccount, IAccounts, ICatalog, IRequestLimits
+from pkgregd.values import (
+    AccountPermission,
+    IssuedToken,
+    NewSignIn,
+    NewToken,
+    Piece,
+    Principal,
+    SignIn,
+    SignInStart,
+    TokenKind,
+    TokenRecord,
+)
+
+SIGN_IN_LIFETIME = datetime.timedelta(days=30)
+"""How long the token of a client that was signed in is good, unless what it was signed in with expires earlier."""
+
+WAIT = datetime.timedelta(minutes=10)
+"""How long a client waits to be signed in."""
+
+MAX_WAITING_PER_ADDRESS = 20
+MAX_CLIENT_CHARACTERS = 200
+MAX_NAME_CHARACTERS = 255
+
+
+@frozen
+class AccountSettings:
+    """
+    What accounts work with.
+
+    Attributes:
+        catalog: keeps tokens, and clients that wait.
+        request_limits: count what is shown and not good.
+        page_url: what the id of a client that waits is put behind, with a slash, to make the address of its page.
+        clock: tells the time, aware.
+    """
+
+    catalog: ICatalog
+    request_limits: IRequestLimits
+    page_url: str
+    clock: Callable[[], datetime.datetime]
+
+
+@implementer(IAccounts)
+class Accounts:
+    """See IAccounts."""
+
+    def __init__(self, settings: AccountSettings) -> None:
+        self._settings = settings
+
+    def account(self, principal: Principal, address: str) -> IAccount:
+        """See IAccounts."""
+        return Account(self._settings, principal, address)
+
+
+@implementer(IAccount)
+@frozen
+class Account:
+    """
+    See IAccount.
+
+    Attributes:
+        principal: who is asking.
+        address: from where.
+    """
+
+    settings: AccountSettings
+    principal: Principal
+    address: str
+
+    async def sign_in(self, user_name: str, secret: str, client: str) -> str:
+        """See IAccount."""
+        record = await self._check(secret)
+        if record.principal.name.casefold() != user_name.casefold():
+            self._count_failure()
+            raise WrongPassword("the password is not a personal access token of this user")
+        minted = mint(TokenKind.PERSONAL)
+        token = NewToken(
+            public_id=minted.public_id,
+            secret_sha256=minted.secret_sha256,
+            kind=TokenKind.PERSONAL,
+            name=self._name(client),
+            scopes=record.principal.scopes,
+            user=record.principal.name,
+            expires_at=self._expiry(record, SIGN_IN_LIFETIME),
+        )
+        await self.settings.catalog.add_token(token, record.principal)
+        return minted.secret
+
+    async def start_sign_in(self, client: str) -> SignInStart:
+        """See IAccount."""
+        poll_secret, public_id = secrets.token_urlsafe(32), secrets.token_urlsafe(16)
+        sign_in = NewSignIn(
+            public_id=public_id,
+            poll_sha256=_sha256(poll_secret),
+            address=self.address,
+            client=_printable(client),
+            expires_at=self.settings.clock() + WAIT,
+        )
+        if not await self.settings.catalog.add_sign_in(sign_in, MAX_WAITING_PER_ADDRESS):
+            raise RateLimited(WAIT.total_seconds())
+        return SignInStart(poll_secret, f"{self.settings.page_url}/{public_id}")
+
+    async def find_sign_in(self, public_id: str) -> SignIn:
+        """See IAccount."""
+        found = await self.settings.catalog.find_sign_in(public_id)
+        if found is None:
+            raise NotFound("nobody waits to be signed in here; start again in the client")
+        return found
+
+    async def approve_sign_in(self, public_id: str, secret: str) -> str:
+        """See IAccount."""
+        await self.find_sign_in(public_id)
+        record = await self._check(secret)
+        expires_at = self._expiry(record, SIGN_IN_LIFETIME)
+        if not await self.settings.catalog.approve_sign_in(public_id, record.principal, expires_at):
+            raise NotFound("this was done already; start again in the client")
+        return record.principal.name
+
+    async def finish_sign_in(self, poll_secret: str) -> str | None:
+        """See IAccount."""
+        minted = mint(TokenKind.PERSONAL)
+        is_taken = await self.settings.catalog.take_sign_in(
+            _sha256(poll_secret), minted.public_id, minted.secret_sha256, self._name("")
+        )
+        if is_taken is None:
+            raise NotFound("nobody waits to be signed in by this; start again")
+        return minted.secret if is_taken else None
+
+    async def sign_out(self, secret: str) -> None:
+        """See IAccount."""
+        record = await self._check(secret, ANY_KIND)
+        if record.principal.token_kind is TokenKind.PERSONAL:
+            await self.settings.catalog.revoke_token(record.public_id, record.principal)
+
+    async def list_tokens(self, piece: Piece) -> tuple[TokenRecord, ...]:
+        """See IAccount."""
+        assert self.principal.user_id is not None, "the permission to manage tokens is a user's"
+        return await self.settings.catalog.list_user_tokens(self.principal.user_id, piece)
+
+    async def add_token(
+        self, secret: str, name: str, *, is_read_only: bool, lifetime: datetime.timedelta
+    ) -> IssuedToken:
+        """See IAccount."""
+        if not (name.isprintable() and 0 < len(name) <= MAX_NAME_CHARACTERS):
+            raise InvalidRequest(f"the name of a token has 1 to {MAX_NAME_CHARACTERS} printable letters")
+        record = await self._check(secret)
+        if record.principal.user_id != self.principal.user_id:
+            self._count_failure()
+            raise WrongPassword("the password is not a personal access token of yours")
+        if "api" not in record.principal.scopes:
+            raise PermissionDenied(AccountPermission.MANAGE_TOKENS.value)
+        minted = mint(TokenKind.PERSONAL)
+        token = NewToken(
+            public_id=minted.public_id,
+            secret_sha256=minted.secret_sha256,
+            kind=TokenKind.PERSONAL,
+            name=name,
+            scopes=frozenset({"read_api"}) if is_read_only else record.principal.scopes,
+            user=record.principal.name,
+            expires_at=self._expiry(record, lifetime),
+        )
+        await self.settings.catalog.add_token(token, self.principal)
+        return IssuedToken(token, minted.secret, self.settings.clock())
+
+    async def revoke_token(self, public_id: str) -> None:
+        """See IAccount."""
+        is_found = is_public_id(public_id) and await self.settings.catalog.revoke_token(public_id, self.principal)
+        if not is_found:
+            raise NotFound("you have no token of this id")
+
+    async def _check(self, secret: str, kinds: frozenset[TokenKind] = frozenset({TokenKind.PERSONAL})) -> TokenRecord:
+        """Find the token of a secret; one that is not good counts against the address."""
+        credentials = TokenCredentials(secret.strip(), kinds, self.settings.catalog)
+        try:
+            return await TokenChecker(self.settings.clock).find_record(credentials)
+        except InvalidCredentials:
+            self._count_failure()
+            raise WrongPassword from None
+
+    def _count_failure(self) -> None:
+        self.settings.request_limits.admit_failure(self.address)
+
+    def _expiry(self, record: TokenRecord, lifetime: datetime.timedelta) -> datetime.datetime:
+        """Say when a token expires that is made by another: not after it."""
+        wanted = self.settings.clock() + lifetime
+        return wanted if record.expires_at is None else min(wanted, record.expires_at)
+
+    def _name(self, client: str) -> str:
+        """Name the token of a client that was signed in."""
+        words = _printable(client).split("/")[0][:64].strip()
+        return f"{words or 'client'} at {self.address}"
+
+
+def _printable(client: str) -> str:
+    """Keep of a client's own words what is fit to be shown and stored."""
+    return "".join(letter for letter in client[:MAX_CLIENT_CHARACTERS] if letter.isprintable())
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

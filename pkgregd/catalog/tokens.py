@@ -1,0 +1,173 @@
+"""Tokens: statements, then verbs."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import bindparam, func, select, update
+
+from pkgregd.catalog.audit import add_audit_entry
+from pkgregd.catalog.identity import owner_id_of, user_id_of
+from pkgregd.catalog.rules import check_token_owner, from_microseconds, to_microseconds
+from pkgregd.catalog.statement import Row, Statement, Transaction, insert
+from pkgregd.catalog.tables import tokens, users
+from pkgregd.errors import AlreadyExists
+from pkgregd.values import Level, NewToken, Piece, Principal, Role, TokenKind, TokenRecord
+
+ADD_TOKEN = Statement(
+    insert(tokens)
+    .values(
+        public_id=bindparam("public_id"),
+        secret_sha256=bindparam("secret_sha256"),
+        kind=bindparam("kind"),
+        name=bindparam("name"),
+        scopes_json=bindparam("scopes_json"),
+        role=bindparam("role"),
+        user_id=bindparam("user_id"),
+        project_id=bindparam("project_id"),
+        group_id=bindparam("group_id"),
+        created_at=bindparam("now"),
+        expires_at=bindparam("expires_at"),
+    )
+    .on_conflict_do_nothing()
+)
+
+_token_columns = select(
+    tokens.c.id,
+    tokens.c.public_id,
+    tokens.c.secret_sha256,
+    tokens.c.kind,
+    tokens.c.name,
+    tokens.c.scopes_json,
+    tokens.c.role,
+    tokens.c.project_id,
+    tokens.c.group_id,
+    tokens.c.created_at,
+    tokens.c.expires_at,
+    tokens.c.revoked_at,
+    users.c.id,
+    users.c.name,
+    users.c.is_admin,
+).select_from(tokens.outerjoin(users, users.c.id == tokens.c.user_id))
+
+FIND_TOKEN = Statement(_token_columns.where(tokens.c.public_id == bindparam("public_id")))
+
+LIST_TOKENS = Statement(_token_columns.order_by(tokens.c.id))
+
+LIST_USER_TOKENS = Statement(
+    _token_columns.where(tokens.c.user_id == bindparam("user_id"), tokens.c.revoked_at.is_(None))
+    .order_by(tokens.c.id.desc())
+    .limit(bindparam("row_limit"))
+    .offset(bindparam("row_offset"))
+)
+
+REVOKE_TOKEN = Statement(
+    update(tokens)
+    .where(tokens.c.public_id == bindparam("the_public_id"))
+    .values(revoked_at=func.coalesce(tokens.c.revoked_at, bindparam("now")))
+)
+
+
+async def add_token(tx: Transaction, token: NewToken, principal: Principal | None = None) -> int:
+    """See IIdentityCatalog."""
+    check_token_owner(token)
+    user_id = project_id = group_id = None
+    if token.user is not None:
+        user_id = await user_id_of(tx, token.user)
+    if token.project is not None:
+        project_id = await owner_id_of(tx, Level.PROJECT, token.project)
+    if token.group is not None:
+        group_id = await owner_id_of(tx, Level.GROUP, token.group)
+    token_id = await store_token(tx, token, user_id=user_id, project_id=project_id, group_id=group_id)
+    if principal is not None:
+        await add_audit_entry(tx, "add_token", principal, project_id, _told(token.public_id, token.name))
+    return token_id
+
+
+async def store_token(
+    tx: Transaction,
+    token: NewToken,
+    *,
+    user_id: int | None = None,
+    project_id: int | None = None,
+    group_id: int | None = None,
+) -> int:
+    """Store the token of an owner that is known already; returns its id. Raises AlreadyExists."""
+    added = await tx.execute(
+        ADD_TOKEN,
+        public_id=token.public_id,
+        secret_sha256=token.secret_sha256,
+        kind=token.kind.value,
+        name=token.name,
+        scopes_json=json.dumps(sorted(token.scopes)),
+        role=None if token.role is None else token.role.value,
+        user_id=user_id,
+        project_id=project_id,
+        group_id=group_id,
+        now=tx.now,
+        expires_at=None if token.expires_at is None else to_microseconds(token.expires_at),
+    )
+    if not added:
+        raise AlreadyExists("a token of that id exists already")
+    row = await tx.fetch_one(FIND_TOKEN, public_id=token.public_id)
+    assert row is not None
+    return int(row[0])
+
+
+def _told(public_id: str, name: str) -> dict[str, object]:
+    """What the audit trail says of a token."""
+    return {"public_id": public_id, "name": name}
+
+
+async def find_token(tx: Transaction, public_id: str) -> TokenRecord | None:
+    """See IReads."""
+    row = await tx.fetch_one(FIND_TOKEN, public_id=public_id)
+    return None if row is None else _token_record(row)
+
+
+async def list_tokens(tx: Transaction) -> tuple[TokenRecord, ...]:
+    """See IIdentityCatalog."""
+    return tuple(_token_record(row) for row in await tx.fetch_all(LIST_TOKENS))
+
+
+async def list_user_tokens(tx: Transaction, user_id: int, piece: Piece) -> tuple[TokenRecord, ...]:
+    """See IIdentityCatalog."""
+    rows = await tx.fetch_all(LIST_USER_TOKENS, user_id=user_id, row_offset=piece.offset, row_limit=piece.limit)
+    return tuple(_token_record(row) for row in rows)
+
+
+def _token_record(row: Row) -> TokenRecord:
+    (token_id, public_id, secret_sha256, kind, name, scopes_json, role, project_id, group_id, *rest) = row
+    created_at, expires_at, revoked_at, user_id, user_name, is_admin = rest
+    return TokenRecord(
+        public_id=public_id,
+        secret_sha256=secret_sha256,
+        name=name,
+        principal=Principal(
+            name=f"token:{name}" if user_name is None else user_name,
+            token_kind=TokenKind(kind),
+            token_id=token_id,
+            user_id=user_id,
+            is_admin=bool(is_admin),
+            scopes=frozenset(json.loads(scopes_json)),
+            project_id=project_id,
+            group_id=group_id,
+            role=None if role is None else Role(role),
+        ),
+        created_at=from_microseconds(created_at),
+        expires_at=None if expires_at is None else from_microseconds(expires_at),
+        revoked_at=None if revoked_at is None else from_microseconds(revoked_at),
+    )
+
+
+async def revoke_token(tx: Transaction, public_id: str, principal: Principal | None = None) -> bool:
+    """See IIdentityCatalog."""
+    if principal is None:
+        return bool(await tx.execute(REVOKE_TOKEN, the_public_id=public_id, now=tx.now))
+    record = await find_token(tx, public_id)
+    if record is None or record.principal.user_id is None or record.principal.user_id != principal.user_id:
+        return False
+    if record.revoked_at is None:
+        await tx.execute(REVOKE_TOKEN, the_public_id=public_id, now=tx.now)
+        await add_audit_entry(tx, "revoke_token", principal, None, _told(public_id, record.name))
+    return True
