@@ -620,16 +620,17 @@ class IAccessPolicy(Interface):
     def sees(principal: Principal, scope: Scope) -> bool:
         """Whether the principal may know that the scope exists."""
 
-    def demand(principal: Principal, permission: Permission, scope: Scope | None) -> None:
+    def demand(principal: Principal, permission: Permission, scope: Scope | None, level: Level) -> None:
         """
         Pass, or say why not, the same way for what is missing and what is hidden.
 
         Args:
             scope: None when there is none of that name.
+            level: what was asked for, a project or a group.
 
         Raises:
             AuthenticationRequired: anonymous without the right, or without a scope.
-            ProjectNotFound: authenticated, and it is missing or out of sight.
+            ProjectNotFound, GroupNotFound: authenticated, and it is missing or out of sight.
             PermissionDenied: in sight without the right.
         """
 

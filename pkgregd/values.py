@@ -185,6 +185,7 @@ class Principal:
         is_admin: whether that user administers the instance.
         scopes: what the token allows, e.g. `api`, `read_package_registry`.
         project_id: the only project the token is good for, or None.
+        project_path: of that project, from the top.
         group_id: the only group (with all below it) the token is good for, or None.
         role: the role a project or group access token carries, else None.
     """
@@ -198,6 +199,7 @@ class Principal:
     project_id: int | None = None
     group_id: int | None = None
     role: Role | None = None
+    project_path: str | None = None
 
     @property
     def is_anonymous(self) -> bool:

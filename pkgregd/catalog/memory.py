@@ -244,11 +244,16 @@ class MemoryCatalog:
                 project_id=project_id,
                 group_id=group_id,
                 role=token.role,
+                project_path=self._path_of(project_id),
             ),
             created_at=from_microseconds(self._now()),
             expires_at=token.expires_at,
         )
         return token_id
+
+    def _path_of(self, project_id: int | None) -> str | None:
+        place = None if project_id is None else self._place_by_id(Level.PROJECT, project_id)
+        return None if place is None else place.path
 
     async def find_token(self, public_id: str) -> TokenRecord | None:
         """See IReads."""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Text, and_, bindparam, func, literal_column, select
 
-from pkgregd.catalog.packages import listed_name
+from pkgregd.catalog.packages import find_name
 from pkgregd.catalog.rules import MAX_SEARCH_WORDS, search_words
-from pkgregd.catalog.statement import LIKE_ESCAPE, Statement, Transaction, containing, each_id
+from pkgregd.catalog.statement import Statement, Transaction, contains, each_id
 from pkgregd.catalog.tables import index_revisions, packages
-from pkgregd.values import NameListing, PackageName, Piece
+from pkgregd.values import NameListing, Piece
 
 _listed = select(packages.c.name).where(
     packages.c.project_id == index_revisions.c.project_id,
@@ -27,7 +27,7 @@ def _matches() -> ColumnElement[bool]:
         index_revisions.c.format == bindparam("format"),
         index_revisions.c.canonical_name != literal_column("''"),
         *(
-            index_revisions.c.search_text.like(bindparam(f"word_{number}", type_=Text), escape=LIKE_ESCAPE)
+            contains(index_revisions.c.search_text, bindparam(f"word_{number}", type_=Text))
             for number in range(MAX_SEARCH_WORDS)
         ),
         _listed.exists(),
@@ -37,10 +37,7 @@ def _matches() -> ColumnElement[bool]:
 _is_other = index_revisions.c.canonical_name != bindparam("exact")
 
 FIND_NAMES = Statement(
-    select(
-        index_revisions.c.canonical_name,
-        func.max(index_revisions.c.project_id),
-    )
+    select(index_revisions.c.canonical_name)
     .where(_matches())
     .group_by(index_revisions.c.canonical_name)
     .order_by(_is_other, index_revisions.c.canonical_name)
@@ -56,17 +53,14 @@ async def search_names(
 ) -> NameListing:
     """See IPackageCatalog."""
     words = search_words(text)
-    patterns = [containing(word) for word in words] + ["%"] * (MAX_SEARCH_WORDS - len(words))
-    parameters: dict[str, object] = {f"word_{number}": pattern for number, pattern in enumerate(patterns)}
+    # every text contains the empty one
+    parameters: dict[str, object] = dict.fromkeys((f"word_{number}" for number in range(MAX_SEARCH_WORDS)), "")
+    parameters |= {f"word_{number}": word for number, word in enumerate(words)}
     parameters |= {"project_ids": json.dumps(list(project_ids)), "format": format}
     counted = await tx.fetch_one(COUNT_NAMES, **parameters)
     assert counted is not None
     rows = await tx.fetch_all(
         FIND_NAMES, exact=text.strip().casefold(), limit=piece.limit, offset=piece.offset, **parameters
     )
-    names = []
-    for canonical_name, project_id in rows:
-        name = await listed_name(tx, project_id, format, canonical_name)
-        assert name is not None
-        names.append(PackageName(canonical_name, name))
-    return NameListing(tuple(names), counted[0])
+    names = [await find_name(tx, project_ids, format, canonical_name) for (canonical_name,) in rows]
+    return NameListing(tuple(name for name in names if name is not None), counted[0])

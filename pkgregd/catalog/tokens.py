@@ -10,7 +10,7 @@ from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.identity import owner_id_of, user_id_of
 from pkgregd.catalog.rules import check_token_owner, from_microseconds, to_microseconds
 from pkgregd.catalog.statement import Row, Statement, Transaction, insert
-from pkgregd.catalog.tables import tokens, users
+from pkgregd.catalog.tables import projects, tokens, users
 from pkgregd.errors import AlreadyExists
 from pkgregd.values import Level, NewToken, Piece, Principal, Role, TokenKind, TokenRecord
 
@@ -48,7 +48,10 @@ _token_columns = select(
     users.c.id,
     users.c.name,
     users.c.is_admin,
-).select_from(tokens.outerjoin(users, users.c.id == tokens.c.user_id))
+    projects.c.path,
+).select_from(
+    tokens.outerjoin(users, users.c.id == tokens.c.user_id).outerjoin(projects, projects.c.id == tokens.c.project_id)
+)
 
 FIND_TOKEN = Statement(_token_columns.where(tokens.c.public_id == bindparam("public_id")))
 
@@ -138,7 +141,7 @@ async def list_user_tokens(tx: Transaction, user_id: int, piece: Piece) -> tuple
 
 def _token_record(row: Row) -> TokenRecord:
     (token_id, public_id, secret_sha256, kind, name, scopes_json, role, project_id, group_id, *rest) = row
-    created_at, expires_at, revoked_at, user_id, user_name, is_admin = rest
+    created_at, expires_at, revoked_at, user_id, user_name, is_admin, project_path = rest
     return TokenRecord(
         public_id=public_id,
         secret_sha256=secret_sha256,
@@ -153,6 +156,7 @@ def _token_record(row: Row) -> TokenRecord:
             project_id=project_id,
             group_id=group_id,
             role=None if role is None else Role(role),
+            project_path=project_path,
         ),
         created_at=from_microseconds(created_at),
         expires_at=None if expires_at is None else from_microseconds(expires_at),

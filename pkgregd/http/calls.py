@@ -39,7 +39,7 @@ class AuthorisedCall:
 
     def demand(self, permission: Permission) -> None:
         """See IAuthorisedCall."""
-        self.policy.demand(self.principal, permission, self.scope)
+        self.policy.demand(self.principal, permission, self.scope, self.scope.level)
 
 
 @implementer(ICall)

@@ -171,7 +171,7 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
     if isinstance(permission, AccountPermission):
         gate.policy.demand_account(principal, permission)
     else:
-        gate.policy.demand(principal, permission, scope)
+        gate.policy.demand(principal, permission, scope, level)
     assert scope is not None, "demand() refuses a missing scope"
     limit_bytes = mount.limits.max_file_bytes + mount.route.body_overhead_bytes
     body = request.body

@@ -117,12 +117,12 @@ async def _send_representation(request: FrontRequest, reply: Reply, headers: Hea
     ):
         _send_bytes(request, 412, headers, b"")
         return
-    if is_unmodified(
-        reply.etag, reply.last_modified, _text(request, b"if-none-match"), _text(request, b"if-modified-since")
-    ):
+    body = reply.body
+    # of a page a date tells too little: it may change twice in a second, and by what its reader may see
+    since = None if isinstance(body, PageBody) else _text(request, b"if-modified-since")
+    if is_unmodified(reply.etag, reply.last_modified, _text(request, b"if-none-match"), since):
         _begin(request, 304, headers)
         return
-    body = reply.body
     if isinstance(body, PageBody):
         await _send_page(request, 200, headers, body, takes_gzip=takes_gzip)
         return

@@ -38,17 +38,18 @@ class AccessPolicy:
         kind = principal.token_kind
         if kind is None:
             return False
+        is_within = _is_within(principal, scope) or (permission is Permission.READ_PACKAGE and _holds(scope, principal))
         if kind is TokenKind.DEPLOY:
-            return _is_within(principal, scope) and bool(_DEPLOY_SCOPES.get(permission, frozenset()) & principal.scopes)
+            return is_within and bool(_DEPLOY_SCOPES.get(permission, frozenset()) & principal.scopes)
         if kind is TokenKind.JOB:
-            return _is_within(principal, scope) and permission in _JOB_PERMISSIONS
+            return is_within and permission in _JOB_PERMISSIONS
         if not _API_SCOPES[permission] & principal.scopes:
             return False
         if kind is TokenKind.PERSONAL:
             if permission is Permission.READ_PACKAGE and scope.visibility is Visibility.INTERNAL:
                 return True
             return principal.is_admin or (scope.role is not None and scope.role >= LEAST_ROLES[permission])
-        return _is_within(principal, scope) and (principal.role or 0) >= LEAST_ROLES[permission]
+        return is_within and (principal.role or 0) >= LEAST_ROLES[permission]
 
     def sees(self, principal: Principal, scope: Scope) -> bool:
         """See IAccessPolicy."""
@@ -58,16 +59,16 @@ class AccessPolicy:
             return False
         if principal.token_kind is TokenKind.PERSONAL:
             return principal.is_admin or scope.role is not None or scope.visibility is Visibility.INTERNAL
-        return _is_within(principal, scope)
+        return _is_within(principal, scope) or _holds(scope, principal)
 
-    def demand(self, principal: Principal, permission: Permission, scope: Scope | None) -> None:
+    def demand(self, principal: Principal, permission: Permission, scope: Scope | None, level: Level) -> None:
         """See IAccessPolicy."""
         if scope is not None and self.permits(principal, permission, scope):
             return
         if principal.is_anonymous:
             raise AuthenticationRequired
         if scope is None or not self.sees(principal, scope):
-            raise GroupNotFound if scope is not None and scope.level is Level.GROUP else ProjectNotFound
+            raise GroupNotFound if level is Level.GROUP else ProjectNotFound
         raise PermissionDenied(permission.value)
 
     def demand_account(self, principal: Principal, permission: AccountPermission) -> None:
@@ -87,3 +88,10 @@ def _is_within(principal: Principal, scope: Scope) -> bool:
     if principal.project_id is not None:
         return scope.level is Level.PROJECT and scope.id == principal.project_id
     return principal.group_id is not None and principal.group_id in scope.group_ids
+
+
+def _holds(scope: Scope, principal: Principal) -> bool:
+    """Whether a group holds the project that a token is bound to; of what else is in it the token reads nothing."""
+    if scope.level is not Level.GROUP or principal.project_path is None:
+        return False
+    return principal.project_path.casefold().startswith(f"{scope.path.casefold()}/")

@@ -181,7 +181,7 @@ class FakeCall:
 
     def demand(self, permission: Permission) -> None:
         """See ICall."""
-        AccessPolicy().demand(self.principal, permission, self.scope)
+        AccessPolicy().demand(self.principal, permission, self.scope, self.scope.level)
 
 
 @implementer(IInspections)

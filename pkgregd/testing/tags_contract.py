@@ -189,6 +189,15 @@ class SearchContract(_Base):
         self.assertEqual(self.search("same", 1, 2).total, 1)
         self.assertEqual(self.found("thing", 2), [])
 
+    def test_names_are_spelt_as_they_are_listed(self) -> None:
+        """Whatever matched, it is the newest project's spelling."""
+        self.get(self.catalog.add_project("acme/other", Visibility.PRIVATE))
+        for project_id, spelling in ((1, "Name"), (2, "NAME")):
+            publication = self.named("name", f"word{project_id}", project_id=project_id)
+            self.publish(evolve(publication, coordinates=evolve(publication.coordinates, name=spelling)))
+        for text in ("word1", "word2", "name"):
+            self.assertEqual(self.search(text, 1, 2).names, (PackageName("name", "NAME"),))
+
     def test_one_name(self) -> None:
         """A name is found as it is listed, in the newest project that lists it."""
         self.get(self.catalog.add_project("acme/other", Visibility.PRIVATE))

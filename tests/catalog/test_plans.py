@@ -53,7 +53,7 @@ PARAMETERS = {
     "new_expires_at": 0,
     "user_id": 1,
     "version": None,
-    **{f"word_{number}": "%a%" for number in range(8)},
+    **{f"word_{number}": "a" for number in range(8)},
 }
 
 

@@ -122,6 +122,28 @@ class NpmTests(NpmTestCase, PublishContract):
             self.assertEqual(self.installed_version(), "1.0.0")
             self.assertTrue(self.view("dist.tarball").startswith(registry))
 
+    def test_tokens_of_a_project_at_its_private_group(self) -> None:
+        """What a pipeline has for its own project is good where that project's packages are looked up."""
+        self.daemon.cli("group", "add", "closed")
+        project = self.daemon.cli("project", "add", "closed/app").strip()
+        self.daemon.cli("project", "add", "closed/other")
+        self.name = "@closed/lib"
+        job = self.daemon.cli("token", "add", "--kind", "job", "--project", "closed/app").strip()
+        deploy = self.daemon.cli(
+            "token", "add", "--kind", "deploy", "--project", "closed/app", "--scope", "read_package_registry"
+        ).strip()
+        other = self.daemon.cli("token", "add", "--kind", "job", "--project", "closed/other").strip()
+        self.use(self.daemon.packages_url("npm", project), job)
+        self.assert_works(self.publish("1.0.0"))
+        for registry in ("/api/v4/groups/closed/-/packages/npm", "/api/v4/packages/npm"):
+            for token in (job, deploy):
+                self.use(self.daemon.url + registry, token)
+                self.project()
+                self.assert_works(self.in_project("install", self.name))
+                self.assertEqual(self.installed_version(), "1.0.0")
+            self.use(self.daemon.url + registry, other)
+            self.assert_fails(self.run_client("view", self.name), "E404")
+
     def test_document_by_hand(self) -> None:
         """A document is compressed for who takes that, and not sent again to who has it."""
         self.assert_works(self.publish("1.0.0", description="x" * 5000))

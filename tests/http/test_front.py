@@ -185,6 +185,7 @@ class World:
         self.scope = Scope(Level.PROJECT, 7, "acme/tools", Visibility.PRIVATE)
         self.asked = []
         self.foreseen = []
+        self.levels = []
 
     async def authenticate(self, headers, reads):
         """Answer as commanded."""
@@ -201,9 +202,10 @@ class World:
         """Not used here."""
         raise AssertionError
 
-    def demand(self, principal, permission, scope):
+    def demand(self, principal, permission, scope, level):
         """Answer as commanded."""
         self.asked.append((principal.name, permission, scope))
+        self.levels.append(level)
         if self.demand_error:
             raise self.demand_error
 
@@ -541,6 +543,13 @@ class GuardTests(FrontCase):
         self.assertRaises(errors.PermissionDenied, self.calls[0].demand, Permission.DESTROY_PACKAGE)
         self.assertEqual(self.world.asked[-1][1:], (Permission.DESTROY_PACKAGE, self.calls[0].scope))
 
+    def test_the_level_that_was_asked_for(self):
+        """It decides the refusal, whether or not there is something of that name."""
+        self.world.scope, self.world.demand_error = None, errors.GroupNotFound()
+        for path, level in ((BASE, Level.PROJECT), ("/api/v4/groups/9/-/packages/toy", Level.GROUP)):
+            self.client.request("GET", path + "/n/f")
+            self.assertIs(self.world.levels[-1], level)
+
     def test_account_routes(self):
         """They concern no project: none is looked for, at any level, and the policy is asked about the caller alone."""
         for base in (BASE, "/api/v4/groups/9/-/packages/toy", "/api/v4/packages/toy"):
@@ -828,6 +837,13 @@ class PageTests(FrontCase):
         reply = self.get(Accept_Encoding="gzip")
         self.assertEqual(reply.body, b"x")
         self.assertNotIn("content-encoding", reply.headers)
+
+    def test_dates_are_no_validators_of_pages(self):
+        """A page may change twice in a second, and by what its reader may see; so only its tag tells."""
+        self.result = evolve(self.result, last_modified=MODIFIED)
+        later = "Wed, 04 Mar 2026 05:06:08 GMT"
+        self.assertEqual(self.get(If_Modified_Since=later).status, 200)
+        self.assertEqual(self.get(If_Modified_Since=later, If_None_Match='"e1"').status, 304)
 
     def test_page_that_the_client_has_is_not_rendered(self):
         """304 costs no rendering; a validator of the other form does not count."""

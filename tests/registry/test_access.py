@@ -2,6 +2,7 @@
 
 import itertools
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.errors import AuthenticationRequired, GroupNotFound, PermissionDenied, ProjectNotFound
@@ -119,6 +120,25 @@ class BoundTokenTests(PolicyCase):
         token = bound(TokenKind.DEPLOY, ["read_package_registry"], project_id=3)
         self.assertEqual(self.rights(token, group), "")
 
+    def test_a_project_token_reads_at_the_groups_above(self):
+        """There it finds what its project has; it writes nothing, and at groups beside its own it is a stranger."""
+        above, beside = (
+            Scope(Level.GROUP, 2, "Acme", PRIVATE, (2,)),
+            Scope(Level.GROUP, 5, "acme/tool", PRIVATE, (5, 2)),
+        )
+        for token, rights in (
+            (bound(TokenKind.DEPLOY, ["read_package_registry", "write_package_registry"], project_id=7), "r"),
+            (bound(TokenKind.DEPLOY, ["write_package_registry"], project_id=7), ""),
+            (bound(TokenKind.JOB, project_id=7), "r"),
+            (bound(TokenKind.PROJECT, ["api"], Role.OWNER, project_id=7), "r"),
+            (bound(TokenKind.PROJECT, ["api"], Role.GUEST, project_id=7), ""),
+        ):
+            inside = evolve(token, project_path="acme/tools/app")
+            self.assertEqual(self.rights(inside, above), rights, token)
+            self.assertEqual(self.rights(inside, beside), "")
+            self.assertTrue(self.policy.sees(inside, above))
+            self.assertFalse(self.policy.sees(inside, beside))
+
 
 class DemandTests(PolicyCase):
     """How a refusal looks."""
@@ -126,24 +146,27 @@ class DemandTests(PolicyCase):
     def test_anonymous_cannot_tell(self):
         """Missing and hidden look alike."""
         for scope in (None, project(), project(INTERNAL)):
-            error = self.assertRaises(AuthenticationRequired, self.policy.demand, ANONYMOUS, READ, scope)
+            error = self.assertRaises(AuthenticationRequired, self.policy.demand, ANONYMOUS, READ, scope, Level.PROJECT)
             self.assertEqual(str(error), str(AuthenticationRequired()))
 
     def test_out_of_sight(self):
         """To a stranger a private project is not there."""
         stranger = personal("api")
-        self.assertRaises(ProjectNotFound, self.policy.demand, stranger, READ, project())
-        self.assertRaises(ProjectNotFound, self.policy.demand, stranger, READ, None)
         group = Scope(Level.GROUP, 3, "acme", PRIVATE, (3,))
-        self.assertRaises(GroupNotFound, self.policy.demand, stranger, READ, group)
+        for level, hidden, expected in (
+            (Level.PROJECT, project(), ProjectNotFound),
+            (Level.GROUP, group, GroupNotFound),
+        ):
+            for scope in (hidden, None):
+                self.assertRaises(expected, self.policy.demand, stranger, READ, scope, level)
 
     def test_in_sight(self):
         """Who sees it hears which right is missing."""
         error = self.assertRaises(
-            PermissionDenied, self.policy.demand, personal("api"), CREATE, project(role=Role.GUEST)
+            PermissionDenied, self.policy.demand, personal("api"), CREATE, project(role=Role.GUEST), Level.PROJECT
         )
         self.assertIn("create_package", str(error))
-        self.assertRaises(PermissionDenied, self.policy.demand, personal("api"), CREATE, project(PUBLIC))
+        self.assertRaises(PermissionDenied, self.policy.demand, personal("api"), CREATE, project(PUBLIC), Level.PROJECT)
 
     def test_passes_exactly_when_permitted(self):
         """Whatever the combination, demand() and permits() agree, and a right implies sight."""
@@ -154,7 +177,7 @@ class DemandTests(PolicyCase):
         for principal, visibility, role, wanted in itertools.product(principals, Visibility, (None, *Role), Permission):
             scope = project(visibility, role)
             try:
-                self.policy.demand(principal, wanted, scope)
+                self.policy.demand(principal, wanted, scope, Level.PROJECT)
             except (AuthenticationRequired, PermissionDenied, ProjectNotFound):
                 self.assertFalse(self.policy.permits(principal, wanted, scope))
             else:
