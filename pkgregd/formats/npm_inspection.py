@@ -1,9 +1,4 @@
-"""
-What a tarball says of itself: its package.json, read by the inspector, and compared with what was sent beside it.
-
-The client sends its own account of package.json. Installers resolve by that account and run what is in the
-tarball: so both have to agree about everything that decides about an installation.
-"""
+"""What a tarball says of itself: its package.json, read by the inspector."""
 
 from __future__ import annotations
 
@@ -13,11 +8,10 @@ from typing import IO, Any
 
 from attrs import field, frozen
 
-from pkgregd.errors import InvalidArchive, MetadataMismatch
+from pkgregd.errors import InvalidArchive
 from pkgregd.formatkit.answers import optional_bytes
 from pkgregd.formatkit.tars import TarReader
 from pkgregd.formatkit.tree import Kind, Tree
-from pkgregd.formats.npm_manifest import Manifest
 
 MAX_MANIFEST_BYTES = 256 << 10
 """Of package.json."""
@@ -75,43 +69,3 @@ def inspection_of(answer: Mapping[str, object]) -> Inspection:
     if manifest is None or not isinstance(has_gyp, bool):
         raise InvalidArchive("the tarball cannot be read: its package.json is not what it can be")
     return Inspection(manifest, has_gyp)
-
-
-def compare(claimed: Manifest, found: Inspection) -> bool:
-    """
-    Pass if the tarball is what was promised. Blocks for the size of package.json.
-
-    Returns:
-        Whether installing it runs a script.
-
-    Raises:
-        InvalidRequest: MetadataMismatch among others.
-    """
-    inside = Manifest.parse(found.manifest.removeprefix(b"\xef\xbb\xbf"), "package.json in the tarball")
-    for what in ("name", "version"):
-        _demand_same(what, getattr(claimed, what), getattr(inside, what))
-    for what, promised, packed in (
-        ("dependencies", claimed.needed(), inside.needed()),
-        ("peerDependencies", claimed.texts("peerDependencies"), inside.texts("peerDependencies")),
-        ("bin", claimed.programs(), inside.programs()),
-    ):
-        if what == "bin" and inside.has_program_folder:
-            continue  # npm lists what is in it
-        if promised != packed:
-            _differ(what, promised, packed)
-    runs_script = inside.has_install_script or found.has_gyp
-    said = claimed.fields.get("hasInstallScript")
-    if said is not None and said is not runs_script:
-        raise MetadataMismatch("hasInstallScript", ("document", str(said)), ("tarball", str(runs_script)))
-    return runs_script
-
-
-def _demand_same(what: str, promised: str, packed: str) -> None:
-    if promised != packed:
-        raise MetadataMismatch(what, ("document", promised), ("package.json in the tarball", packed))
-
-
-def _differ(what: str, promised: Mapping[str, str], packed: Mapping[str, str]) -> None:
-    keys = sorted(key for key in promised.keys() | packed.keys() if promised.get(key) != packed.get(key))
-    first, second = (", ".join(f"{key} {side[key]}" for key in keys if key in side) for side in (promised, packed))
-    raise MetadataMismatch(what, ("document", first), ("package.json in the tarball", second))

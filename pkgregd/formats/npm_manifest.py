@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from pkgregd.errors import InvalidRequest
 from pkgregd.formatkit.strictjson import read_strict
-from pkgregd.formats.npm_names import canonical_name, canonical_version
+from pkgregd.formats.npm_names import canonical_name, cleaned_version
 
 MAX_KEPT_BYTES = 128 << 10
 """Of the account of one version, as JSON: it travels with every listing of the versions."""
@@ -63,7 +63,7 @@ class Manifest:
         name, version = value.get("name"), value.get("version")
         if not isinstance(name, str) or not isinstance(version, str):
             raise InvalidRequest(f"{what} has no name and version")
-        made = cls(canonical_name(name), canonical_version(version.strip().lstrip("v=")), value)
+        made = cls(canonical_name(name), cleaned_version(version), value)
         for key in _MAPS:
             made.texts(key)
         made.programs()
@@ -80,23 +80,33 @@ class Manifest:
         """Return what is installed with it: an optional dependency takes the place of another of the same name."""
         return {**self.texts("dependencies"), **self.texts("optionalDependencies")}
 
+    def bundled(self) -> frozenset[str]:
+        """Return what is packed with it."""
+        value = self.fields.get("bundleDependencies") or self.fields.get("bundledDependencies")
+        if value is True:
+            return frozenset(self.texts("dependencies"))
+        return (
+            frozenset(name for name in value if isinstance(name, str))
+            if isinstance(value, list | dict)
+            else frozenset()
+        )
+
     def programs(self) -> Mapping[str, str]:
         """Return the programs, by name, as npm normalises them."""
         value = self.fields.get("bin") or {}
         if isinstance(value, str):
-            value = {self.name.rpartition("/")[2]: value}
+            value = {self.name: value}
         if not isinstance(value, dict) or not all(isinstance(path, str) for path in value.values()):
             raise InvalidRequest("the field bin is neither a path nor an object of paths")
-        return {
-            posixpath.basename(name.replace("\\", "/")): posixpath.normpath("/" + path.replace("\\", "/")).lstrip("/")
-            for name, path in value.items()
-        }
+        made = {posixpath.basename(_relative(name)): _relative(path) for name, path in value.items()}
+        return {name: path for name, path in made.items() if name and path}
 
     @property
-    def has_program_folder(self) -> bool:
-        """Whether the programs are all that lies in a folder."""
+    def program_folder(self) -> str | None:
+        """The folder of which every file is a program; None if the programs are named, or there are none."""
         directories = self.fields.get("directories")
-        return "bin" not in self.fields and isinstance(directories, dict) and "bin" in directories
+        folder = directories.get("bin") if isinstance(directories, dict) else None
+        return _relative(folder) if isinstance(folder, str) and not self.fields.get("bin") else None
 
     @property
     def has_install_script(self) -> bool:
@@ -127,3 +137,8 @@ class Manifest:
         if len(text) > MAX_KEPT_BYTES:
             raise InvalidRequest(f"the version's account of itself is longer than {MAX_KEPT_BYTES} bytes")
         return text
+
+
+def _relative(path: str) -> str:
+    """Write a path in the package as npm does, whatever is written: it never leads out of it."""
+    return posixpath.normpath("/" + path.replace("\\", "/").replace(":", "/")).lstrip("/")

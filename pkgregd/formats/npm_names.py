@@ -27,7 +27,22 @@ _NUMBER = r"(?:0|[1-9][0-9]{0,15})"
 _WORD = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _VERSION = re.compile(rf"({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:-({_WORD}(?:\.{_WORD})*))?", re.ASCII)
 _BUILD = re.compile(r"\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*\Z", re.ASCII)
-_TAG = re.compile(r"(?!v?[0-9]|[xX]\Z)[A-Za-z_][A-Za-z0-9._~-]*", re.ASCII)
+_LOOSE_WORD = r"(?:[0-9]*[A-Za-z-][0-9A-Za-z-]*|[0-9]+)"
+_LOOSE = re.compile(rf"\s*[v=\s]*([0-9]+)\.([0-9]+)\.([0-9]+)(?:-?({_LOOSE_WORD}(?:\.{_LOOSE_WORD})*))?\s*", re.ASCII)
+
+_TAG = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~!*'()-]+", re.ASCII)
+_TAIL = rf"(?:-{_WORD}(?:\.{_WORD})*)?"
+_X = "[xX*]"
+_PART_OF_RANGE = f"(?:{_NUMBER}|{_X})"
+_RANGE = re.compile(
+    rf"~v*{_PART_OF_RANGE}(?:\.{_PART_OF_RANGE}(?:\.{_PART_OF_RANGE}{_TAIL})?)?"
+    rf"|v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}{_TAIL}"
+    rf"|v*{_NUMBER}(?:\.{_NUMBER}(?:\.{_X}{_TAIL})?)?"
+    rf"|v*{_PART_OF_RANGE}\.{_X}(?:\.{_X}{_TAIL})?"
+    rf"|v*{_X}",
+    re.ASCII,
+)
+"""The ranges that can be written with the characters of a tag."""
 
 VersionKey: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 
@@ -57,6 +72,28 @@ def canonical_version(version: str) -> str:
     return check(version, _VERSION, MAX_VERSION_CHARACTERS, InvalidVersion, "version")
 
 
+def cleaned_version(version: str) -> str:
+    """
+    Bring what an author wrote for a version to the form in which it is published and compared.
+
+    Raises:
+        InvalidVersion.
+    Source: the package semver, clean() with its option `loose`, which npm uses.
+    """
+    if len(version) > MAX_VERSION_CHARACTERS:
+        raise InvalidVersion(f"version is longer than {MAX_VERSION_CHARACTERS} characters")
+    match = _LOOSE.fullmatch(_BUILD.sub("", version.strip()))
+    if match is None:
+        return canonical_version(version)
+    numbers = ".".join(_without_zeros(number) for number in match.groups()[:3])
+    words = [_without_zeros(word) if word.isdigit() else word for word in (match[4] or "").split(".")]
+    return canonical_version(f"{numbers}-{'.'.join(words)}" if match[4] else numbers)
+
+
+def _without_zeros(number: str) -> str:
+    return number.lstrip("0") or "0"
+
+
 @lru_cache(maxsize=4096)
 def version_key(version: str) -> VersionKey:
     """
@@ -77,8 +114,11 @@ def is_prerelease(version: str) -> bool:
 
 
 def check_tag(tag: str) -> str:
-    """Pass a tag on if it could not be taken for a range of versions. Raises InvalidRequest."""
-    return check(tag, _TAG, MAX_TAG_CHARACTERS, InvalidRequest, "tag")
+    """Pass a tag on if clients can name it and would not take it for a range of versions. Raises InvalidRequest."""
+    check(tag, _TAG, MAX_TAG_CHARACTERS, InvalidRequest, "tag")
+    if _RANGE.fullmatch(tag):
+        raise InvalidRequest(f"a tag cannot be a range of versions: {tag!a}")
+    return tag
 
 
 def file_name_of(name: str, version: str) -> str:

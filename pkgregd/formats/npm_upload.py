@@ -16,7 +16,8 @@ from attrs import field, frozen
 from pkgregd.errors import BodyTooLarge, InvalidRequest, MalformedBody, MetadataMismatch
 from pkgregd.formatkit.jsonstream import DocumentLimits, StreamedDocument, read_document
 from pkgregd.formatkit.names import has_control
-from pkgregd.formats.npm_inspection import compare, inspect_tarball, inspection_of
+from pkgregd.formats.npm_agreement import compare
+from pkgregd.formats.npm_inspection import inspect_tarball, inspection_of
 from pkgregd.formats.npm_manifest import Manifest
 from pkgregd.formats.npm_names import Place, canonical_version, check_tag, file_name_of
 from pkgregd.interfaces import ICall

@@ -59,6 +59,22 @@ class NpmTests(NpmTestCase, PublishContract):
         self.assert_fails(self.publish("1.0.0", code="other"), text)
         self.assert_fails(self.publish("1.0.0", "--force", code="other"), text)
 
+    def test_what_npm_rewrites(self) -> None:
+        """Repositories in short words, and what is bundled or written carelessly, are published as npm repairs it."""
+        written = {"short": "user/repository", "host": "gitlab:user/repository#v1", "page": "https://github.com/u/r",
+                   "ssh": "git@bitbucket.org:u/r.git", "plain": "^1.0.0"}  # fmt: skip
+        fields = {"dependencies": written, "bundleDependencies": ["packed"], "optionalDependencies": ["one@1"],
+                  "peerDependencies": {"peer": "user/peer"}, "bin": ["./index.js"], "scripts": {"test": 3}}  # fmt: skip
+        self.assert_works(self.publish("1.0.0", **fields))
+        wanted = self.view("dependencies")
+        self.assertEqual(wanted["short"], "github:user/repository")
+        self.assertEqual(wanted["page"], "git+https://github.com/u/r.git")
+        self.assertEqual(wanted["ssh"], "git+ssh://git@bitbucket.org/u/r.git")
+        self.assertEqual(wanted["packed"], "*")
+        self.assertEqual(self.view("optionalDependencies"), {"one": "1"})
+        self.assert_works(self.publish("1.1.0", "--tag", "v1-lts"))
+        self.assertEqual(self.view("dist-tags"), {"latest": "1.0.0", "v1-lts": "1.1.0"})
+
     def test_tags(self) -> None:
         """Tags come with a version, move, go, and are installed by."""
         self.assert_works(self.publish("1.0.0"))

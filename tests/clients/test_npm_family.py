@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 from unittest import SkipTest
 
 from tests.support.clients import OverHttps, Run, programs
@@ -25,11 +26,13 @@ class FamilyTestCase(NpmTestCase):
 
     Attributes:
         script: where it lies in node_modules.
+        bundle: how its packages bring others along, if it packs them.
         unauthorized: what it says without a token.
     """
 
     client = "node"
     script: str
+    bundle: Mapping[str, Any] = {"bundleDependencies": ["packed"]}
     unauthorized = "authentication is required: send a token"
 
     def setUp(self) -> None:
@@ -57,6 +60,10 @@ class FamilyTestCase(NpmTestCase):
         """Publish the package of a folder."""
         raise NotImplementedError
 
+    def publish_only(self, folder: pathlib.Path) -> Run:
+        """Publish it without installing what it needs."""
+        return self.publish_in(folder)
+
     def add_in(self, folder: pathlib.Path, wanted: str) -> Run:
         """Add a package to the project of a folder."""
         raise NotImplementedError
@@ -73,6 +80,12 @@ class FamilyContract(_Base):
         self.assert_works(self.add_in(self.project(), f"{self.name}@^1.0.0"))
         self.assertEqual(self.installed_version(), "1.1.0")
 
+    def test_repositories(self: FamilyTestCase) -> None:  # type: ignore[misc]
+        """A package that wants repositories in short words, and one that it brings along, is published."""
+        wanted = {"short": "user/repository", "host": "gitlab:user/repository#v1", "page": "https://github.com/u/r"}
+        folder = self.write_package("1.0.0", dependencies=wanted, **self.bundle)
+        self.assert_works(self.publish_only(folder))
+
     def test_without_credentials(self: FamilyTestCase) -> None:  # type: ignore[misc]
         """Whoever has none gets nothing, and is told so."""
         self.use(self.daemon.packages_url("npm", self.daemon.world.private_id), "")
@@ -84,6 +97,7 @@ class PnpmTests(FamilyTestCase, FamilyContract):
     """pnpm."""
 
     script = "pnpm/bin/pnpm.cjs"
+    bundle: Mapping[str, Any] = {}
 
     def publish_in(self, folder: pathlib.Path) -> Run:
         """See FamilyTestCase."""
@@ -144,6 +158,16 @@ class BerryTests(FamilyTestCase, FamilyContract):
         (folder / "yarn.lock").touch()
         installed = self.run_in(folder, "install")
         return installed if installed.status else self.run_in(folder, "npm", "publish")
+
+    def publish_only(self, folder: pathlib.Path) -> Run:
+        """See FamilyTestCase; it wants to have installed something."""
+        path = folder / "package.json"
+        written = path.read_text()
+        path.write_text(json.dumps({"name": self.name}))
+        (folder / "yarn.lock").touch()
+        self.assert_works(self.run_in(folder, "install"))
+        path.write_text(written)
+        return self.run_in(folder, "npm", "publish")
 
     def add_in(self, folder: pathlib.Path, wanted: str) -> Run:
         """See FamilyTestCase."""

@@ -65,7 +65,7 @@ def hostile_documents() -> Mapping[str, object]:
         "deep": {"package/package.json": b"[" * 100_000},
         "large": {"package/package.json": b" " * (256 << 10) + package},
         "other name": {"package/package.json": b'{"name":"other","version":"1.0.0"}'},
-        "dependencies that are none": {"package/package.json": package[:-1] + b',"dependencies":{"a":1}}'},
+        "peers that are none": {"package/package.json": package[:-1] + b',"peerDependencies":{"a":1}}'},
     }.items():
         add(f"tarball with {label}", make_tarball(files))
     add("no tarball", b"nonsense")

@@ -40,9 +40,10 @@ class NameTests(SynchronousTestCase):
 
     def test_tags(self) -> None:
         """A tag cannot be taken for a range of versions."""
-        for tag in ("latest", "next", "release-1.x", "vnext", "_a"):
+        for tag in ("latest", "next", "release-1.x", "vnext", "_a", "v17-lts", "1-lts", "1.2.3.4", "01", "~", "V1"):
             self.assertEqual(check_tag(tag), tag)
-        for tag in ("1", "1.0.0", "v1", "x", "X", "^1", "~1", "*", "", "a b", "a/b", "a" * 129):
+        for tag in ("1", "1.0.0", "v1", "x", "X", "^1", "~1", "*", "", "a b", "a/b", "a" * 129, ".", "..",
+                    "1.2", "1.x", "v1.2.3-lts", "1.2.3-a+b"):  # fmt: skip
             self.assertRaises(errors.InvalidRequest, check_tag, tag)
 
     def test_latest(self) -> None:
