@@ -92,10 +92,18 @@ class DocumentTests(SynchronousTestCase):
             self.assertRaises(MalformedBody, lambda document=document: read(document)[0].read())
         self.assertEqual(read_strict(rb'"\ud83d\ude00"', "it"), "\U0001f600")
 
+    def test_everything_escaped(self) -> None:
+        """A file whose every character is an escape sequence is read without a step for each of them."""
+        data = bytes(range(250)) * 4
+        text = "".join(f"\\u{ord(character):04x}" for character in base64.b64encode(data).decode())
+        for at in ((), range(0, len(text), 7)):
+            self.assertEqual(read(with_file(text), *at)[1], data)
+
     def test_bad_base64(self) -> None:
         """Only the strict alphabet with its padding at the end is base64, in any cuts."""
         for text in ("A", "AA", "AAA", "A===", "=AAA", "AA==AA==", "AAAA\\n", "AA AA", "AA-_", "AAAA=", "AA\\u00e9A",
-                     "AAA\\u003", "\\\\AAA", "AAA\\\\/", "AAA\\/\\", "AAA\u20ac", "AAA\\\""):  # fmt: skip
+                     "AAA\\u003", "\\\\AAA", "AAA\\\\/", "AAA\\/\\", "AAA\u20ac", "AAA\\\"",
+                     "\x00A\x00A\x00\\u0041", "AAA\\n", "\\ud800AAA"):  # fmt: skip
             document = with_file(text)
             for at in ((), range(len(document))):
                 self.assertRaises(MalformedBody, read, document, *at)
