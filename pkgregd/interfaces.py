@@ -494,6 +494,47 @@ class IPackageCatalog(Interface):
             PackageNotFound.
         """
 
+    async def yank_each(
+        project_id: int,
+        format: str,
+        canonical_name: str,
+        reasons: Mapping[str, str | None],
+        principal: Principal,
+    ) -> frozenset[str]:
+        """
+        Yank packages of a name, and undo it for others, all of it or nothing; see set_yanked.
+
+        Args:
+            reasons: by canonical version; those that are not there are passed over.
+
+        Returns:
+            Canonical versions that changed; then the name's index revision moved.
+
+        Raises:
+            PackageNotFound: none of them is there.
+        """
+
+    async def first_published(project_ids: Sequence[int], format: str, canonical_name: str) -> datetime.datetime | None:
+        """When the oldest package of a name that is there came, aware UTC; None if there is none."""
+
+    async def delete_name(
+        project_id: int, format: str, canonical_name: str, revision: int, principal: Principal
+    ) -> int:
+        """
+        Delete all packages of a name with their files, and leave a tombstone for each file.
+
+        Args:
+            revision: of its index in the project, as the caller knows it (IndexState.revisions): what came since then
+                is not among what is meant.
+
+        Returns:
+            How many packages there were.
+
+        Raises:
+            PackageNotFound: there is none.
+            PreconditionFailed: the index has moved on.
+        """
+
     async def delete_file(file_id: int, principal: Principal, precondition: Precondition) -> bool:
         """
         Delete a file, leave a tombstone, and delete the package with its last file.
@@ -958,6 +999,28 @@ class IRemote(Interface):
 
         Raises:
             PackageNotFound. RuntimeError at a level that does not publish.
+        """
+
+    async def yank_each(canonical_name: str, reasons: Mapping[str, str | None]) -> None:
+        """
+        Yank packages of a name and undo it for others, in one transaction; see IPackageCatalog.yank_each.
+
+        Raises:
+            PackageNotFound. RuntimeError at a level that does not publish.
+        """
+
+    async def first_published(canonical_name: str) -> datetime.datetime | None:
+        """See IPackageCatalog.first_published."""
+
+    async def delete_name(canonical_name: str, state: IndexState) -> None:
+        """
+        Delete all packages of a name, in one transaction; see IPackageCatalog.delete_name.
+
+        Args:
+            state: of its index, as the caller knows it.
+
+        Raises:
+            PackageNotFound, PreconditionFailed. RuntimeError at a level that does not publish.
         """
 
     async def search(text: str, offset: int, limit: int) -> NameListing:

@@ -750,7 +750,8 @@ class Event:
         format: the format's name.
         project_id: where.
         principal: who.
-        coordinates_text: `name version file`, for people; without a file it tells of the whole package.
+        coordinates_text: `name version file`, for people; without a file it tells of the whole package, and of several
+            packages of a name how many they are.
     """
 
     name: str

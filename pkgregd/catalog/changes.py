@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import ColumnElement, and_, bindparam, delete, literal_column, select, update
 
 from pkgregd.catalog.rules import KEPT_CHANGES, MAX_ID, search_text
@@ -105,6 +107,21 @@ async def record_change(
     await count_change(tx, project_id, format, canonical_name)
     await tx.execute(ADD_CHANGE, canonical_version=canonical_version, **name)
     await tx.execute(FORGET_CHANGES, **name)
+
+
+async def record_changes(
+    tx: Transaction, project_id: int, format: str, canonical_name: str, canonical_versions: Sequence[str]
+) -> None:
+    """
+    Do so for some versions; of more than are remembered none is, and the index moves on by one.
+
+    A page is then made anew: who asks what changed is told that it is not known.
+    """
+    if len(canonical_versions) <= KEPT_CHANGES:
+        for canonical_version in canonical_versions:
+            await record_change(tx, project_id, format, canonical_name, canonical_version)
+    else:
+        await count_change(tx, project_id, format, canonical_name)
 
 
 async def keep_summary(tx: Transaction, project_id: int, format: str, canonical_name: str, summary: str) -> None:

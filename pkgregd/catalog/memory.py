@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from attrs import define, evolve, field
 from zope.interface import implementer
@@ -41,6 +41,7 @@ from pkgregd.errors import (
     GroupNotFound,
     NotFound,
     PackageNotFound,
+    PreconditionFailed,
     ProjectNotFound,
     Unavailable,
 )
@@ -479,6 +480,71 @@ class MemoryCatalog:
         self._bump(package[0], self._shown_name(project_id, format, canonical_name))
         self.audit.append(("unyank" if reason is None else "yank", principal.name, package[0]))
         return True
+
+    async def yank_each(
+        self,
+        project_id: int,
+        format: str,
+        canonical_name: str,
+        reasons: Mapping[str, str | None],
+        principal: Principal,
+    ) -> frozenset[str]:
+        """See IPackageCatalog."""
+        present = {file.canonical_version: file for file in self._of_name(project_id, format, canonical_name)}
+        found = [file for version, file in present.items() if version in reasons]
+        if not found:
+            raise PackageNotFound
+        changed = [file for file in found if file.yanked_reason != reasons[file.canonical_version]]
+        for file in changed:
+            reason = reasons[file.canonical_version]
+            for each in self._files_of(file.package_id):
+                self._files[each.id] = evolve(each, yanked_reason=reason)
+            self.audit.append(("unyank" if reason is None else "yank", principal.name, file))
+        self._bump_each(changed, self._shown_name(project_id, format, canonical_name))
+        return frozenset(file.canonical_version for file in changed)
+
+    async def delete_name(
+        self, project_id: int, format: str, canonical_name: str, revision: int, principal: Principal
+    ) -> int:
+        """See IPackageCatalog."""
+        files = self._of_name(project_id, format, canonical_name)
+        present, _ = self._revisions.get((project_id, format, canonical_name), (revision, 0))
+        if present != revision:
+            raise PreconditionFailed("the package has changed meanwhile: look again what is in it")
+        if not files:
+            raise PackageNotFound
+        shown_before = self._shown_name(project_id, format, canonical_name)
+        for file in files:
+            self._bury(file)
+        packages = {file.package_id: file for file in files}
+        self._bump_each(list(packages.values()), shown_before)
+        self.audit.append(("delete_name", principal.name, files[-1]))
+        return len(packages)
+
+    def _of_name(self, project_id: int, format: str, canonical_name: str) -> list[PackageFile]:
+        named = (project_id, format, canonical_name)
+        return [file for file in self._files.values() if (file.project_id, file.format, file.canonical_name) == named]
+
+    def _bump_each(self, files: Sequence[PackageFile], shown_before: str | None) -> None:
+        """Count a change of each of some packages of a name; too many of them at once are not remembered."""
+        if len(files) <= KEPT_CHANGES:
+            for file in files:
+                self._bump(file, shown_before)
+                shown_before = self._shown_name(file.project_id, file.format, file.canonical_name)
+        else:
+            self._bump(files[0], shown_before)
+            self._changes[files[0].project_id, files[0].format, files[0].canonical_name].popitem()
+
+    async def first_published(
+        self, project_ids: Sequence[int], format: str, canonical_name: str
+    ) -> datetime.datetime | None:
+        """See IPackageCatalog."""
+        times = [
+            self._package_times[file.package_id]
+            for project_id in project_ids
+            for file in self._of_name(project_id, format, canonical_name)
+        ]
+        return min(times, default=None)
 
     async def list_tags(self, project_ids: Sequence[int], format: str, canonical_name: str) -> tuple[Tag, ...]:
         """See IPackageCatalog."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import column, select, table
@@ -15,6 +15,7 @@ from pkgregd.catalog import (
     documents,
     identity,
     inventory,
+    names,
     packages,
     search,
     signins,
@@ -263,6 +264,29 @@ class SqlCatalog:
         return await self._database.write(
             versions.set_yanked, project_id, format, canonical_name, canonical_version, reason, principal
         )
+
+    async def yank_each(
+        self,
+        project_id: int,
+        format: str,
+        canonical_name: str,
+        reasons: Mapping[str, str | None],
+        principal: Principal,
+    ) -> frozenset[str]:
+        """See IPackageCatalog."""
+        return await self._database.write(names.yank_each, project_id, format, canonical_name, reasons, principal)
+
+    async def first_published(
+        self, project_ids: Sequence[int], format: str, canonical_name: str
+    ) -> datetime.datetime | None:
+        """See IPackageCatalog."""
+        return await self._database.read(names.first_published, project_ids, format, canonical_name)
+
+    async def delete_name(
+        self, project_id: int, format: str, canonical_name: str, revision: int, principal: Principal
+    ) -> int:
+        """See IPackageCatalog."""
+        return await self._database.write(names.delete_name, project_id, format, canonical_name, revision, principal)
 
     async def delete_file(self, file_id: int, principal: Principal, precondition: Precondition) -> bool:
         """See IPackageCatalog."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
@@ -250,6 +251,31 @@ class ProjectRemote:
                 "yank_package" if reason is not None else "unyank_package", f"{canonical_name} {canonical_version}"
             )
 
+    async def yank_each(self, canonical_name: str, reasons: Mapping[str, str | None]) -> None:
+        """See IRemote."""
+        changed = await self._catalog.yank_each(self.scope.id, self._format, canonical_name, reasons, self._principal)
+        # of many versions at once one event tells how many they were
+        for event, versions in (
+            ("yank_package", [version for version in changed if reasons[version] is not None]),
+            ("unyank_package", [version for version in changed if reasons[version] is None]),
+        ):
+            if versions:
+                what = versions[0] if len(versions) == 1 else f"({len(versions)} versions)"
+                self._emit(event, f"{canonical_name} {what}")
+
+    async def first_published(self, canonical_name: str) -> datetime.datetime | None:
+        """See IRemote."""
+        project_ids = await self._project_ids(canonical_name)
+        return await self._catalog.first_published(project_ids, self._format, canonical_name)
+
+    async def delete_name(self, canonical_name: str, state: IndexState) -> None:
+        """See IRemote."""
+        revision = dict(state.revisions).get(self.scope.id, 0)
+        packages = await self._catalog.delete_name(
+            self.scope.id, self._format, canonical_name, revision, self._principal
+        )
+        self._emit("delete_package", f"{canonical_name} ({packages} versions)")
+
     def _emit(self, event: str, coordinates_text: str) -> None:
         self._events.emit(Event(event, self._format, self.scope.id, self._principal, coordinates_text))
 
@@ -306,6 +332,14 @@ class GroupRemote(ProjectRemote):
     async def yank(self, canonical_name: str, canonical_version: str, reason: str | None) -> None:
         """See IRemote."""
         raise RuntimeError("a group's remote does not yank")
+
+    async def yank_each(self, canonical_name: str, reasons: Mapping[str, str | None]) -> None:
+        """See IRemote."""
+        raise RuntimeError("a group's remote does not yank")
+
+    async def delete_name(self, canonical_name: str, state: IndexState) -> None:
+        """See IRemote."""
+        raise RuntimeError("a group's remote does not delete")
 
     async def delete_file(self, file: PackageFile, precondition: Precondition) -> None:
         """See IRemote."""

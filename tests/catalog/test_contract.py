@@ -13,6 +13,7 @@ from pkgregd.testing.catalog_contract import START_SECONDS, CatalogContract
 from pkgregd.testing.changes_contract import ChangesContract
 from pkgregd.testing.foresight_contract import ForesightContract
 from pkgregd.testing.listings_contract import ListingsContract
+from pkgregd.testing.names_contract import WholeNamesContract
 from pkgregd.testing.signins_contract import SignInsContract
 from pkgregd.testing.spellings_contract import SpellingsContract
 from pkgregd.testing.tags_contract import OwnersContract, SearchContract, TagsContract
@@ -31,6 +32,7 @@ class WholeContract(
     DocumentsContract,
     ForesightContract,
     SpellingsContract,
+    WholeNamesContract,
     CatalogContract,
 ):
     """All that a catalog promises."""

@@ -8,7 +8,19 @@ import sqlite3
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.catalog import blobs, documents, identity, inventory, packages, search, signins, tags, tokens, versions
+from pkgregd.catalog import (
+    blobs,
+    documents,
+    identity,
+    inventory,
+    names,
+    packages,
+    search,
+    signins,
+    tags,
+    tokens,
+    versions,
+)
 from pkgregd.catalog.statement import SQLITE, Statement, compile_all
 from pkgregd.values import Level, PackageOrder
 from tests.catalog.support import make_folder, migrated_file
@@ -116,6 +128,12 @@ class PlanTests(SynchronousTestCase):
         self.assert_by_index(inventory.PACKAGE_BY_ID, inventory.PACKAGE_TO_DELETE, inventory.NEWEST_FILE)
         self.assert_by_index(inventory.LEAVE_TOMBSTONES, inventory.RELEASE_BLOBS, inventory.DROP_DOCUMENTS)
         self.assert_by_index(inventory.DELETE_FILES, inventory.DELETE_PACKAGE)
+
+    def test_all_of_a_name(self) -> None:
+        """The packages of a name, its revision, and their deletion."""
+        self.assert_by_index(names.FIND_PACKAGES, names.FIND_REVISION, names.FIRST_PUBLISHED)
+        self.assert_by_index(names.LEAVE_TOMBSTONES, names.RELEASE_BLOBS, names.DROP_DOCUMENTS)
+        self.assert_by_index(names.DELETE_FILES, names.DELETE_PACKAGES)
 
     def test_packages_by_time_are_not_sorted(self) -> None:
         """The usual listing of a project reads the rows that it shows, and counts in the index alone."""
