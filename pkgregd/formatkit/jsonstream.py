@@ -5,21 +5,25 @@ The strings at a chosen path are cut out of the document and decoded as they com
 limits, with an empty string in their place, and read once it is complete. Whatever the cuts of the body are, the
 scan only has to know where strings begin and end: what is no JSON is still none when the file is cut out of it.
 
+Members that nobody needs can be left out of what is kept: then only where their values end is looked for, and
+whether they are JSON is not.
+
 Source: RFC 8259; RFC 4648, section 4.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias, cast
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IConsumer, IProducer, IPushProducer
 from zope.interface import implementer
 
-from pkgregd.errors import BodyTooLarge, MalformedBody
+from pkgregd.errors import BodyTooLarge, MalformedBody, Unavailable
 from pkgregd.formatkit.base64stream import Base64InJson
 from pkgregd.formatkit.strictjson import read_strict
 from pkgregd.formatkit.taps import Tap
@@ -31,8 +35,23 @@ MAX_KEY_BYTES = 4096
 TURN_BYTES = 4 << 10
 """What is scanned in one turn of the reactor, where every byte may be a token."""
 
+OWN_BYTES = 64 << 10
+"""What each document may keep whatever the others do."""
+
+ALL_DOCUMENTS_BYTES = 32 << 20
+"""What all documents that are being read keep together beyond that."""
+
 IsFile: TypeAlias = Callable[[Sequence[str]], bool]
 """Whether the string behind these keys is a file. Called for strings in objects alone."""
+
+IsKept: TypeAlias = Callable[[Sequence[str]], bool]
+"""
+Whether the member of an object behind these keys is kept. Called once for each member, in the order of the document,
+of objects in objects that are kept themselves.
+"""
+
+_PASSED = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["{}\[\],]', re.DOTALL)
+"""A whole string, or what may change where a value ends."""
 
 _TOKEN = re.compile(rb'["{}\[\],:]')
 _STRING_END = re.compile(rb'["\\]')
@@ -48,12 +67,72 @@ class DocumentLimits:
         max_rest_bytes: of everything else, as it is written.
         max_tokens: brackets, commas, colons and strings of everything else.
         max_depth: how far lists and objects may be nested.
+        max_passed_bytes: of what is not kept.
     """
 
     max_file_bytes: int
     max_rest_bytes: int
     max_tokens: int = 1_000_000
     max_depth: int = 64
+    max_passed_bytes: int = 0
+
+
+class DocumentMemory:
+    """
+    What documents keep in memory, together.
+
+    Args:
+        max_bytes: beyond OWN_BYTES of each.
+    """
+
+    def __init__(self, max_bytes: int = ALL_DOCUMENTS_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self.held_bytes = 0
+
+    @contextlib.contextmanager
+    def share(self) -> Iterator[MemoryShare]:
+        """Lend a share, which is given back in the end."""
+        share = MemoryShare(self)
+        try:
+            yield share
+        finally:
+            self.held_bytes -= share.held_bytes
+
+    def take(self, size_bytes: int) -> None:
+        """Take some. Raises Unavailable if there is none left."""
+        if self.held_bytes + size_bytes > self._max_bytes:
+            raise Unavailable("too many great documents are being read; retry later")
+        self.held_bytes += size_bytes
+
+
+class MemoryShare:
+    """
+    What one document keeps.
+
+    Attributes:
+        held_bytes: of the memory of all.
+    """
+
+    def __init__(self, memory: DocumentMemory) -> None:
+        self._memory = memory
+        self.held_bytes = 0
+
+    def hold(self, size_bytes: int) -> int:
+        """
+        Have room for so many bytes in all.
+
+        Returns:
+            How many there is room for.
+
+        Raises:
+            Unavailable.
+        """
+        more_bytes = size_bytes - OWN_BYTES - self.held_bytes
+        if more_bytes > 0:
+            more_bytes = max(more_bytes, OWN_BYTES)
+            self._memory.take(more_bytes)
+            self.held_bytes += more_bytes
+        return OWN_BYTES + self.held_bytes
 
 
 @frozen
@@ -83,20 +162,28 @@ class StreamedDocument:
 
 
 async def read_document(
-    body: IRequestBody, *, is_file: IsFile, sink: IBlobSink, limits: DocumentLimits
+    body: IRequestBody,
+    *,
+    is_file: IsFile,
+    sink: IBlobSink,
+    limits: DocumentLimits,
+    share: MemoryShare,
+    is_kept: IsKept | None = None,
 ) -> StreamedDocument:
     """
     Take a body apart into its file and all else.
 
     Args:
         sink: takes the file and pauses the body; is neither committed nor aborted here, unless it failed.
+        share: of the memory for what is kept; belongs to whoever has the document.
+        is_kept: None keeps everything.
 
     Raises:
         MalformedBody: a limit is exceeded, there is a second file, or its base64 is wrong.
         BodyTooLarge: the file is; and whatever IRequestBody.push_to raises.
-        StorageFull, Unavailable: of the sink that failed meanwhile.
+        StorageFull, Unavailable: of the sink that failed meanwhile; there is no memory left.
     """
-    reader = _DocumentReader(body, is_file, sink, limits)
+    reader = _DocumentReader(body, is_file, sink, limits, share, is_kept)
     try:
         await body.push_to(reader)
     except BodyTooLarge:
@@ -121,15 +208,29 @@ class _Frame:
 class _DocumentReader:
     """Takes the body in any cuts."""
 
-    def __init__(self, body: IRequestBody, is_file: IsFile, sink: IBlobSink, limits: DocumentLimits) -> None:
+    def __init__(
+        self,
+        body: IRequestBody,
+        is_file: IsFile,
+        sink: IBlobSink,
+        limits: DocumentLimits,
+        share: MemoryShare,
+        is_kept: IsKept | None,
+    ) -> None:
         self._body = body
         self._is_file = is_file
+        self._is_kept = is_kept
+        self._share = share
         self._sink = sink
         self._limits = limits
         self._tap: Tap | None = None
         self._rest = bytearray()
+        self._room_bytes = OWN_BYTES
         self._frames: list[_Frame] = []
         self._tokens = 0
+        self._passed_bytes = 0
+        self._passed_depth = 0
+        self._member = (0, 0)  # bytes and tokens that were kept before the present member of an object
         self._string: bytearray | None = None  # of a key, while it is read
         self._state = self._between
         self._decoder: Base64InJson | None = None
@@ -179,8 +280,77 @@ class _DocumentReader:
                 self._begin_string()
                 return match.end()
             self._structure(token)
+            if self._is_kept is None or token not in b"{,:":
+                continue
+            self._keep(data[start : match.end()])
+            start = match.end()
+            if token != b":":
+                self._member = (len(self._rest), self._tokens)
+            elif not self._wants_member():
+                self._drop_member()
+                return start
         self._keep(data[start:])
         return len(data)
+
+    def _wants_member(self) -> bool:
+        path = [each.key for each in self._frames]
+        return not path or None in path or self._is_kept is None or self._is_kept(cast(Sequence[str], path))
+
+    def _drop_member(self) -> None:
+        """Forget the key, and go on to read past the value."""
+        kept_bytes, self._tokens = self._member
+        self._pass_by(len(self._rest) - kept_bytes)
+        del self._rest[kept_bytes:]
+        self._passed_depth = 0
+        self._state = self._passing
+
+    def _pass_by(self, size_bytes: int) -> None:
+        self._passed_bytes += size_bytes
+        if self._passed_bytes > self._limits.max_passed_bytes:
+            raise MalformedBody(f"the document has more than {self._limits.max_passed_bytes} bytes that are of no use")
+
+    def _passing(self, data: bytes, position: int) -> int:
+        """Go on behind a key that is not kept, up to the end of its value."""
+        end = self._end_of_value(data, position)
+        self._pass_by(end - position)
+        return end
+
+    def _end_of_value(self, data: bytes, position: int) -> int:
+        for match in _PASSED.finditer(data, position):
+            token = match[0]
+            if token in b"{[":
+                self._passed_depth += 1
+            elif token == b'"':
+                self._state = self._in_passed_string
+                return match.end()
+            elif self._passed_depth and token in b"}]":
+                self._passed_depth -= 1
+            elif not self._passed_depth and token in b",}]":
+                return self._end_passed(token, match.start())
+        return len(data)
+
+    def _end_passed(self, token: bytes, position: int) -> int:
+        """Mend the commas around a member that was left out."""
+        self._state = self._between
+        if token == b",":
+            self._frames[-1].is_key_due = self._frames[-1].is_object
+            return position + 1
+        if self._rest.endswith(b","):
+            del self._rest[-1:]
+        return position
+
+    def _in_passed_string(self, data: bytes, position: int) -> int:
+        match = _STRING_END.search(data, position)
+        end = len(data) if match is None else match.end()
+        self._pass_by(end - position)
+        if match is not None:
+            self._state = self._passing if match[0] == b'"' else self._escaped_in_passed
+        return end
+
+    def _escaped_in_passed(self, data: bytes, position: int) -> int:
+        self._pass_by(1)
+        self._state = self._in_passed_string
+        return position + 1
 
     def _count(self) -> None:
         self._tokens += 1
@@ -191,6 +361,8 @@ class _DocumentReader:
         if len(self._rest) + len(data) > self._limits.max_rest_bytes:
             raise MalformedBody(f"the document is longer than {self._limits.max_rest_bytes} bytes beside its file")
         self._rest += data
+        if len(self._rest) > self._room_bytes:
+            self._room_bytes = self._share.hold(len(self._rest))
 
     def _structure(self, token: bytes) -> None:
         frames = self._frames

@@ -22,9 +22,9 @@ SHORT_FIELDS = (
 )  # fmt: skip
 """What the abbreviated document shows of a version."""
 
-_DROPPED = frozenset(
-    {"readme", "readmeFilename", "_attachments", "deprecated", "hasInstallScript", "dist", "_resolved"}
-)
+_SCRIPT_FLAG = "hasInstallScript"
+
+_DROPPED = frozenset({"readme", "readmeFilename", "_attachments", "deprecated", _SCRIPT_FLAG, "dist", "_resolved"})
 """What is made here, or is of no use to anybody."""
 
 _INSTALL_SCRIPTS = ("preinstall", "install", "postinstall")
@@ -121,6 +121,10 @@ class Manifest:
         description = self.fields.get("description")
         texts = [description, *(words if isinstance(words, list) else [words])]
         return " ".join(" ".join(text.split()) for text in texts if isinstance(text, str))
+
+    def needed_fields(self) -> Mapping[str, object]:
+        """Return what kept() and a comparison need; the rest may be long."""
+        return {key: value for key, value in self.fields.items() if key not in _DROPPED or key == _SCRIPT_FLAG}
 
     def kept(self, *, has_install_script: bool) -> str:
         """

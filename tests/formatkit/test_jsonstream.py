@@ -6,12 +6,20 @@ import base64
 import json
 from collections.abc import Sequence
 
+from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.errors import BodyTooLarge, MalformedBody, StorageFull
-from pkgregd.formatkit.jsonstream import DocumentLimits, StreamedDocument, read_document
+from pkgregd.errors import BodyTooLarge, MalformedBody, StorageFull, Unavailable
+from pkgregd.formatkit.jsonstream import (
+    OWN_BYTES,
+    DocumentLimits,
+    DocumentMemory,
+    IsKept,
+    StreamedDocument,
+    read_document,
+)
 from pkgregd.formatkit.strictjson import read_strict
 from pkgregd.testing.calls import FakeBody, RecordingSink, cut, now
 
@@ -31,10 +39,15 @@ def is_file(path: Sequence[str]) -> bool:
     return len(path) == 3 and path[0] == "files" and path[2] == "data"
 
 
-def read(document: bytes, *at: int, limits: DocumentLimits = LIMITS) -> tuple[StreamedDocument, bytes]:
+def read(
+    document: bytes, *at: int, limits: DocumentLimits = LIMITS, is_kept: IsKept | None = None
+) -> tuple[StreamedDocument, bytes]:
     """Read a document in pieces; returns it, and the file."""
     sink = RecordingSink()
-    made = now(read_document(FakeBody(cut(document, *at)), is_file=is_file, sink=sink, limits=limits))
+    with DocumentMemory().share() as share:
+        body = FakeBody(cut(document, *at))
+        reading = read_document(body, is_file=is_file, sink=sink, limits=limits, share=share, is_kept=is_kept)
+        made = now(reading)
     return made, b"".join(sink.pieces)
 
 
@@ -132,8 +145,9 @@ class DocumentTests(SynchronousTestCase):
             sink.producer.stopProducing()
 
         body = FakeBody(cut(with_file("AAAA"), 40, 45, 50))
-        reading = read_document(body, is_file=is_file, sink=RecordingSink(give_up), limits=LIMITS)
-        self.assertRaises(StorageFull, now, reading)
+        with DocumentMemory().share() as share:
+            reading = read_document(body, is_file=is_file, sink=RecordingSink(give_up), limits=LIMITS, share=share)
+            self.assertRaises(StorageFull, now, reading)
 
     def test_back_pressure(self) -> None:
         """A sink that is full pauses the body."""
@@ -144,9 +158,79 @@ class DocumentTests(SynchronousTestCase):
             sink.producer.pauseProducing()
             sink.producer.resumeProducing()
 
-        made = now(read_document(body, is_file=is_file, sink=RecordingSink(pause), limits=LIMITS))
+        with DocumentMemory().share() as share:
+            reading = read_document(body, is_file=is_file, sink=RecordingSink(pause), limits=LIMITS, share=share)
+            made = now(reading)
         self.assertEqual(made.file_bytes, 300)
         self.assertIn("pause", body.calls)
+
+
+class PassingTests(SynchronousTestCase):
+    """Documents of which not everything is kept."""
+
+    @given(JSON_VALUES, st.lists(st.integers(0, 600), max_size=12), st.sampled_from([None, 1]))
+    @example({"a": "}\\", "x": {"b": ["]", 1]}}, list(range(60)), None)
+    def test_what_is_left_out(self, value: object, at: list[int], indent: int | None) -> None:
+        """What is read is the document without what nobody wants, in any cuts, however it is written."""
+
+        def is_kept(path: Sequence[str]) -> bool:
+            return "b" not in path[-1] and len(path) < 4
+
+        def left(value: object, path: tuple[str, ...] | None) -> object:
+            if not isinstance(value, dict) or path is None:
+                return value
+            return {key: left(each, (*path, key)) for key, each in value.items() if is_kept((*path, key))}
+
+        document = {"a": value, "x": {"b": value, "c": value, '"': value}, "b": value}
+        limits = evolve(LIMITS, max_passed_bytes=8000)
+        made, _ = read(json.dumps(document, indent=indent).encode(), *at, limits=limits, is_kept=is_kept)
+        self.assertEqual(made.read(), left(document, ()))
+
+    def test_a_file_beside_it(self) -> None:
+        """A file is found wherever else there is something left out."""
+        document = with_file("eHg=", '"n":{"files":{"a":{"data":"eA=="}}},"s":"\\"}",', ',"t":[{}]')
+        limits = evolve(LIMITS, max_passed_bytes=100)
+        made, file = read(document, limits=limits, is_kept=lambda path: path[0] == "files")
+        self.assertEqual((file, made.rest), (b"xx", b'{"files":{"a.tgz":{"length":1,"data":"","x":[]}}}'))
+
+    def test_limit(self) -> None:
+        """What is left out is limited by itself."""
+        document = b'{"n":"%s"}' % (b"x" * 5000)
+        limits = evolve(LIMITS, max_passed_bytes=5007)
+        self.assertEqual(read(document, limits=limits, is_kept=lambda path: False)[0].rest, b"{}")
+        for document in (b'{"n":"%s"}' % (b"x" * 5002), b'{%s"n":1}' % (b'"n":1,' * 1000), b'{"n":' + b"[" * 5003):
+            self.assertRaises(MalformedBody, read, document, limits=limits, is_kept=lambda path: False)
+
+
+class MemoryTests(SynchronousTestCase):
+    """What documents keep together."""
+
+    def test_shares(self) -> None:
+        """Small documents are always read; of great ones so many as there is memory for, and it comes back."""
+        memory = DocumentMemory(4 * OWN_BYTES)
+        with memory.share() as first, memory.share() as second, memory.share() as third:
+            first.hold(4 * OWN_BYTES)
+            second.hold(2 * OWN_BYTES)
+            self.assertRaises(Unavailable, third.hold, OWN_BYTES + 1)
+            self.assertEqual(third.hold(OWN_BYTES), OWN_BYTES)
+        self.assertEqual(memory.held_bytes, 0)
+        with memory.share() as share:
+            self.assertGreater(share.hold(5 * OWN_BYTES), 0)
+
+    def test_of_a_document(self) -> None:
+        """A document for which there is no memory is refused."""
+        limits = evolve(LIMITS, max_rest_bytes=4 * OWN_BYTES)
+        document = b'"%s"' % (b"x" * 3 * OWN_BYTES)
+        for max_bytes, is_taken in ((2 * OWN_BYTES, False), (3 * OWN_BYTES, True)):
+            memory = DocumentMemory(max_bytes)
+            with memory.share() as share:
+                body = FakeBody(cut(document, *range(0, len(document), 1000)))
+                reading = read_document(body, is_file=is_file, sink=RecordingSink(), limits=limits, share=share)
+                if is_taken:
+                    self.assertEqual(now(reading).rest, document)
+                else:
+                    self.assertRaises(Unavailable, now, reading)
+            self.assertEqual(memory.held_bytes, 0)
 
 
 def _has_twice(value: object) -> bool:

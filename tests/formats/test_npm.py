@@ -237,6 +237,55 @@ class ChangeTests(NpmTestCase):
             document["versions"]["1.0.0"]["deprecated"] = text
             self.refused(errors.InvalidRequest, document)
 
+    def test_deprecate_all_or_none(self) -> None:
+        """What a document says of its versions is done in one change, and one bad reason leaves all as they were."""
+        for number in range(5):
+            self.publish(f"{number}.0.0")
+        document = self.document()
+        for fields in document["versions"].values():
+            fields["deprecated"] = "all are old"
+        document["versions"]["4.0.0"]["deprecated"] = "\x1b[2J"
+        self.refused(errors.InvalidRequest, document)
+        self.assertNotIn("deprecated", json.dumps(self.document()))
+        document["versions"]["4.0.0"]["deprecated"] = "this one most"
+        self.world.request("PUT", WHERE, json.dumps(document).encode(), where="@acme/lib")
+        reasons = [fields["deprecated"] for fields in self.document()["versions"].values()]
+        self.assertEqual(reasons, ["all are old"] * 4 + ["this one most"])
+
+    def test_deprecate_what_is_gone(self) -> None:
+        """Versions that were deleted meanwhile are passed over; a document of nothing that is here is refused."""
+        self.publish("1.0.0")
+        gone = {"versions": {"9.0.0": {"deprecated": "x"}}}
+        self.refused(errors.PackageNotFound, gone)
+        both = {"versions": {**gone["versions"], "1.0.0": {"name": "whatever", "deprecated": "y"}}}
+        self.world.request("PUT", WHERE, json.dumps(both).encode(), where="@acme/lib")
+        self.assertEqual(self.document()["versions"]["1.0.0"]["deprecated"], "y")
+
+    def test_great_documents(self) -> None:
+        """To deprecate, a document of many mebibytes comes back; of every version but the first little is kept."""
+        self.publish("1.0.0")
+        document = self.document()
+        filler = {f"field {number}": ["x" * 50, {"}": '"', "deprecated": "no"}] for number in range(25)}
+        document["versions"] |= {f"2.0.{number}": {**filler, "deprecated": "old"} for number in range(5000)}
+        document["versions"]["1.0.0"]["deprecated"] = "old, too"
+        document["time"] = {"x": "y" * 5_000_000}
+        body = json.dumps(document).encode()
+        self.assertGreater(len(body), 12 << 20)
+        self.world.request("PUT", WHERE, *cut(body, *range(0, len(body), 100_000)), where="@acme/lib")
+        self.assertEqual(self.document()["versions"]["1.0.0"]["deprecated"], "old, too")
+
+    def test_document_with_a_version_less(self) -> None:
+        """What comes before a tarball is deleted is read past, whatever it is; what `npm owner` sends is refused."""
+        self.publish()
+        where = "@acme/lib/-rev/1-x"
+        for body in (b"", b"no json", b"[" * 70_000, json.dumps({**self.document(), "maintainers": []}).encode()):
+            self.assertEqual(self.world.request("PUT", WHERE, body, where=where).status, 200)
+        owners = json.dumps({"_id": "@acme/lib", "_rev": "1-x", "maintainers": [{"name": "mary"}]}).encode()
+        with self.assertRaises(errors.InvalidRequest) as caught:
+            self.world.request("PUT", WHERE, owners, where=where)
+        self.assertIn("acme/one", str(caught.exception))
+        self.assertEqual(list(self.document()["versions"]), ["1.0.0"])
+
     def test_unpublish(self) -> None:
         """A version goes with its tags, and then all of them."""
         for version in ("1.0.0", "2.0.0"):
@@ -253,9 +302,11 @@ class ChangeTests(NpmTestCase):
         known = self.document()["_rev"]
         self.publish("4.0.0")
         where = f"@acme/lib/-rev/{known}"
+        self.assertEqual(len(self.document()["versions"]), 2)
         self.assertRaises(errors.PreconditionFailed, self.world.request, "DELETE", WHERE, where=where)
         self.world.request("DELETE", WHERE, where=f"@acme/lib/-rev/{self.document()['_rev']}")
         self.assertRaises(errors.PackageNotFound, self.document)
+        self.assertRaises(errors.PackageNotFound, self.world.request, "DELETE", WHERE, where="nothing/-rev/1-x")
 
 
 class AuditTests(NpmTestCase):

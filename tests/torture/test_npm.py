@@ -1,4 +1,4 @@
-"""A great tarball inside a JSON document, in constant memory."""
+"""A great tarball inside a JSON document, and documents of thousands of versions, in constant memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Iterator
 
 from tests.support.cases import DaemonTestCase
+from tests.support.npm_many import add_versions
 
 MIB = 1 << 20
 TARBALL_BYTES = int(float(os.environ.get("PKGREGD_TORTURE_GIB", "1")) * 400) * MIB
@@ -78,3 +79,36 @@ class GreatTarballTests(DaemonTestCase):
         status, found, _ = self.daemon.get(where, headers, "HEAD")
         self.assertEqual((status, found["Content-Length"]), (200, str(path.stat().st_size)))
         path.unlink()
+
+
+VERSIONS = 5000
+
+
+class ManyVersionsTests(DaemonTestCase):
+    """A package with thousands of versions."""
+
+    def test_all_deprecated_in_constant_memory(self) -> None:
+        """The whole document comes back with a word at each version, and the daemon grows by a small part of it."""
+        project_id = self.daemon.world.private_id
+        add_versions(self.daemon.folder / "pkgregd.sqlite3", int(project_id), "many", VERSIONS)
+        token = self.daemon.cli(
+            "token", "add", "--kind", "project", "--project", "acme/private", "--role", "maintainer",
+            "--scope", "api", "--name", "maintainer",
+        )  # fmt: skip
+        path = f"{self.daemon.packages_path('npm', project_id)}/many"
+        document = json.loads(self.daemon.get(path, {"PRIVATE-TOKEN": token})[2])
+        for version in document["versions"].values():
+            version["deprecated"] = "use another"
+        body = json.dumps(document).encode()
+        self.daemon.reset_peak()
+        before = self.daemon.resident_bytes()
+        connection = http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=120)
+        connection.request("PUT", path, body, {"PRIVATE-TOKEN": token})
+        answer = connection.getresponse()
+        self.assertEqual(answer.status, 200, answer.read())
+        connection.close()
+        self.assertLess(self.daemon.peak_bytes() - before, len(body))
+        document = json.loads(self.daemon.get(path, {"PRIVATE-TOKEN": token})[2])
+        self.assertEqual(
+            [version["deprecated"] for version in document["versions"].values()], ["use another"] * VERSIONS
+        )
