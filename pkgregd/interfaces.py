@@ -29,6 +29,7 @@ from pkgregd.values import (
     IndexState,
     IssuedToken,
     Level,
+    MakeLayout,
     NameListing,
     NewSignIn,
     NewToken,
@@ -946,7 +947,9 @@ class IRemote(Interface):
             render: pure; called off the reactor with what list_names() returns.
         """
 
-    async def render_files(canonical_name: str, state: IndexState, variant: str, layout: PageLayout) -> Page:
+    async def render_files(
+        canonical_name: str, state: IndexState, variant: str, layout: PageLayout | MakeLayout
+    ) -> Page:
         """
         Render the files of a name, or return what was rendered for the same state and variant.
 
@@ -954,10 +957,11 @@ class IRemote(Interface):
 
         Args:
             variant: everything else that the page depends on: equal variants mean equal layouts.
-            layout: its functions are called off the reactor with what list_files() returns.
+            layout: its functions are called off the reactor with what list_files() returns. What makes one is called
+                only if the page is not kept, after the state was read.
 
         Raises:
-            PackageNotFound: there are none.
+            PackageNotFound: there are none; and whatever making the layout raises.
         """
 
     async def render_with_document(

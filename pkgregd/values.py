@@ -829,6 +829,10 @@ class PageLayout:
     sum_up: Callable[[Sequence[str]], bytes] | None = None
 
 
+MakeLayout: TypeAlias = "Callable[[], Awaitable[PageLayout]]"
+"""Makes a layout when a page has to be rendered: it may ask the remote for what the page shows beside the files."""
+
+
 @frozen
 class PageBody:
     """

@@ -10,7 +10,7 @@ from pkgregd.errors import PackageNotFound
 from pkgregd.interfaces import IPackageCatalog
 from pkgregd.registry.listings import KeptListing, Listing, Listings, Versions
 from pkgregd.registry.pages import Pages, page_key
-from pkgregd.values import IndexState, PackageFile, Page, PageLayout
+from pkgregd.values import IndexState, MakeLayout, PackageFile, Page, PageLayout
 
 MAX_MOVED_PROJECTS = 4
 MAX_CHANGED_VERSIONS = 16
@@ -23,10 +23,12 @@ class _Found:
     What a page is made of.
 
     Attributes:
+        layout: how it is put together.
         listing: an earlier one, ours alone; None to begin with nothing.
         versions: what changed since then, or all.
     """
 
+    layout: PageLayout
     listing: Listing | None
     versions: Versions
 
@@ -46,24 +48,32 @@ class FilePages:
         self._pages = pages
         self._listings = listings
 
-    async def get(self, format: str, canonical_name: str, state: IndexState, variant: str, layout: PageLayout) -> Page:
+    async def get(
+        self,
+        format: str,
+        canonical_name: str,
+        state: IndexState,
+        variant: str,
+        layout: PageLayout | MakeLayout,
+    ) -> Page:
         """See IRemote.render_files."""
         key = page_key(format, canonical_name, variant, state)
 
         async def load() -> _Found:
+            made = layout if isinstance(layout, PageLayout) else await layout()
             # whatever happens, an earlier listing is put back only when it is right
             kept = self._listings.take(key)
             changed = None if kept is None else await self._changed(format, canonical_name, kept.revisions, state)
             if kept is not None and changed is not None:
-                return _Found(kept.listing, changed)
-            return _Found(None, await self._everything(format, canonical_name, state))
+                return _Found(made, kept.listing, changed)
+            return _Found(made, None, await self._everything(format, canonical_name, state))
 
         def make(found: _Found) -> Page:
             listing = found.listing
             if listing is None:
-                listing = Listing(layout, found.versions)
+                listing = Listing(found.layout, found.versions)
             else:
-                listing.update(layout, found.versions)
+                listing.update(found.layout, found.versions)
             page = listing.page()
             if page is None:
                 raise PackageNotFound

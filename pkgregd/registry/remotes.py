@@ -37,6 +37,7 @@ from pkgregd.values import (
     FormatLimits,
     IndexState,
     Level,
+    MakeLayout,
     NameListing,
     Owner,
     PackageFile,
@@ -188,7 +189,9 @@ class ProjectRemote:
         key = page_key(self._format, "", variant, state)
         return await self._pages.get(key, state.token, load, lambda names: compressed(render(names)))
 
-    async def render_files(self, canonical_name: str, state: IndexState, variant: str, layout: PageLayout) -> Page:
+    async def render_files(
+        self, canonical_name: str, state: IndexState, variant: str, layout: PageLayout | MakeLayout
+    ) -> Page:
         """See IRemote."""
         pages = FilePages(self._catalog, self._pages, self._listings)
         return await pages.get(self._format, canonical_name, state, variant, layout)

@@ -245,6 +245,25 @@ class FilePagesTests(SynchronousTestCase):
         self.publish(3, is_hidden=True)
         self.assertEqual(self.page(), ["3", "50"])
 
+    def test_layout_made_when_needed(self) -> None:
+        """What makes a layout is asked when the page is rendered, and what it then says of the whole page is shown."""
+        made: list[int] = []
+
+        async def make() -> PageLayout:
+            made.append(len(made))
+            return evolve(layout_of(padding="-" * 200), sum_up=lambda versions: b"%d" % made[-1])
+
+        def page() -> bytes:
+            state = now(self.catalog.index_state((1,), "pypi", "alpha"))
+            return now(self.pages.get("pypi", "alpha", state, "v", make)).body
+
+        first = page()
+        self.assertEqual((page(), made), (first, [0]))
+        self.publish(101)
+        self.assertNotEqual(page(), first)
+        self.assertEqual(made, [0, 1])
+        self.assertEqual(self.asked, [None, "101"])
+
     def test_too_much_is_made_anew(self) -> None:
         """Many changes, changes that are forgotten and other projects are read as a whole."""
         self.page()
