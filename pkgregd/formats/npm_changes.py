@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from twisted.internet.interfaces import IConsumer, IProducer
 from zope.interface import implementer
@@ -17,11 +18,11 @@ from pkgregd.errors import (
     PreconditionFailed,
 )
 from pkgregd.formats.npm_claim import Deprecations
-from pkgregd.formats.npm_document import revision
-from pkgregd.formats.npm_downloads import tags_of
+from pkgregd.formats.npm_document import REVISION, revision
+from pkgregd.formats.npm_downloads import tags_page
 from pkgregd.formats.npm_names import Place, canonical_name, canonical_version, check_tag, file_name_of, version_in
 from pkgregd.interfaces import ICall
-from pkgregd.values import NO_PRECONDITION, Permission, Reply
+from pkgregd.values import NO_PRECONDITION, PageBody, Permission, Reply
 
 MAX_VERSION_BYTES = 1024
 """Of the body that sets a tag."""
@@ -35,8 +36,17 @@ MAX_PASSED_BYTES = 128 << 20
 
 async def list_tags(call: ICall) -> Reply:
     """Tell the tags of a name."""
-    tags = await tags_of(call, canonical_name(call.arguments["name"]))
-    return Reply(200, json.dumps(tags).encode("ascii"), "application/json", headers=(("Cache-Control", "no-cache"),))
+    name = canonical_name(call.arguments["name"])
+    state = await call.remote.index_state(name)
+    if state.changed_at is None:
+        raise PackageNotFound
+    return Reply(
+        body=PageBody(partial(tags_page, call, name, state)),
+        content_type="application/json",
+        headers=(("Cache-Control", "no-cache"),),
+        etag=f"{state.token}-tags-{REVISION}",
+        last_modified=state.changed_at,
+    )
 
 
 async def check_tag_path(call: ICall) -> None:

@@ -18,7 +18,7 @@ from pkgregd.formats.npm_manifest import SHORT_FIELDS
 from pkgregd.formats.npm_names import file_name_of, is_prerelease, version_key
 from pkgregd.values import IndexState, Owner, PackageFile, PageLayout, PageSection
 
-REVISION = 2
+REVISION = 3
 """Goes up when the same rows come to look differently: it is part of every ETag."""
 
 LATEST = "latest"
@@ -105,6 +105,15 @@ def layout(
         version_key,
         tags_of,
     )
+
+
+def tags_layout(tags: Mapping[str, str]) -> PageLayout:
+    """Lay out the tags of a name by themselves."""
+
+    def tags_of(versions: Sequence[str]) -> bytes:
+        return _json(dist_tags(versions, tags))
+
+    return PageLayout((PageSection(b"", b"", lambda files: b""),), b"", version_key, tags_of)
 
 
 def dist_tags(versions: Sequence[str], tags: Mapping[str, str]) -> Mapping[str, str]:

@@ -12,13 +12,23 @@ from pkgregd.formats.npm_document import (
     REVISION,
     Representation,
     choose_representation,
-    dist_tags,
     layout,
+    tags_layout,
     version_fields,
 )
-from pkgregd.formats.npm_names import Place, canonical_version, file_name_of, version_in, version_key
+from pkgregd.formats.npm_names import Place, canonical_version, file_name_of, version_in
 from pkgregd.interfaces import ICall
-from pkgregd.values import FileLookup, IndexLookup, PackageFile, PageBody, Reply, StreamBody
+from pkgregd.values import (
+    FileLookup,
+    IndexLookup,
+    IndexState,
+    PackageFile,
+    Page,
+    PageBody,
+    PageLayout,
+    Reply,
+    StreamBody,
+)
 
 _FOR_EVER = ("Cache-Control", "private, max-age=31536000, immutable")
 _ASK_AGAIN = ("Cache-Control", "no-cache")
@@ -52,15 +62,17 @@ async def _send_document(call: ICall, name: str) -> Reply:
     state = await call.remote.index_state(name)
     if state.changed_at is None:
         raise PackageNotFound
-    tags = {tag.name: tag.version for tag in await call.remote.list_tags(name)}
     base = hashlib.sha256(call.base_url.encode()).hexdigest()[:16]
     # who decides is no part of the index: what it changes has to be seen in the validator
     owners = await call.remote.list_owners() if representation is Representation.FULL else ()
     known = hashlib.sha256(repr(owners).encode()).hexdigest()[:8]
     variant = f"{representation.name.lower()}-{REVISION}-{base}-{known}"
-    made = layout(name, call.base_url, representation, state, tags, owners)
+
+    async def make() -> PageLayout:
+        return layout(name, call.base_url, representation, state, await _set_tags(call, name), owners)
+
     return Reply(
-        body=PageBody(partial(call.remote.render_files, name, state, variant, made)),
+        body=PageBody(partial(call.remote.render_files, name, state, variant, make)),
         content_type=representation.value,
         headers=(_BY_ACCEPT, _ASK_AGAIN),
         etag=f"{state.token}-{variant}",
@@ -106,12 +118,29 @@ async def tags_of(call: ICall, name: str) -> Mapping[str, str]:
     Raises:
         PackageNotFound: there is no version of it.
     """
-    files = await call.remote.list_files(name)
-    if not files:
-        raise PackageNotFound
-    versions = await call.remote.compute(lambda: sorted({file.canonical_version for file in files}, key=version_key))
-    tags = {tag.name: tag.version for tag in await call.remote.list_tags(name)}
-    return dict(dist_tags(versions, tags))
+    state = await call.remote.index_state(name)
+    page = await tags_page(call, name, state)
+    tags: dict[str, str] = json.loads(page.body)
+    return tags
+
+
+async def tags_page(call: ICall, name: str, state: IndexState) -> Page:
+    """
+    Write the tags of a name as JSON; what is kept of its versions for it is small.
+
+    Raises:
+        PackageNotFound: there is no version of it.
+    """
+
+    async def make() -> PageLayout:
+        return tags_layout(await _set_tags(call, name))
+
+    return await call.remote.render_files(name, state, f"tags-{REVISION}", make)
+
+
+async def _set_tags(call: ICall, name: str) -> Mapping[str, str]:
+    """Tell those tags that somebody set."""
+    return {tag.name: tag.version for tag in await call.remote.list_tags(name)}
 
 
 async def _send_tarball(call: ICall, name: str, file_name: str) -> Reply:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IConsumer, IProducer
 from zope.interface import implementer
 
-from pkgregd.errors import BodyTooLarge, InvalidRequest
-from pkgregd.formats.npm_document import LATEST, moment
-from pkgregd.formats.npm_downloads import tags_of
+from pkgregd.errors import BodyTooLarge, InvalidRequest, PackageNotFound
+from pkgregd.formats.npm_document import LATEST, dist_tags, moment
+from pkgregd.formats.npm_names import version_key
 from pkgregd.interfaces import ICall
-from pkgregd.values import Reply
+from pkgregd.values import PackageFile, PageLayout, PageSection, Reply
+
+REVISION = 1
+"""Goes up when the same rows come to look differently in a search."""
 
 MAX_RESULTS = 50
 """Of one answer: each costs some queries."""
@@ -22,6 +27,8 @@ MAX_AUDIT_BYTES = 8 << 20
 
 DEFAULT_RESULTS = 20
 MAX_TEXT_CHARACTERS = 250
+
+_SHOWN = ("description", "keywords", "author", "license")
 
 
 async def ping(call: ICall) -> Reply:
@@ -41,21 +48,42 @@ async def search(call: ICall) -> Reply:
 
 async def _describe(call: ICall, name: str) -> dict[str, Any] | None:
     """Describe the version that a name stands for; None if it is gone meanwhile."""
-    files = await call.remote.list_files(name)
-    latest = (await tags_of(call, name))[LATEST] if files else None
-    file = next((file for file in reversed(files) if file.version == latest), None)
-    if file is None:
+    state = await call.remote.index_state(name)
+
+    async def make() -> PageLayout:
+        tags = {tag.name: tag.version for tag in await call.remote.list_tags(name)}
+        return PageLayout((_LINES,), b"", version_key, partial(_last_line, tags))
+
+    try:
+        page = await call.remote.render_files(name, state, f"search-{REVISION}", make)
+    except PackageNotFound:
         return None
-    fields = json.loads(file.file_metadata_json)
-    package = {
-        "name": name,
-        "version": file.version,
-        "date": moment(file.created_at),
-        "links": {},
-        "maintainers": [],
-        **{key: fields[key] for key in ("description", "keywords", "author") if key in fields},
-    }
+    shown = await call.remote.compute(partial(_shown, page.body))
+    package = {"name": name, "links": {}, "maintainers": [], **shown}
     return {"package": package, "score": {"final": 1, "detail": {}}, "searchScore": 1}
+
+
+def _line(files: Sequence[PackageFile]) -> bytes:
+    """Write what a search tells of a version; of several projects' the newest counts."""
+    file = files[-1]
+    fields = json.loads(file.file_metadata_json)
+    shown = {key: fields[key] for key in _SHOWN if key in fields}
+    shown |= {"version": file.version, "date": moment(file.created_at)}
+    return json.dumps([file.version, shown]).encode("ascii") + b"\n"
+
+
+def _last_line(tags: Mapping[str, str], versions: Sequence[str]) -> bytes:
+    return json.dumps(dist_tags(versions, tags)[LATEST]).encode("ascii")
+
+
+_LINES = PageSection(b"\n", b"", _line)
+
+
+def _shown(page: bytes) -> dict[str, Any]:
+    """Read the line of the version that the last line names."""
+    start = page.index(b"\n[%s," % page[page.rindex(b"\n") + 1 :]) + 1
+    _, shown = json.loads(page[start : page.index(b"\n", start)])
+    return dict(shown)
 
 
 def _number(call: ICall, name: str, default: int) -> int:

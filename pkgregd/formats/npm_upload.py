@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from functools import partial
 
-from pkgregd.errors import BodyTooLarge, InvalidRequest
+from pkgregd.errors import BodyTooLarge, InvalidRequest, PermissionDenied
 from pkgregd.formatkit.jsonstream import DocumentLimits, DocumentMemory, read_document
 from pkgregd.formats.npm_agreement import compare
 from pkgregd.formats.npm_changes import MAX_PASSED_BYTES, deprecate, pass_document
@@ -17,7 +17,7 @@ from pkgregd.formats.npm_claim import DIGESTS, Claim, Deprecations, NeededMember
 from pkgregd.formats.npm_inspection import inspect_tarball, inspection_of
 from pkgregd.formats.npm_names import Place, file_name_of
 from pkgregd.interfaces import IBlobSink, ICall
-from pkgregd.values import BlobInfo, Coordinates, Publication, Reply
+from pkgregd.values import BlobInfo, Coordinates, Permission, Publication, Reply
 
 FORMAT = "npm"
 
@@ -41,7 +41,13 @@ async def check_change(call: ICall) -> None:
         raise InvalidRequest("a document is sent to the address of a package")
     declared = call.body.declared_bytes
     limit = call.remote.limits.max_file_bytes
-    if declared is not None and declared > max(limit // 3 * 4 + 4, MAX_PASSED_BYTES) + MAX_REST_BYTES:
+    if declared is None or declared <= limit // 3 * 4 + 4 + MAX_REST_BYTES:
+        return
+    try:
+        call.demand(Permission.DESTROY_PACKAGE)
+    except PermissionDenied:
+        raise BodyTooLarge(limit) from None
+    if declared > MAX_PASSED_BYTES + MAX_REST_BYTES:  # a document to deprecate by is no tarball
         raise BodyTooLarge(limit)
 
 

@@ -33,6 +33,7 @@ from pkgregd.interfaces import (
 )
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.events import NoEvents
+from pkgregd.registry.listings import Listings
 from pkgregd.registry.pages import Pages
 from pkgregd.registry.remotes import Remotes
 from pkgregd.values import (
@@ -220,6 +221,7 @@ class FormatWorld:
         limits: of the format.
         catalog, blobs: in memory.
         pages: kept ones.
+        listings: kept ones, from which pages are brought up to date.
         last_body: of the last request.
     """
 
@@ -228,6 +230,7 @@ class FormatWorld:
     catalog: MemoryCatalog = Factory(MemoryCatalog)
     blobs: MemoryBlobStore = Factory(MemoryBlobStore)
     pages: Pages = Factory(lambda: Pages(_at_once))
+    listings: Listings = Factory(Listings)
     last_body: FakeBody = Factory(lambda: FakeBody([]))
 
     def __attrs_post_init__(self) -> None:
@@ -244,6 +247,7 @@ class FormatWorld:
             Clock(), self.catalog, self.blobs, AccessPolicy(), NoEvents(), {self.format.name: self.limits}
         )
         remotes.pages = self.pages
+        remotes.listings = self.listings
         remotes.inspections = InlineInspections()
         return remotes.remote(self.format, scope, principal)
 

@@ -371,6 +371,35 @@ class ReadTests(NpmTestCase):
         self.assertEqual(len(search(size="1", **{"from": "1"})["objects"]), 1)
         self.assertRaises(errors.InvalidRequest, search, size="-1")
 
+    def test_small_questions_stay_small(self) -> None:
+        """For tags, a version by its tag and a search all versions are read once, and then those that changed."""
+        for number in range(200):
+            self.publish(f"1.{number}.0", description=f"number {number}")
+        asked: list[str | None] = []
+        list_files = self.world.catalog.list_files
+
+        def listed(ids: Any, format: str, name: str, version: str | None = None, *, listed_only: bool = True) -> Any:
+            asked.append(version)
+            return list_files(ids, format, name, version, listed_only=listed_only)
+
+        self.patch(self.world.catalog, "list_files", listed)
+
+        def ask() -> tuple[str, str]:
+            tags = json.loads(body_of(self.world.request("GET", TAGS, name="@acme/lib")))
+            tagged = json.loads(self.get("@acme/lib/latest"))
+            reply = self.world.request("GET", "/-/v1/search", queries={"text": "number"})
+            (found,) = json.loads(body_of(reply))["objects"]
+            self.assertEqual({tags["latest"], tagged["version"]}, {found["package"]["version"]})
+            return tags["latest"], found["package"]["description"]
+
+        self.assertEqual(ask(), ("1.199.0", "number 199"))
+        self.assertEqual(asked, [None, "1.199.0", None])
+        asked.clear()
+        self.publish("1.200.0", description="number 200")
+        asked.clear()
+        self.assertEqual(ask(), ("1.200.0", "number 200"))
+        self.assertNotIn(None, asked)
+
     def test_asking(self) -> None:
         """Somebody is there, and knows who asks."""
         self.assertEqual(body_of(self.world.request("GET", "/-/ping")), b"{}")
