@@ -17,12 +17,14 @@ from pkgregd.formats.npm_accounts import account_routes
 from pkgregd.formats.npm_changes import check_tag_path, list_tags, remove_tag, set_tag, unpublish
 from pkgregd.formats.npm_downloads import download, lookup
 from pkgregd.formats.npm_names import Place, canonical_name, owner_of
-from pkgregd.formats.npm_search import ping, search, tell_advisories, tell_audit
+from pkgregd.formats.npm_provenance import split_coordinates, tell_attestations
+from pkgregd.formats.npm_search import ping, search, tell_advisories, tell_audit, tell_keys
 from pkgregd.formats.npm_upload import BODY_OVERHEAD_BYTES, FORMAT, change, check_change
 from pkgregd.interfaces import IPackageFormat
 from pkgregd.values import FormatLimits, Level, Permission, Refusal, Reply, Route
 
 _PATH = "/<path:where>"
+_ATTESTATIONS = "/-/npm/v1/attestations/<path:what>"
 _TAGS = "/-/package/<path:name>/dist-tags"
 _TAG = f"{_TAGS}/<segment:tag>"
 _READ_LEVELS = frozenset({Level.PROJECT, Level.GROUP})
@@ -56,6 +58,8 @@ class NpmFormat:
             Route(("GET",), "/-/ping", read, ping, _READ_LEVELS),
             *account_routes(),
             Route(("GET",), "/-/v1/search", read, search, _READ_LEVELS),
+            Route(("GET",), "/-/npm/v1/keys", read, tell_keys, _READ_LEVELS),
+            Route(("GET",), _ATTESTATIONS, read, tell_attestations, _ALL_LEVELS, owner=_owner_by_coordinates),
             *(Route(("POST",), path, read, answer, _READ_LEVELS, is_question=True) for path, answer in _AUDITS.items()),
             Route(("GET",), _TAGS, read, list_tags, _ALL_LEVELS, owner=_owner_by_name),
             Route(("PUT",), _TAG, create, set_tag, check=check_tag_path),
@@ -76,6 +80,10 @@ class NpmFormat:
 
 def _owner_by_path(arguments: Mapping[str, str]) -> str:
     return owner_of(Place.parse(arguments["where"]).name)
+
+
+def _owner_by_coordinates(arguments: Mapping[str, str]) -> str:
+    return owner_of(split_coordinates(arguments["what"])[0])
 
 
 def _owner_by_name(arguments: Mapping[str, str]) -> str:

@@ -17,7 +17,9 @@ from pkgregd.formatkit.jsonstream import StreamedDocument
 from pkgregd.formatkit.names import has_control
 from pkgregd.formats.npm_manifest import Manifest
 from pkgregd.formats.npm_names import canonical_version, check_tag, file_name_of
-from pkgregd.values import HEX_LENGTHS, MAX_DOCUMENT_BYTES, Digest
+from pkgregd.formats.npm_provenance import Provenance
+from pkgregd.formats.npm_readme import Readme
+from pkgregd.values import HEX_LENGTHS, Digest
 
 MAX_TAGS = 16
 MAX_REASON_CHARACTERS = 1000
@@ -25,7 +27,7 @@ DIGESTS = ("sha1", "sha512")
 
 _ATTACHMENTS = "_attachments"
 _BUNDLE = ".sigstore"
-_MEMBERS = frozenset({"_id", "name", "versions", "dist-tags", _ATTACHMENTS})
+_MEMBERS = frozenset({"_id", "name", "versions", "dist-tags", "readme", "readmeFilename", _ATTACHMENTS})
 
 
 @frozen
@@ -37,13 +39,15 @@ class Claim:
         manifest: the account of the version, as far as it is kept.
         promised: digests of the tarball.
         tags: what will point at the version.
-        provenance: the bundle that came beside the tarball.
+        provenance: what came beside the tarball, about that.
+        readme: for people; None if there is none.
     """
 
     manifest: Manifest
     promised: Sequence[Digest] = field(repr=False)
     tags: tuple[str, ...]
-    provenance: bytes | None = field(repr=False)
+    provenance: Provenance | None = field(repr=False)
+    readme: Readme | None = field(repr=False)
 
 
 @frozen
@@ -132,19 +136,24 @@ def _claim(document: StreamedDocument, fields: Mapping[str, object], name: str) 
         raise MetadataMismatch("name", ("path", name), ("version in the document", manifest.name))
     if canonical_version(key) != manifest.version:
         raise MetadataMismatch("version", ("document", key), ("version in the document", manifest.version))
-    manifest.kept(has_install_script=True)
+    provenance = _check_attachments(document, _part(fields, _ATTACHMENTS), manifest)
+    promised = _promised(_part(manifest.fields, "dist"))
+    if provenance is not None:
+        promised.append(provenance.sha512)
+    manifest.kept(has_install_script=True, attestations={} if provenance is None else provenance.shown)
     return Claim(
         manifest=evolve(manifest, fields=manifest.needed_fields()),
-        promised=_promised(_part(manifest.fields, "dist")),
+        promised=promised,
         tags=_tags(_part(fields, "dist-tags"), manifest.version),
-        provenance=_check_attachments(document, _part(fields, _ATTACHMENTS), manifest),
+        provenance=provenance,
+        readme=Readme.of(manifest.fields) or Readme.of(fields),
     )
 
 
 def _check_attachments(
     document: StreamedDocument, attachments: Mapping[str, object], manifest: Manifest
-) -> bytes | None:
-    """Pass if tarball and bundle are named after the version; returns the bundle."""
+) -> Provenance | None:
+    """Pass if tarball and bundle are named after the version, and speak of it; returns what the bundle says."""
     assert document.file_path is not None
     key = document.file_path[1]
     file_name = file_name_of(manifest.name, manifest.version)
@@ -159,13 +168,10 @@ def _check_attachments(
         return None
     if len(others) > 1 or not all(other.endswith(_BUNDLE) for other in others):
         raise MalformedBody("beside the tarball one attachment can come: its provenance")
-    bundle = _part(attachments, others.pop()).get("data")
-    if not isinstance(bundle, str) or not 0 < len(bundle) <= MAX_DOCUMENT_BYTES // 4:
-        raise MalformedBody(f"a provenance is a text of at most {MAX_DOCUMENT_BYTES // 4} characters")
-    return bundle.encode("utf-8")
+    return Provenance.read(_part(attachments, others.pop()).get("data"), manifest.name, manifest.version)
 
 
-def _promised(dist: Mapping[str, object]) -> Sequence[Digest]:
+def _promised(dist: Mapping[str, object]) -> list[Digest]:
     """Read the digests; of other algorithms than we compute there may be some in `integrity`."""
     shasum, integrity = dist.get("shasum"), dist.get("integrity")
     found: list[Digest] = []

@@ -14,8 +14,12 @@ import json
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
+from attrs import frozen
+
 from pkgregd.formats.npm_manifest import SHORT_FIELDS
 from pkgregd.formats.npm_names import file_name_of, is_prerelease, version_key
+from pkgregd.formats.npm_provenance import attestations_url
+from pkgregd.formats.npm_readme import Readme
 from pkgregd.values import IndexState, Owner, PackageFile, PageLayout, PageSection
 
 REVISION = 3
@@ -55,16 +59,39 @@ def version_fields(file: PackageFile, base_url: str) -> dict[str, object]:
     """Tell everything about one version."""
     fields: dict[str, object] = json.loads(file.file_metadata_json)
     digests = file.blob.digests
+    kept = fields.pop("dist", {})
     where = f"{base_url}/{file.name}/-/{quote(file_name_of(file.name, file.version))}"
     fields["_id"] = f"{file.name}@{file.version}"
-    fields["dist"] = {
+    dist: dict[str, object] = {
         "integrity": f"sha512-{base64.b64encode(bytes.fromhex(digests['sha512'])).decode()}",
         "shasum": digests["sha1"],
         "tarball": where,
     }
+    if isinstance(kept, dict) and "attestations" in kept:
+        dist["attestations"] = {"url": attestations_url(base_url, file.name, file.version), **kept["attestations"]}
+    fields["dist"] = dist
     if file.yanked_reason:
         fields["deprecated"] = file.yanked_reason
     return fields
+
+
+@frozen
+class About:
+    """
+    What a whole document tells of a name beside its versions.
+
+    Attributes:
+        owners: who decides about it.
+        created_at: when its first version came.
+        readme: of the version that the tag `latest` names; None if there is none.
+    """
+
+    owners: Sequence[Owner] = ()
+    created_at: datetime.datetime | None = None
+    readme: Readme | None = None
+
+
+NOTHING = About()
 
 
 def layout(
@@ -73,10 +100,10 @@ def layout(
     representation: Representation,
     state: IndexState,
     tags: Mapping[str, str],
-    owners: Sequence[Owner] = (),
+    about: About = NOTHING,
 ) -> PageLayout:
     """Lay out the document of a name."""
-    maintainers = [{"name": owner.name, "email": ""} for owner in owners]
+    maintainers = [{"name": owner.name, "email": ""} for owner in about.owners]
 
     def version(files: Sequence[PackageFile]) -> bytes:
         file = files[-1]  # of several projects' the newest
@@ -96,12 +123,13 @@ def layout(
     if representation is Representation.SHORT:
         sections = (PageSection(_open(head, "versions"), b",", version),)
         return PageLayout(sections, b',"modified":' + _json(changed) + b"}", version_key, tags_of)
+    times = _member("created", moment(about.created_at)) + b"," + _member("modified", changed)
     return PageLayout(
         (
             PageSection(_open(head | {"_rev": revision(state), "maintainers": maintainers}, "versions"), b",", version),
-            PageSection(b'},"time":{' + _member("modified", changed) + b",", b",", time),
+            PageSection(b'},"time":{' + times + b",", b",", time),
         ),
-        b"}",
+        b"," + _json(about.readme.shown)[1:] if about.readme else b"}",
         version_key,
         tags_of,
     )

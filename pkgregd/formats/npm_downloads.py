@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from functools import partial
 
 from pkgregd.errors import FileNotFound, InvalidVersion, PackageNotFound
+from pkgregd.formats import npm_readme
 from pkgregd.formats.npm_document import (
+    LATEST,
     REVISION,
+    About,
     Representation,
     choose_representation,
     layout,
@@ -17,6 +20,7 @@ from pkgregd.formats.npm_document import (
     version_fields,
 )
 from pkgregd.formats.npm_names import Place, canonical_version, file_name_of, version_in
+from pkgregd.formats.npm_readme import Readme
 from pkgregd.interfaces import ICall
 from pkgregd.values import (
     FileLookup,
@@ -69,7 +73,11 @@ async def _send_document(call: ICall, name: str) -> Reply:
     variant = f"{representation.name.lower()}-{REVISION}-{base}-{known}"
 
     async def make() -> PageLayout:
-        return layout(name, call.base_url, representation, state, await _set_tags(call, name), owners)
+        tags = await _set_tags(call, name)
+        if representation is Representation.SHORT:
+            return layout(name, call.base_url, representation, state, tags)
+        about = About(owners, await call.remote.first_published(name), await _find_readme(call, name, tags))
+        return layout(name, call.base_url, representation, state, tags, about)
 
     return Reply(
         body=PageBody(partial(call.remote.render_files, name, state, variant, make)),
@@ -78,6 +86,16 @@ async def _send_document(call: ICall, name: str) -> Reply:
         etag=f"{state.token}-{variant}",
         last_modified=state.changed_at,
     )
+
+
+async def _find_readme(call: ICall, name: str, tags: Mapping[str, str]) -> Readme | None:
+    """Find the readme of the version that a name stands for."""
+    latest = tags.get(LATEST) or (await tags_of(call, name))[LATEST]
+    files = await call.remote.list_files(name, latest)
+    try:
+        return Readme.read(await call.remote.find_document(files[-1], npm_readme.DOCUMENT)) if files else None
+    except FileNotFound:
+        return None
 
 
 async def _send_version(call: ICall, name: str, wanted: str) -> Reply:

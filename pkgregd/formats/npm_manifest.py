@@ -126,9 +126,12 @@ class Manifest:
         """Return what kept() and a comparison need; the rest may be long."""
         return {key: value for key, value in self.fields.items() if key not in _DROPPED or key == _SCRIPT_FLAG}
 
-    def kept(self, *, has_install_script: bool) -> str:
+    def kept(self, *, has_install_script: bool, attestations: Mapping[str, object]) -> str:
         """
         Write what is kept, for the catalog.
+
+        Args:
+            attestations: what is told of them; empty if there are none.
 
         Raises:
             InvalidRequest: it is too long.
@@ -136,7 +139,9 @@ class Manifest:
         fields = {key: value for key, value in self.fields.items() if key not in _DROPPED}
         fields |= {"name": self.name, "version": self.version}
         if has_install_script:
-            fields["hasInstallScript"] = True
+            fields[_SCRIPT_FLAG] = True
+        if attestations:
+            fields["dist"] = {"attestations": attestations}
         text = json.dumps(fields, separators=(",", ":"))
         if len(text) > MAX_KEPT_BYTES:
             raise InvalidRequest(f"the version's account of itself is longer than {MAX_KEPT_BYTES} bytes")

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.interfaces import IConsumer, IProducer
 from zope.interface import implementer
 
-from pkgregd.errors import BodyTooLarge, InvalidRequest, PackageNotFound
+from pkgregd.errors import BodyTooLarge, InvalidRequest, NotFound, PackageNotFound
 from pkgregd.formats.npm_document import LATEST, dist_tags, moment
 from pkgregd.formats.npm_names import version_key
 from pkgregd.interfaces import ICall
@@ -34,6 +34,16 @@ _SHOWN = ("description", "keywords", "author", "license")
 async def ping(call: ICall) -> Reply:
     """Say that somebody is there."""
     return Reply(200, b"{}", "application/json")
+
+
+async def tell_keys(call: ICall) -> Reply:
+    """
+    Tell the keys that packages are signed with.
+
+    Raises:
+        NotFound: always; clients then know that there are no signatures to be checked.
+    """
+    raise NotFound("this registry signs no packages: it has no keys")
 
 
 async def search(call: ICall) -> Reply:

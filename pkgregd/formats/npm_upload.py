@@ -11,6 +11,7 @@ from functools import partial
 
 from pkgregd.errors import BodyTooLarge, InvalidRequest, PermissionDenied
 from pkgregd.formatkit.jsonstream import DocumentLimits, DocumentMemory, read_document
+from pkgregd.formats import npm_provenance, npm_readme
 from pkgregd.formats.npm_agreement import compare
 from pkgregd.formats.npm_changes import MAX_PASSED_BYTES, deprecate, pass_document
 from pkgregd.formats.npm_claim import DIGESTS, Claim, Deprecations, NeededMembers, is_tarball, understand
@@ -28,8 +29,6 @@ MAX_REST_TOKENS = 200_000
 
 BODY_OVERHEAD_BYTES = 2 << 30
 """What base64 and all else may add to a tarball; check_change() tells it from the size itself."""
-
-PROVENANCE_DOCUMENT = "provenance"
 
 _documents = DocumentMemory()
 
@@ -92,7 +91,11 @@ def _ok(name: str) -> Reply:
 
 def _publication(project_id: int, claim: Claim, blob: BlobInfo, *, runs_script: bool) -> Publication:
     """Put together all that is written."""
-    manifest = claim.manifest
+    manifest, provenance = claim.manifest, claim.provenance
+    shown = {} if provenance is None else provenance.shown
+    documents = {} if provenance is None else {npm_provenance.DOCUMENT: provenance.text.encode("utf-8")}
+    if claim.readme is not None:
+        documents[npm_readme.DOCUMENT] = claim.readme.kept()
     return Publication(
         coordinates=Coordinates(
             format=FORMAT,
@@ -104,8 +107,8 @@ def _publication(project_id: int, claim: Claim, blob: BlobInfo, *, runs_script: 
             file_name=file_name_of(manifest.name, manifest.version),
         ),
         blob=blob,
-        file_metadata_json=manifest.kept(has_install_script=runs_script),
-        documents={} if claim.provenance is None else {PROVENANCE_DOCUMENT: claim.provenance},
+        file_metadata_json=manifest.kept(has_install_script=runs_script, attestations=shown),
+        documents=documents,
         respects_tombstones=True,
         tags=claim.tags,
         summary=manifest.summary,

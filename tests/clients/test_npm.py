@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import json
 from typing import TYPE_CHECKING
 
 from tests.support.clients import OverHttps
+from tests.support.npm import make_document, make_package, make_provenance, with_provenance
 from tests.support.npm_clients import NpmTestCase
 
 if TYPE_CHECKING:
     _Base = NpmTestCase
 else:
     _Base = object
+
+ATTESTATIONS_PROGRAM = """
+const [modules, registry, token, wanted] = [process.argv[1] + "/npm/node_modules/", ...process.argv.slice(2)]
+require(modules + "sigstore")
+require.cache[require.resolve(modules + "sigstore")].exports = { verify: async () => {} }  // nobody signed it
+const pacote = require(modules + "pacote")
+const options = { registry, verifyAttestations: true, [registry.replace(/^http:/, "") + ":_authToken"]: token }
+pacote.manifest(wanted, options).then(found => {
+  console.log(JSON.stringify(found._attestationBundles.map(({ bundle }) => bundle)))
+})
+"""
+"""What `npm audit signatures` does about one package; the command itself asks somebody else for keys first."""
 
 
 class PublishContract(_Base):
@@ -126,6 +140,33 @@ class NpmTests(NpmTestCase, PublishContract):
         self.project()
         self.assert_works(self.in_project("install", self.name))
         self.assertIn("found 0 vulnerabilities", self.assert_works(self.in_project("audit", "--audit=true")))
+
+    def test_readme_and_times(self) -> None:
+        """npm shows the readme that it published, and when."""
+        self.assert_works(self.publish("1.0.0"))
+        self.assert_works(self.publish("1.1.0"))
+        self.assertEqual(self.view("readme").strip(), "# A package")
+        self.assertEqual(self.view("readmeFilename"), "README.md")
+        times = self.view("time")
+        self.assertEqual(times["created"], times["1.0.0"])
+        self.assertEqual(set(times), {"created", "modified", "1.0.0", "1.1.0"})
+
+    def test_attestations(self) -> None:
+        """npm finds the provenance of a version, and that it speaks of the tarball; nobody signed it here."""
+        manifest = {"name": self.name, "version": "1.0.0"}
+        tarball = make_package(manifest)
+        bundle = make_provenance(self.name, "1.0.0", tarball)
+        document = json.dumps(with_provenance(make_document(manifest, tarball), bundle)).encode()
+        registry = self.daemon.packages_url("npm", self.daemon.world.private_id)
+        connection = http.client.HTTPConnection("127.0.0.1", self.daemon.port)
+        path = f"{self.daemon.packages_path('npm', self.daemon.world.private_id)}/{self.name.replace('/', '%2f')}"
+        connection.request("PUT", path, document, {"PRIVATE-TOKEN": self.daemon.world.writer})
+        self.assertEqual(connection.getresponse().status, 200)
+        connection.close()
+        root = self.assert_works(self.run_client("root", "--global")).strip()
+        words = (root, f"{registry}/", self.daemon.world.reader, f"{self.name}@1.0.0")
+        answer = self.run_program(self.find("node"), "-e", ATTESTATIONS_PROGRAM, *words)
+        self.assertEqual(json.loads(self.assert_works(answer)), [bundle])
 
     def test_group(self) -> None:
         """A package is installed from the group, and from the instance, where its scope is the group's path."""

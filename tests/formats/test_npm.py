@@ -13,15 +13,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd import errors
 from pkgregd.formats.npm import NpmFormat
-from pkgregd.testing.calls import FormatWorld, body_of, cut, now
+from pkgregd.testing.calls import FormatWorld, body_of, cut
 from pkgregd.testing.format_contract import FormatContract
 from pkgregd.values import Refusal
 from tests.formats.npm_hostile import hostile_documents
-from tests.support.npm import make_document, make_package, make_tarball
+from tests.support.npm import make_document, make_package, make_provenance, make_tarball, with_provenance
 
 WHERE = "/<path:where>"
 TAGS = "/-/package/<path:name>/dist-tags"
 TAG = f"{TAGS}/<segment:tag>"
+ATTESTATIONS = "/-/npm/v1/attestations/<path:what>"
 SHORT = {"Accept": "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"}
 
 
@@ -152,15 +153,85 @@ class PublishTests(NpmTestCase):
         self.world.request("PUT", WHERE, json.dumps(document).encode(), where="@acme/lib")
         self.assertEqual(self.document()["versions"]["1.0.0"]["bin"], {"lib": "cli.js"})
 
-    def test_provenance_is_kept(self) -> None:
-        """The bundle that comes beside a tarball is kept as it came."""
-        manifest = {"name": "@acme/lib", "version": "1.0.0"}
-        document = make_document(manifest, make_package(manifest))
-        document["_attachments"]["@acme/lib-1.0.0.sigstore"] = {"data": '{"x":1}', "length": 7}
+    def test_provenance_is_told(self) -> None:
+        """The bundle that comes beside a tarball is told as it came, and a version tells where."""
+        manifest = {"name": "@acme/lib", "version": "1.0.0", "dist": {"attestations": {"url": "x"}}}
+        tarball = make_package(manifest)
+        bundle = make_provenance("@acme/lib", "1.0.0", tarball)
+        document = with_provenance(make_document(manifest, tarball), bundle)
         self.world.request("PUT", WHERE, json.dumps(document).encode(), where="@acme/lib")
-        remote = self.world.remote()
-        (file,) = now(remote.list_files("@acme/lib"))
-        self.assertEqual(now(remote.find_document(file, "provenance")), b'{"x":1}')
+        for headers in (None, SHORT):
+            told = self.document(headers=headers)["versions"]["1.0.0"]["dist"]["attestations"]
+            self.assertEqual(told["provenance"], {"predicateType": "https://slsa.dev/provenance/v1"})
+            self.assertTrue(told["url"].endswith("/packages/toy/-/npm/v1/attestations/@acme%2Flib@1.0.0"), told)
+        reply = self.world.request("GET", ATTESTATIONS, what="@acme/lib@1.0.0")
+        (attestation,) = json.loads(body_of(reply))["attestations"]
+        self.assertEqual(attestation, {"predicateType": "https://slsa.dev/provenance/v1", "bundle": bundle})
+
+    def test_without_provenance(self) -> None:
+        """Whatever a client says of attestations, none are told of a version that came without any."""
+        self.publish(dist={"attestations": {"url": "x"}})
+        self.assertNotIn("attestations", self.document()["versions"]["1.0.0"]["dist"])
+        for what in ("@acme/lib@1.0.0", "@acme/lib@9.0.0", "nothing@1.0.0"):
+            self.assertRaises(errors.FileNotFound, self.world.request, "GET", ATTESTATIONS, what=what)
+        self.assertRaises(errors.InvalidRequest, self.world.request, "GET", ATTESTATIONS, what="@acme/lib")
+        self.assertRaises(errors.NotFound, self.world.request, "GET", "/-/npm/v1/keys")
+
+    def test_provenance_of_something_else(self) -> None:
+        """A bundle has to be one, and to speak of this very tarball, name and version."""
+        manifest = {"name": "@acme/lib", "version": "1.0.0"}
+        tarball = make_package(manifest)
+        document = make_document(manifest, tarball)
+        good = make_provenance("@acme/lib", "1.0.0", tarball)
+        envelope = good["dsseEnvelope"]
+        for bundle, error in (
+            (make_provenance("@acme/lib", "1.0.0", b"other"), errors.DigestMismatch),
+            (make_provenance("@acme/other", "1.0.0", tarball), errors.MetadataMismatch),
+            (make_provenance("@acme/lib", "1.0.1", tarball), errors.MetadataMismatch),
+            (make_provenance("@acme/lib", "1.0.0", tarball, subject=[]), errors.MalformedBody),
+            (make_provenance("@acme/lib", "1.0.0", tarball, subject=[{"name": "x"}] * 2), errors.MalformedBody),
+            (make_provenance("@acme/lib", "1.0.0", tarball, predicateType="no URI"), errors.MalformedBody),
+            (make_provenance("@acme/lib", "1.0.0", tarball, _type="x"), errors.MalformedBody),
+            ({**good, "mediaType": "application/json"}, errors.MalformedBody),
+            ({**good, "dsseEnvelope": {**envelope, "payload": "x"}}, errors.MalformedBody),
+            ({**good, "dsseEnvelope": {**envelope, "payload": "/w=="}}, errors.MalformedBody),
+            ({**good, "dsseEnvelope": {**envelope, "payloadType": "text/plain"}}, errors.MalformedBody),
+            ({**good, "dsseEnvelope": {**envelope, "signatures": []}}, errors.MalformedBody),
+            ("[" * 1000, errors.MalformedBody),
+            ("{}", errors.MalformedBody),
+            ("no json", errors.MalformedBody),
+            (json.dumps(good)[:-1] + ',"mediaType":"x"}', errors.MalformedBody),
+        ):
+            self.refused(error, with_provenance(document, bundle))
+
+    def test_readme(self) -> None:
+        """The readme of what a name stands for is in its document, wherever the client said it, and not too long."""
+        manifest = {"name": "@acme/lib", "version": "1.0.0"}
+        for version, inside, beside, wanted in (
+            ("1.0.0", {"readme": "# One", "readmeFilename": "README.md"}, {}, ("# One", "README.md")),
+            ("2.0.0", {"readme": ""}, {"readme": "# Two \u00e9\U0001f600"}, ("# Two \u00e9\U0001f600", "")),
+            ("3.0.0", {"readme": "\x01" * 100_000}, {}, ("\x01" * 65536, "")),
+        ):
+            manifest["version"] = version
+            document = make_document(manifest, make_package(manifest))
+            document["versions"][version] |= {"readme": "", **inside}
+            self.world.request("PUT", WHERE, json.dumps({**document, **beside}).encode(), where="@acme/lib")
+            told = self.document()
+            self.assertEqual((told["readme"], told["readmeFilename"]), wanted)
+        self.world.request("PUT", TAG, b'"1.0.0"', name="@acme/lib", tag="latest")
+        self.assertEqual(self.document()["readme"], "# One")
+        self.assertNotIn("readme", self.document(headers=SHORT))
+        self.world.request("DELETE", TAG, name="@acme/lib", tag="latest")
+        self.assertEqual(len(self.document()["readme"]), 65536)
+
+    def test_times(self) -> None:
+        """A document tells when the first of its versions came, and when it was changed last."""
+        self.publish("1.0.0")
+        self.publish("2.0.0", tags={})
+        time = self.document()["time"]
+        self.assertEqual(list(time)[:2], ["created", "modified"])
+        self.assertEqual(time["created"], time["1.0.0"])
+        self.assertGreaterEqual(time["modified"], time["2.0.0"])
 
     def test_hostile_documents(self) -> None:
         """Every document that is not what it says is refused, for a reason, and leaves nothing."""
