@@ -10,6 +10,7 @@ Source: the source of npm's package @npmcli/package-json, steps `fix` and `prepa
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections.abc import Callable, Mapping
@@ -24,6 +25,9 @@ _WHAT = "package.json in the tarball"
 _COMMENT = "//"
 """A key that is no name: authors write comments under it, which some clients leave out."""
 
+_CONDITIONS = ("engines", "os", "cpu", "libc", "peerDependenciesMeta")
+_BUILD = "node-gyp rebuild"
+_PROGRAMS_FOLDER = re.compile(r"\A(?:\.[/\\])?node_modules[/\\].bin[/\\]")
 _SEPARATORS = re.compile(r"[\s,]+", re.ASCII)
 _NAME_END = re.compile(r":?[@\s><=]", re.ASCII)
 _YARN_PROGRAM = re.compile(r"(?!\.{0,2}\Z)[a-z0-9._-]+", re.ASCII | re.IGNORECASE)
@@ -48,7 +52,9 @@ def compare(claimed: Manifest, found: Inspection) -> bool:
     peers = "peerDependencies"
     _demand_same(peers, claimed.texts(peers), inside.texts(peers), lambda key, promised, packed: promised == packed)
     _compare_programs(claimed, inside)
-    runs_script = inside.has_install_script or (found.has_gyp and inside.fields.get("gypfile") is not False)
+    _compare_scripts(claimed, inside)
+    _compare_conditions(claimed, inside)
+    runs_script = bool(inside.install_scripts()) or (found.has_gyp and inside.fields.get("gypfile") is not False)
     said = claimed.fields.get("hasInstallScript")
     if said is not None and said is not runs_script:
         raise MetadataMismatch("hasInstallScript", ("document", str(said)), ("tarball", str(runs_script)))
@@ -81,6 +87,25 @@ def _compare_programs(claimed: Manifest, inside: Manifest) -> None:
         return promised == packed or (promised is None and key in left_out)
 
     _demand_same("bin", promised, packed, is_same)
+
+
+def _compare_scripts(claimed: Manifest, inside: Manifest) -> None:
+    """Those that an installation runs. npm adds one, where there is something to be built."""
+
+    def is_same(key: str, promised: str | None, packed: str | None) -> bool:
+        if packed is None:
+            return promised is None or (key == "install" and promised == _BUILD)
+        return promised in (packed, _PROGRAMS_FOLDER.sub("", packed))
+
+    _demand_same("scripts", claimed.install_scripts(), inside.install_scripts(), is_same)
+
+
+def _compare_conditions(claimed: Manifest, inside: Manifest) -> None:
+    """On what machines it is installed, and which peers it does without."""
+    for key in _CONDITIONS:
+        promised, packed = claimed.fields.get(key) or None, inside.fields.get(key) or None
+        if promised != packed and not (key == "engines" and isinstance(packed, list)):  # which yarn 1 rewrites
+            raise MetadataMismatch(key, ("document", json.dumps(promised)), (_WHAT, json.dumps(packed)))
 
 
 def _is_in(folder: str, name: str, path: str) -> bool:

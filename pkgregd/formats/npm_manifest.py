@@ -108,11 +108,10 @@ class Manifest:
         folder = directories.get("bin") if isinstance(directories, dict) else None
         return _relative(folder) if isinstance(folder, str) and not self.fields.get("bin") else None
 
-    @property
-    def has_install_script(self) -> bool:
-        """Whether installing it runs a script of its own."""
+    def install_scripts(self) -> Mapping[str, str]:
+        """Return the scripts that installing it runs."""
         scripts = self.texts("scripts")
-        return any(scripts.get(name) for name in _INSTALL_SCRIPTS)
+        return {name: scripts[name] for name in _INSTALL_SCRIPTS if scripts.get(name)}
 
     @property
     def summary(self) -> str:

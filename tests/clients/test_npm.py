@@ -78,7 +78,9 @@ class NpmTests(NpmTestCase, PublishContract):
         written = {"short": "user/repository", "host": "gitlab:user/repository#v1", "page": "https://github.com/u/r",
                    "ssh": "git@bitbucket.org:u/r.git", "plain": "^1.0.0"}  # fmt: skip
         fields = {"dependencies": written, "bundleDependencies": ["packed"], "optionalDependencies": ["one@1"],
-                  "peerDependencies": {"peer": "user/peer"}, "bin": ["./index.js"], "scripts": {"test": 3}}  # fmt: skip
+                  "peerDependencies": {"peer": "user/peer"}, "bin": ["./index.js"], "engines": {"node": ">=18"},
+                  "scripts": {"test": 3, "install": "./node_modules/.bin/it"},
+                  "peerDependenciesMeta": {"peer": {"optional": True}}, "os": ["linux"]}  # fmt: skip
         self.assert_works(self.publish("1.0.0", **fields))
         wanted = self.view("dependencies")
         self.assertEqual(wanted["short"], "github:user/repository")

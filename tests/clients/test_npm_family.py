@@ -19,6 +19,12 @@ else:
 
 ENVIRONMENT = "npm-family"
 
+CONDITIONS: Mapping[str, Any] = {
+    "scripts": {"postinstall": "node index.js"}, "engines": {"node": ">=18"}, "os": ["linux"], "cpu": ["!arm"],
+    "peerDependencies": {"peer": "*"}, "peerDependenciesMeta": {"peer": {"optional": True}}, "libc": ["glibc"],
+}  # fmt: skip
+"""What else decides about an installation."""
+
 
 class FamilyTestCase(NpmTestCase):
     """
@@ -83,7 +89,7 @@ class FamilyContract(_Base):
     def test_repositories(self: FamilyTestCase) -> None:  # type: ignore[misc]
         """A package that wants repositories in short words, and one that it brings along, is published."""
         wanted = {"short": "user/repository", "host": "gitlab:user/repository#v1", "page": "https://github.com/u/r"}
-        folder = self.write_package("1.0.0", dependencies=wanted, **self.bundle)
+        folder = self.write_package("1.0.0", dependencies=wanted, **self.bundle, **CONDITIONS)
         self.assert_works(self.publish_only(folder))
 
     def test_without_credentials(self: FamilyTestCase) -> None:  # type: ignore[misc]

@@ -75,7 +75,9 @@ class NpmTestCase(SynchronousTestCase):
         """Read a path."""
         return body_of(self.world.request("GET", WHERE, path=project, where=where))
 
-    def refused(self, error: type[Exception], document: object, where: str = "@acme/lib") -> str:
+    def refused(
+        self, error: type[Exception] | tuple[type[Exception], ...], document: object, where: str = "@acme/lib"
+    ) -> str:
         """Assert that a document is refused and nothing is left of it; returns why."""
         before = dict(self.world.blobs.contents)
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
@@ -235,12 +237,16 @@ class PublishTests(NpmTestCase):
 
     def test_hostile_documents(self) -> None:
         """Every document that is not what it says is refused, for a reason, and leaves nothing."""
-        for label, document in hostile_documents().items():
+        for hostile in hostile_documents():
+            if hostile.threat in ("T31", "T34"):
+                continue  # for a daemon, which reads archives in a process with limits
             try:
-                text = self.refused(errors.InvalidRequest, document)
+                text = self.refused((errors.InvalidRequest, errors.DigestMismatch), hostile.make())
             except Exception as error:
-                self.fail(f"{label}: {error!r}")
-            self.assertGreater(len(text), 10, label)
+                self.fail(f"{hostile}: {error!r}")
+            self.assertGreater(len(text), 10, hostile)
+            for word in hostile.says:
+                self.assertIn(word, text, hostile)
         self.assertRaises(errors.PackageNotFound, self.document)
 
     def test_wrong_digests(self) -> None:

@@ -100,11 +100,29 @@ class AgreementTests(SynchronousTestCase):
         ):
             self.assert_differ(sent, packed)
 
+    def test_hidden_scripts(self) -> None:
+        """What an installation runs is told as it is packed, but for what npm cuts off or adds."""
+        self.assert_agree({"scripts": {"install": "x"}}, {"scripts": {"install": "./node_modules/.bin/x", "test": "y"}})
+        self.assert_agree({"scripts": {"install": "node-gyp rebuild"}}, {})
+        for sent, packed in (({}, {"postinstall": "evil"}), ({"postinstall": "good"}, {"postinstall": "evil"}),
+                             ({"install": "node-gyp rebuild"}, {"install": "evil"}),
+                             ({"preinstall": "x"}, {})):  # fmt: skip
+            self.assert_differ({"scripts": sent}, {"scripts": packed})
+
+    def test_conditions(self) -> None:
+        """Machines, engines and peers that may be missing are those of the tarball."""
+        for key, value in (("engines", {"node": ">=18"}), ("os", ["linux"]), ("cpu", ["!arm"]), ("libc", "musl"),
+                           ("peerDependenciesMeta", {"a": {"optional": True}})):  # fmt: skip
+            self.assert_agree({key: value}, {key: value})
+            self.assert_differ({}, {key: value})
+            self.assert_differ({key: value}, {key: None})
+        self.assert_agree({"engines": {"node": ">=18"}}, {"engines": ["node >=18"]})
+
     def test_scripts(self) -> None:
         """A script is run for a binding.gyp, unless the author says otherwise."""
         self.assertTrue(agree({}, {}, has_gyp=True))
         self.assertFalse(agree({}, {"gypfile": False}, has_gyp=True))
-        self.assertTrue(agree({}, {"scripts": {"install": "x", "y": 1}}))
+        self.assertTrue(agree({"scripts": {"install": "x"}}, {"scripts": {"install": "x", "y": 1}}))
 
     @given(st.text(max_size=40), st.sampled_from(["", "github:", "https://github.com/", "git@gitlab.com:u/"]))
     def test_any_dependency(self, text: str, before: str) -> None:
