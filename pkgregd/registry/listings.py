@@ -103,7 +103,8 @@ class Listing:
     @property
     def size_bytes(self) -> int:
         """How much memory it takes, about."""
-        return sum(block.size_bytes for block in self._blocks)
+        whole = sum(len(section.lead) for section in self._layout.sections) + len(self._layout.tail)
+        return whole + sum(block.size_bytes for block in self._blocks)
 
     def update(self, layout: PageLayout, versions: Versions) -> None:
         """

@@ -168,6 +168,13 @@ class ListingsTests(SynchronousTestCase):
         kept_listings.put(("a",), listing)
         self.assertIs(kept_listings.take(("a",)), listing)
 
+    def test_what_counts(self) -> None:
+        """What a page shows beside its versions is memory, too."""
+        versions = {"1": [file_of(1)]}
+        plain = Listing(layout_of(), versions)
+        long = Listing(evolve(layout_of(), tail=b"x" * 10_000), versions)
+        self.assertGreaterEqual(long.size_bytes - plain.size_bytes, 10_000 - len(layout_of().tail))
+
     def test_bounds(self) -> None:
         """The smallest and the greatest are not kept, and of the others those last used."""
         one = self.kept(500)
