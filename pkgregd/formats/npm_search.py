@@ -90,9 +90,12 @@ _LINES = PageSection(b"\n", b"", _line)
 
 
 def _shown(page: bytes) -> dict[str, Any]:
-    """Read the line of the version that the last line names."""
-    start = page.index(b"\n[%s," % page[page.rindex(b"\n") + 1 :]) + 1
-    _, shown = json.loads(page[start : page.index(b"\n", start)])
+    """Read the line of the version that the last line names; of one that came meanwhile the line before that."""
+    end = page.rindex(b"\n")
+    start = page.find(b"\n[%s," % page[end + 1 :])
+    if start < 0:
+        start = page.rindex(b"\n", 0, end)
+    _, shown = json.loads(page[start + 1 : page.index(b"\n", start + 1)])
     return dict(shown)
 
 

@@ -15,7 +15,7 @@ from pkgregd import errors
 from pkgregd.formats.npm import NpmFormat
 from pkgregd.testing.calls import FormatWorld, body_of, cut
 from pkgregd.testing.format_contract import FormatContract
-from pkgregd.values import Refusal
+from pkgregd.values import Refusal, Tag
 from tests.formats.npm_hostile import hostile_documents
 from tests.support.npm import make_document, make_package, make_provenance, make_tarball, with_provenance
 
@@ -447,6 +447,20 @@ class ReadTests(NpmTestCase):
         self.assertEqual(search()["total"], 2)
         self.assertEqual(len(search(size="1", **{"from": "1"})["objects"]), 1)
         self.assertRaises(errors.InvalidRequest, search, size="-1")
+
+    def test_a_tag_that_came_meanwhile(self) -> None:
+        """Whoever reads tags of a version that was not there a moment ago is answered all the same."""
+        self.publish("1.0.0", description="first")
+        self.publish("1.1.0", description="second")
+
+        async def list_tags(*arguments: object) -> tuple[Tag, ...]:
+            return (Tag("latest", "2.0.0", "2.0.0", 1),)
+
+        self.patch(self.world.catalog, "list_tags", list_tags)
+        (found,) = json.loads(body_of(self.world.request("GET", "/-/v1/search")))["objects"]
+        self.assertEqual(found["package"]["description"], "second")
+        self.assertEqual(list(self.document()["versions"]), ["1.0.0", "1.1.0"])
+        self.assertRaises(errors.PackageNotFound, self.get, "@acme/lib/latest")
 
     def test_small_questions_stay_small(self) -> None:
         """For tags, a version by its tag and a search all versions are read once, and then those that changed."""
