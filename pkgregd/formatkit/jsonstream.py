@@ -449,7 +449,8 @@ class _DocumentReader:
 
 def _key(raw: bytes) -> str:
     try:
-        key: str = json.loads(b'"%s"' % raw)
+        # what else is wrong with a key that is kept shows when the whole is read
+        key: str = json.loads(b'"%s"' % raw) if b"\\" in raw else raw.decode("utf-8")
     except ValueError:
         raise MalformedBody("a key of the document is not JSON") from None
     return key
