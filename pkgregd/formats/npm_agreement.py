@@ -141,6 +141,8 @@ def _repaired(value: object) -> object:
     if not isinstance(value, dict):
         return value
     fields = dict(value)
+    if isinstance(fields.get("name"), str):
+        fields["name"] = fields["name"].strip()
     for key in ("dependencies", "devDependencies", "optionalDependencies"):
         if isinstance(fields.get(key), str | list):
             fields[key] = _listed(fields[key])

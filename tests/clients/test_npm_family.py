@@ -92,6 +92,13 @@ class FamilyContract(_Base):
         folder = self.write_package("1.0.0", dependencies=wanted, **self.bundle, **CONDITIONS)
         self.assert_works(self.publish_only(folder))
 
+    def test_published_otherwise(self: FamilyTestCase) -> None:  # type: ignore[misc]
+        """What is said of a package for its publication alone reaches document and tarball alike."""
+        otherwise = {"main": "index.js", "bin": {"other": "index.js"}, "engines": {"node": ">=20"}, "os": ["linux"]}
+        folder = self.write_package("1.0.0", bin="./index.js", engines={"node": ">=18"}, publishConfig=otherwise,
+                                    directories={"bin": "bin", "lib": "."})  # fmt: skip
+        self.assert_works(self.publish_in(folder))
+
     def test_without_credentials(self: FamilyTestCase) -> None:  # type: ignore[misc]
         """Whoever has none gets nothing, and is told so."""
         self.use(self.daemon.packages_url("npm", self.daemon.world.private_id), "")

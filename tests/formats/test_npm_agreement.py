@@ -74,6 +74,7 @@ class AgreementTests(SynchronousTestCase):
         self.assert_agree({"dependencies": {"a": "1"}}, {"dependencies": {"a": "1", "//": "why"}})
         self.assert_agree({}, {"dependencies": None, "scripts": "x", "bin": 3, "version": " =v01.0.0"})
         self.assert_agree({"version": "1.0.0-beta"}, {"version": "1.0.0beta"})
+        self.assert_agree({}, {"name": " @acme/lib "})
         self.assert_differ({}, {"dependencies": ["a@1"]})
 
     def test_slipped_in(self) -> None:
