@@ -32,6 +32,19 @@ class InvalidName(InvalidRequest):
     """A package name outside the format's grammar."""
 
 
+class NameSpelledOtherwise(InvalidName):
+    """
+    The name is there under another spelling, and clients would take both for one.
+
+    Args:
+        name: the spelling that is refused.
+        taken: the one that is there.
+    """
+
+    def __init__(self, name: str, taken: str) -> None:
+        super().__init__(f"the name {name!a} is another spelling of {taken!a}, which is taken")
+
+
 class InvalidVersion(InvalidRequest):
     """A version outside the format's grammar."""
 

@@ -395,6 +395,7 @@ class IPackageCatalog(Interface):
             FileExists: other bytes are there and on_duplicate is REFUSE; or whatever bytes, under another
                 spelling of the name (FileSpelledOtherwise).
             FileWasDeleted: a tombstone with other bytes stands, and tombstones are respected.
+            NameSpelledOtherwise: see Publication.demands_spelling.
             PreconditionFailed: the precondition does not hold.
             ProjectNotFound: the project went away meanwhile.
             StorageFull, Unavailable.

@@ -709,6 +709,7 @@ class Publication:
             of a longer one the first 1000 characters count.
         file_key: brings a file name of this package to the form in which two of them are the same file, of which
             one spelling is kept; pure, quick and total. None where every name is a file of its own.
+        demands_spelling: refuse the first file of a version if the newest version of the name spells it otherwise.
     """
 
     coordinates: Coordinates
@@ -723,6 +724,7 @@ class Publication:
     tags: tuple[str, ...] = ()
     summary: str = ""
     file_key: Callable[[str], str] | None = None
+    demands_spelling: bool = False
 
 
 @frozen

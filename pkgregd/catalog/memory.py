@@ -39,6 +39,7 @@ from pkgregd.errors import (
     FileSpelledOtherwise,
     FileWasDeleted,
     GroupNotFound,
+    NameSpelledOtherwise,
     NotFound,
     PackageNotFound,
     PreconditionFailed,
@@ -357,6 +358,8 @@ class MemoryCatalog:
 
         if existing is None and publication.file_key is not None:
             self._check_spellings(publication, publication.file_key, package)
+        if not package and publication.demands_spelling:
+            self._check_name(wanted)
 
         status = publication.status or (package[0].status if package else PackageStatus.DEFAULT)
         if existing is not None and same and existing.status is status:
@@ -393,6 +396,16 @@ class MemoryCatalog:
             is_other = key[:4] == _tombstone_key(wanted)[:4] and sha256 != publication.blob.sha256.hex
             if publication.respects_tombstones and is_other and file_key(key[4]) == own:
                 raise FileWasDeleted(wanted.file_name)
+
+    def _check_name(self, wanted: Coordinates) -> None:
+        named = (wanted.project_id, wanted.format, wanted.canonical_name)
+        spelt = [
+            (file.package_id, file.name)
+            for file in self._files.values()
+            if (file.project_id, file.format, file.canonical_name) == named
+        ]
+        if spelt and max(spelt)[1] != wanted.name:
+            raise NameSpelledOtherwise(wanted.name, max(spelt)[1])
 
     def _with_blob(self, file: PackageFile) -> PackageFile:
         """Show a file with all that is known of its blob by now."""

@@ -24,7 +24,7 @@ from pkgregd.catalog.tables import (
     tombstones,
 )
 from pkgregd.catalog.tags import point_tags
-from pkgregd.errors import FileExists, FileSpelledOtherwise, FileWasDeleted, ProjectNotFound
+from pkgregd.errors import FileExists, FileSpelledOtherwise, FileWasDeleted, NameSpelledOtherwise, ProjectNotFound
 from pkgregd.values import (
     BlobInfo,
     Coordinates,
@@ -209,6 +209,18 @@ LISTED_NAME = Statement(
     .limit(literal_column("1"))
 )
 
+SPELLINGS = Statement(
+    select(packages.c.name)
+    .where(
+        packages.c.project_id == bindparam("project_id"),
+        packages.c.format == bindparam("format"),
+        packages.c.canonical_name == bindparam("canonical_name"),
+        packages.c.id != bindparam("package_id"),
+    )
+    .order_by(packages.c.id.desc())
+    .limit(literal_column("1"))
+)
+
 LIST_REVISIONS = Statement(
     select(index_revisions.c.project_id, index_revisions.c.revision, index_revisions.c.changed_at).where(
         index_revisions.c.project_id.op("IN")(each_id(bindparam("project_ids"))),
@@ -294,6 +306,9 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
     name = (wanted.project_id, wanted.format, wanted.canonical_name)
     await point_tags(tx, *name, package_id, publication.tags)
     await bump_index(tx, *name, wanted.canonical_version, shown_before)
+    if package is None and publication.demands_spelling:
+        # behind the row of the name's index, which those who publish under it hold one after the other
+        await _check_name(tx, wanted, package_id)
     await keep_summary(tx, *name, publication.summary)
     file = await _load(tx, file_id)
     await _audit(tx, action, principal, file, replaced_sha256=present_sha256 if action == "replace" else None)
@@ -343,6 +358,19 @@ async def _check_spellings(
         for name, sha256 in buried:
             if sha256 != publication.blob.sha256.hex and file_key(name) == own:
                 raise FileWasDeleted(wanted.file_name)
+
+
+async def _check_name(tx: Transaction, wanted: Coordinates, package_id: int) -> None:
+    """Pass if the newest other version, hidden or not, spells the name as this one does."""
+    row = await tx.fetch_one(
+        SPELLINGS,
+        project_id=wanted.project_id,
+        format=wanted.format,
+        canonical_name=wanted.canonical_name,
+        package_id=package_id,
+    )
+    if row is not None and row[0] != wanted.name:
+        raise NameSpelledOtherwise(wanted.name, row[0])
 
 
 async def _write_package(

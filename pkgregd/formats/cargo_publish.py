@@ -7,7 +7,7 @@ from functools import partial
 
 from attrs import field, frozen
 
-from pkgregd.errors import AlreadyExists, FileExists, FileWasDeleted, InvalidName, MalformedBody
+from pkgregd.errors import AlreadyExists, FileExists, FileWasDeleted, MalformedBody, NameSpelledOtherwise
 from pkgregd.formatkit.names import is_printable
 from pkgregd.formatkit.strictjson import read_strict_json
 from pkgregd.formats.cargo_agreement import agreed
@@ -95,16 +95,16 @@ def _description(fields: Mapping[str, object]) -> str:
 
 async def _demand_new(remote: IRemote, record: CrateRecord) -> None:
     """
-    Pass if the version is not there, and the crate's name not in another spelling.
+    Pass if the version is not there, and the crate's name not in another spelling, before the crate is read.
 
-    Whatever is published meanwhile, the catalog refuses a second file of a version.
+    Whatever is published meanwhile, the catalog refuses a second file of a version and a second spelling.
     """
     name = canonical_name(record.name)
     if await remote.list_files(name, canonical_version(record.version), listed_only=False):
         raise _uploaded(record.version)
     known = await remote.find_name(name)
     if known is not None and known.name != record.name:
-        raise InvalidName(f"the crate name {record.name!a} is another spelling of {known.name!a}, which is taken")
+        raise NameSpelledOtherwise(record.name, known.name)
 
 
 def _uploaded(version: str) -> AlreadyExists:
@@ -129,4 +129,5 @@ def _publication(project_id: int, record: CrateRecord, claim: Claim, blob: BlobI
         respects_tombstones=True,
         summary=claim.summary,
         file_key=file_key,
+        demands_spelling=True,
     )

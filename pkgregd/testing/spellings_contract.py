@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attrs import evolve
+from twisted.internet.defer import ensureDeferred
 
-from pkgregd.errors import FileSpelledOtherwise, FileWasDeleted
+from pkgregd.errors import FileSpelledOtherwise, FileWasDeleted, NameSpelledOtherwise
+from pkgregd.interfaces import ICatalog
 from pkgregd.testing.catalog_contract import publication_of
-from pkgregd.values import ANONYMOUS, Publication
+from pkgregd.values import ANONYMOUS, PackageStatus, Publication
 
 if TYPE_CHECKING:
     from pkgregd.testing.catalog_contract import CatalogContract as _Base
@@ -21,6 +23,12 @@ def spelled(data: bytes, file_name: str, version: str = "1.0") -> Publication:
     return evolve(
         publication_of(data, file_name=file_name, version=version), file_key=str.lower, respects_tombstones=True
     )
+
+
+def named(name: str, version: str) -> Publication:
+    """A publication that holds on to the spelling of its name."""
+    publication = publication_of(version.encode(), name=name, version=version, file_name=f"{name}-{version}.zip")
+    return evolve(publication, demands_spelling=True)
 
 
 class SpellingsContract(_Base):
@@ -54,3 +62,38 @@ class SpellingsContract(_Base):
         self.refused(self.catalog.publish(spelled(b"y", "alpha.zip"), ANONYMOUS), FileWasDeleted)
         self.assertEqual(self.state(None), names)
         self.assertTrue(self.publish(spelled(b"x", "alpha.zip")).created)
+
+    def test_one_spelling_of_a_name(self) -> None:
+        """A further version spells the name as the newest one does; hidden ones count, and deleted ones do not."""
+        first = self.publish(evolve(named("Alpha", "1.0"), status=PackageStatus.HIDDEN)).file
+        before, names = self.state(), self.state(None)
+        text = self.refused(self.catalog.publish(named("alpha", "2.0"), ANONYMOUS), NameSpelledOtherwise)
+        self.assertIn("'alpha' is another spelling of 'Alpha'", text)
+        self.assertEqual((self.state(), self.state(None)), (before, names))
+        self.assertEqual(self.files("alpha", listed_only=False), ["Alpha-1.0.zip"])
+        self.publish(named("Alpha", "2.0"))
+        self.assertTrue(self.publish(evolve(named("ALPHA", "3.0"), demands_spelling=False)).created)
+        for file in (first, *self.get(self.catalog.list_files([1], "pypi", "alpha"))):
+            self.delete(file)
+        self.assertTrue(self.publish(named("alpha", "2.0")).created)
+
+    def test_two_spellings_at_once(self) -> None:
+        """Of versions of one new name that come at the same moment, all that get in are spelt alike."""
+        spellings = ["alpha", "Alpha", "ALPHA", "aLpha"]
+        coming = [
+            ensureDeferred(_published(self.catalog, named(spellings[number % 4], f"{number}.0")))
+            for number in range(24)
+        ]
+        for deferred in coming:
+            self.wait(deferred)  # type: ignore[arg-type]  # Deferred is invariant
+        found = [self.successResultOf(deferred) for deferred in coming]
+        names = {file.name for file in self.get(self.catalog.list_files([1], "pypi", "alpha"))}
+        self.assertEqual((len(names), found.count(True)), (1, 6))
+
+
+async def _published(catalog: ICatalog, publication: Publication) -> bool:
+    try:
+        await catalog.publish(publication, ANONYMOUS)
+    except NameSpelledOtherwise:
+        return False
+    return True

@@ -113,7 +113,7 @@ class PlanTests(SynchronousTestCase):
         self.assert_by_index(*packages.FIND_FILE.values(), *packages.LIST_FILES.values())
         self.assert_by_index(packages.LIST_NAMES, packages.LISTED_NAME, packages.LIST_REVISIONS)
         self.assert_by_index(packages.FIND_PACKAGE, packages.FILE_IN_PACKAGE, packages.FIND_TOMBSTONE)
-        self.assert_by_index(packages.NAMES_IN_PACKAGE, packages.TOMBSTONES_OF_PACKAGE)
+        self.assert_by_index(packages.NAMES_IN_PACKAGE, packages.TOMBSTONES_OF_PACKAGE, packages.SPELLINGS)
         self.assert_by_index(versions.FIND_VERSION, documents.FIND_DOCUMENT, documents.DROP_DOCUMENTS)
 
     def test_tags_and_search(self) -> None:

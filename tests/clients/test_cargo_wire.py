@@ -9,7 +9,7 @@ import struct
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tests.formats.cargo_world import crate, dependency, frame, manifest, metadata
 from tests.formats.test_cargo_hostile import hostile_requests
@@ -110,11 +110,10 @@ class WireTests(DaemonTestCase):
         self.assertEqual(staged_files(self.daemon.folder), set())
         self.publish("demo")
 
-    def test_race(self) -> None:
-        """Of many who publish a version at once with different crates one wins, and the index has the winner's."""
-        bodies = [frame(metadata("race"), crate("race", source=b"// %d\n" % number)) for number in range(RACERS)]
+    def put_at_once(self, bodies: Sequence[bytes]) -> Sequence[int]:
+        """Send publish requests at the same moment; returns their statuses, in no order."""
         answers: list[int] = []
-        barrier = threading.Barrier(RACERS)
+        barrier = threading.Barrier(len(bodies))
 
         def run(body: bytes) -> None:
             barrier.wait()
@@ -125,7 +124,21 @@ class WireTests(DaemonTestCase):
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(Counter(answers), {200: 1, 409: RACERS - 1})
+        return answers
+
+    def test_race_of_spellings(self) -> None:
+        """Of many who publish versions of a new crate at once, in two spellings, only those of one spelling get in."""
+        crates = [("two-ways", "two_ways")[number % 2] for number in range(RACERS)]
+        versions = [f"{number}.0.0" for number in range(RACERS)]
+        bodies = [frame(metadata(*each), crate(*each)) for each in zip(crates, versions, strict=True)]
+        self.assertEqual(Counter(self.put_at_once(bodies)), {200: RACERS // 2, 400: RACERS // 2})
+        found = [self.get(f"tw/o{mark}/two{mark}ways").status for mark in "-_"]
+        self.assertEqual(sorted(found), [200, 404])
+
+    def test_race(self) -> None:
+        """Of many who publish a version at once with different crates one wins, and the index has the winner's."""
+        bodies = [frame(metadata("race"), crate("race", source=b"// %d\n" % number)) for number in range(RACERS)]
+        self.assertEqual(Counter(self.put_at_once(bodies)), {200: 1, 409: RACERS - 1})
         (line,) = map(json.loads, self.get("ra/ce/race").body.splitlines())
         winner = self.get("race/1.0.0/download").body
         self.assertIn(frame(metadata("race"), winner), bodies)
