@@ -569,6 +569,9 @@ class IInventoryCatalog(Interface):
     async def find_package(project_id: int, package_id: int) -> PackageRecord | None:
         """Find a package of a project, whatever its status. One query."""
 
+    async def list_all_packages(after: int, limit: int) -> tuple[PackageRecord, ...]:
+        """Packages of all projects with a number greater than `after`, in that order, at most `limit`: for upkeep."""
+
     async def list_package_files(
         package_id: int, order: FileOrder, piece: Piece, *, is_descending: bool = False
     ) -> FileListing:
@@ -591,6 +594,19 @@ class IInventoryCatalog(Interface):
 
         Raises:
             PreconditionFailed.
+        """
+
+    async def delete_files(
+        project_id: int, package_id: int, file_ids: Sequence[int], revision: int, principal: Principal
+    ) -> bool:
+        """
+        Delete some files of a package, all of them or none; see delete_file.
+
+        Args:
+            revision: of the name's index in the project (IndexState), read before the files were chosen.
+
+        Returns:
+            False if anything under the name has changed since, or one of the files is not there: nothing was done.
         """
 
 

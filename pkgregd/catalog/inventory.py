@@ -98,6 +98,10 @@ COUNT_PACKAGES: Mapping[tuple[bool, bool], Statement] = {
     for is_one, has_conditions in product((False, True), repeat=2)
 }
 
+LIST_ALL_PACKAGES = Statement(
+    _package_columns.where(packages.c.id > bindparam("after_id")).order_by(packages.c.id).limit(bindparam("row_limit"))
+)
+
 PACKAGE_BY_ID = Statement(
     _package_columns.where(packages.c.id == bindparam("package_id"), packages.c.project_id == bindparam("project_id"))
 )
@@ -158,30 +162,32 @@ PACKAGE_TO_DELETE = Statement(
 
 NEWEST_FILE = Statement(select(func.count(), func.max(package_files.c.created_at)).where(_of_package))
 
-_tombstones_of_package = insert(tombstones).from_select(
-    ["project_id", "format", "canonical_name", "canonical_version", "file_name", "sha256", "deleted_at"],
-    select(
-        packages.c.project_id,
-        packages.c.format,
-        packages.c.canonical_name,
-        packages.c.canonical_version,
-        package_files.c.file_name,
-        package_files.c.sha256,
-        bindparam("now", type_=tombstones.c.deleted_at.type),
-    )
-    .select_from(package_files.join(packages, packages.c.id == package_files.c.package_id))
-    .where(_of_package),
-)
 
-LEAVE_TOMBSTONES = Statement(
-    _tombstones_of_package.on_conflict_do_update(
-        index_elements=["project_id", "format", "canonical_name", "canonical_version", "file_name"],
-        set_={
-            "sha256": _tombstones_of_package.excluded.sha256,
-            "deleted_at": _tombstones_of_package.excluded.deleted_at,
-        },
+def leave_tombstones(which: ColumnElement[bool]) -> Statement:
+    """Make the statement that leaves a tombstone for each of some files, about to be deleted."""
+    buried = insert(tombstones).from_select(
+        ["project_id", "format", "canonical_name", "canonical_version", "file_name", "sha256", "deleted_at"],
+        select(
+            packages.c.project_id,
+            packages.c.format,
+            packages.c.canonical_name,
+            packages.c.canonical_version,
+            package_files.c.file_name,
+            package_files.c.sha256,
+            bindparam("now", type_=tombstones.c.deleted_at.type),
+        )
+        .select_from(package_files.join(packages, packages.c.id == package_files.c.package_id))
+        .where(which),
     )
-)
+    return Statement(
+        buried.on_conflict_do_update(
+            index_elements=["project_id", "format", "canonical_name", "canonical_version", "file_name"],
+            set_={"sha256": buried.excluded.sha256, "deleted_at": buried.excluded.deleted_at},
+        )
+    )
+
+
+LEAVE_TOMBSTONES = leave_tombstones(_of_package)
 
 _others_file = package_files.alias("others_file")
 
@@ -243,6 +249,14 @@ async def find_package(tx: Transaction, project_id: int, package_id: int) -> Pac
         return None
     row = await tx.fetch_one(PACKAGE_BY_ID, project_id=project_id, package_id=package_id)
     return None if row is None else _package_record(row)
+
+
+async def list_all_packages(tx: Transaction, after: int, limit: int) -> tuple[PackageRecord, ...]:
+    """See IInventoryCatalog."""
+    if after >= MAX_ID:
+        return ()
+    rows = await tx.fetch_all(LIST_ALL_PACKAGES, after_id=after, row_limit=limit)
+    return tuple(_package_record(row) for row in rows)
 
 
 async def list_package_files(

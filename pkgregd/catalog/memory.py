@@ -772,6 +772,12 @@ class MemoryCatalog:
         """See IInventoryCatalog."""
         return next((package for package in self._records((project_id,)) if package.id == package_id), None)
 
+    async def list_all_packages(self, after: int, limit: int) -> tuple[PackageRecord, ...]:
+        """See IInventoryCatalog."""
+        records = self._records([project.id for project in self._at(Level.PROJECT)])
+        records.sort(key=lambda package: package.id)
+        return tuple(package for package in records if package.id > after)[:limit]
+
     async def list_package_files(
         self, package_id: int, order: FileOrder, piece: Piece, *, is_descending: bool = False
     ) -> FileListing:
@@ -801,6 +807,23 @@ class MemoryCatalog:
             self._bury(file)
         self._bump(first, shown_before)
         self.audit.append(("delete_package", principal.name, first))
+        return True
+
+    async def delete_files(
+        self, project_id: int, package_id: int, file_ids: Sequence[int], revision: int, principal: Principal
+    ) -> bool:
+        """See IInventoryCatalog."""
+        files = [file for file in self._files_of(package_id) if file.id in file_ids and file.project_id == project_id]
+        if not files or len(files) != len(set(file_ids)):
+            return False
+        first = files[0]
+        if self._revisions[(project_id, first.format, first.canonical_name)][0] != revision:
+            return False
+        shown_before = self._shown_name(project_id, first.format, first.canonical_name)
+        for file in files:
+            self._bury(file)
+        self._bump(first, shown_before)
+        self.audit.append(("delete_files", principal.name, first))
         return True
 
     # ------------------------------------------------------------------- blobs

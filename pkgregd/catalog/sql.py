@@ -12,6 +12,7 @@ from zope.interface import implementer
 from pkgregd.catalog import (
     blobs,
     changes,
+    deletions,
     documents,
     identity,
     inventory,
@@ -306,6 +307,10 @@ class SqlCatalog:
         """See IInventoryCatalog."""
         return await self._database.read(inventory.find_package, project_id, package_id)
 
+    async def list_all_packages(self, after: int, limit: int) -> tuple[PackageRecord, ...]:
+        """See IInventoryCatalog."""
+        return await self._database.read(inventory.list_all_packages, after, limit)
+
     async def list_package_files(
         self, package_id: int, order: FileOrder, piece: Piece, *, is_descending: bool = False
     ) -> FileListing:
@@ -321,6 +326,12 @@ class SqlCatalog:
     ) -> bool:
         """See IInventoryCatalog."""
         return await self._database.write(inventory.delete_package, project_id, package_id, principal, precondition)
+
+    async def delete_files(
+        self, project_id: int, package_id: int, file_ids: Sequence[int], revision: int, principal: Principal
+    ) -> bool:
+        """See IInventoryCatalog."""
+        return await self._database.write(deletions.delete_files, project_id, package_id, file_ids, revision, principal)
 
     async def is_blob_unused(self, sha256: Digest) -> bool:
         """See IBlobCatalog."""

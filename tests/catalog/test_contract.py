@@ -11,6 +11,7 @@ from pkgregd.catalog.sqlite import SqliteDatabase
 from pkgregd.interfaces import ICatalog
 from pkgregd.testing.catalog_contract import START_SECONDS, CatalogContract
 from pkgregd.testing.changes_contract import ChangesContract
+from pkgregd.testing.deletions_contract import DeletionsContract
 from pkgregd.testing.foresight_contract import ForesightContract
 from pkgregd.testing.listings_contract import ListingsContract
 from pkgregd.testing.names_contract import WholeNamesContract
@@ -33,6 +34,7 @@ class WholeContract(
     ForesightContract,
     SpellingsContract,
     WholeNamesContract,
+    DeletionsContract,
     CatalogContract,
 ):
     """All that a catalog promises."""

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog import (
     blobs,
+    deletions,
     documents,
     identity,
     inventory,
@@ -32,10 +33,12 @@ PARAMETERS = {
     "action": "publish",
     "address": "192.0.2.1",
     "after": "",
+    "after_id": 0,
     "canonical_name": "alpha",
     "canonical_version": "1",
     "document_name": "info",
     "file_id": 1,
+    "file_ids": json.dumps([1, 2]),
     "file_name": "alpha-1.tar.gz",
     "format": "pypi",
     "exact": "alpha",
@@ -134,6 +137,13 @@ class PlanTests(SynchronousTestCase):
         self.assert_by_index(names.FIND_PACKAGES, names.FIND_REVISION, names.FIRST_PUBLISHED)
         self.assert_by_index(names.LEAVE_TOMBSTONES, names.RELEASE_BLOBS, names.DROP_DOCUMENTS)
         self.assert_by_index(names.DELETE_FILES, names.DELETE_PACKAGES)
+
+    def test_files_deleted_together(self) -> None:
+        """All packages by their numbers, and the deletion of some files of one."""
+        self.assert_by_index(inventory.LIST_ALL_PACKAGES, deletions.COUNT_CHOSEN, deletions.DELETE_CHOSEN)
+        self.assert_by_index(deletions.LEAVE_TOMBSTONES_OF_CHOSEN, deletions.RELEASE_BLOBS_OF_CHOSEN)
+        self.assert_by_index(deletions.DROP_DOCUMENTS_OF_CHOSEN)
+        self.assertNotIn("USE TEMP B-TREE", " ".join(self.plan(inventory.LIST_ALL_PACKAGES)))
 
     def test_packages_by_time_are_not_sorted(self) -> None:
         """The usual listing of a project reads the rows that it shows, and counts in the index alone."""
