@@ -166,6 +166,7 @@ def make_parser() -> argparse.ArgumentParser:
     sweep = subcommands.add("sweep", upkeep.sweep)
     sweep.add_argument("--grace", metavar="TIME", type=_duration, default=SWEEP_GRACE, help="least age, 1d by default")
     sweep.add_argument("--dry-run", action="store_true", help="remove nothing")
+    subcommands.add("tidy", upkeep.tidy).add_argument("--dry-run", action="store_true", help="remove nothing")
     fsck = subcommands.add("fsck", upkeep.fsck)
     fsck.add_argument("--repair", action="store_true", help="repair what can be repaired")
 

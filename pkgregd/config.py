@@ -27,6 +27,7 @@ MIB = 1024 * 1024
 MAX_BYTES = 2**63 - 1
 MAX_SECONDS = 7 * 86_400.0
 MAX_SECRET_FILE_BYTES = 4096
+MAX_KEPT_BUILDS = 100
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _FORMAT_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
@@ -350,13 +351,14 @@ class FormatConfig:
 
     Attributes:
         enabled: whether the format is served.
-        max_file_bytes, duplicates_allowed, duplicate_exceptions: see FormatLimits.
+        max_file_bytes, duplicates_allowed, duplicate_exceptions, keep_builds: see FormatLimits.
     """
 
     enabled: bool = _key(True, _flag)
     max_file_bytes: int | None = _key(None, _optional(_integer(1, MAX_BYTES)))
     duplicates_allowed: bool | None = _key(None, _optional(_flag))
     duplicate_exceptions: tuple[str, ...] | None = _key(None, _optional(_texts))
+    keep_builds: int | None = _key(None, _optional(_integer(1, MAX_KEPT_BUILDS)))
 
     def limits(self, default: FormatLimits) -> FormatLimits:
         """Return a format's own limits with ours over them."""
@@ -368,6 +370,7 @@ class FormatConfig:
             max_file_bytes=ours(self.max_file_bytes, default.max_file_bytes),
             duplicates_allowed=ours(self.duplicates_allowed, default.duplicates_allowed),
             duplicate_exceptions=ours(self.duplicate_exceptions, default.duplicate_exceptions),
+            keep_builds=ours(self.keep_builds, default.keep_builds),
         )
 
 
@@ -438,6 +441,22 @@ class Config:
         for name in self.formats:
             if name not in known:
                 raise Place(self.file, self.folder, "formats").unknown("format", name, known)
+
+    def require_builds(self, known: Collection[str]) -> None:
+        """
+        Check that builds are kept only of formats that have some.
+
+        Args:
+            known: names of those.
+
+        Raises:
+            ConfigError.
+        """
+        for name, section in self.formats.items():
+            if section.keep_builds is not None and name not in known:
+                raise Place(self.file, self.folder, f"formats.{name}.keep_builds").wrong(
+                    f"only these formats have builds: {', '.join(sorted(known)) or 'none'}"
+                )
 
 
 def load(path: str | pathlib.Path) -> Config:

@@ -24,6 +24,7 @@ from pkgregd.values import (
     Event,
     FileListing,
     FileOrder,
+    FileRecord,
     Foresight,
     FormatLimits,
     IndexState,
@@ -54,6 +55,7 @@ from pkgregd.values import (
     Scope,
     SignIn,
     SignInStart,
+    SupersededBuild,
     Tag,
     TokenRecord,
     Visibility,
@@ -1158,4 +1160,30 @@ class IPackageFormat(IRouteTable):
 
         Raises:
             InvalidName.
+        """
+
+
+class IBuildFormat(IPackageFormat):
+    """A format of which some versions are made of builds, each of which takes the place of the one before."""
+
+    def has_builds(version: str) -> bool:
+        """Whether a version, as published, is one of those. Pure and quick."""
+
+    def superseded(
+        name: str,
+        version: str,
+        files: Sequence[FileRecord],
+        keep_builds: int,
+        settled_before: datetime.datetime,
+    ) -> Sequence[SupersededBuild]:
+        """
+        Choose the builds of a version that newer ones have taken the place of. Pure; called off the reactor.
+
+        Args:
+            files: of the version, all of them or the oldest ones: what is chosen among these must be right for all.
+            keep_builds: how many of the newest settled builds stay, at least 1.
+            settled_before: a build whose last file is not older is still being published: it stays and does not count.
+
+        Returns:
+            Whole builds, oldest first; none that a client would be led to by the version's index.
         """

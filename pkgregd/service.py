@@ -35,7 +35,7 @@ from pkgregd.errors import ConfigError, PkgregdError, Unavailable
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
-from pkgregd.interfaces import IBlobStore, ICatalog, IPackageFormat
+from pkgregd.interfaces import IBlobStore, IBuildFormat, ICatalog, IPackageFormat
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.plugin import find_formats, read_manuals
 from pkgregd.registry.access import AccessPolicy
@@ -45,6 +45,7 @@ from pkgregd.registry.inventory import Inventories
 from pkgregd.registry.limits import PrefixLimits
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.sweep import sweep
+from pkgregd.registry.tidy import Tidying, rules_of
 from pkgregd.values import FormatLimits
 from pkgregd.web import signin
 from pkgregd.web.help import help_pages
@@ -55,6 +56,10 @@ log = Logger()
 RECOVERY_SECONDS = 3600.0
 SWEEP_SECONDS = 3600.0
 SWEEP_GRACE = datetime.timedelta(hours=24)
+TIDY_SECONDS = 300.0
+TIDY_TURN_SECONDS = 10.0
+"""How long one turn of the removal of builds goes on; the next one goes on where it ended."""
+
 CHECK_SECONDS = 2.0
 """How long a part may take to say whether it is ready."""
 
@@ -89,6 +94,7 @@ def make_parts(reactor: Any, config: Config) -> Parts:
     """
     known = find_formats()
     config.require_formats(known)
+    config.require_builds([name for name, made in known.items() if IBuildFormat.providedBy(made)])
     enabled = {name: made for name, made in known.items() if config.formats.get(name, FormatConfig()).enabled}
     if not enabled:
         raise ConfigError("no format is enabled")
@@ -162,6 +168,7 @@ class Daemon(Service):
         self._factory: FrontFactory | None = None
         self._ports: list[IListeningPort] = []
         self._tasks: list[PeriodicTask] = []
+        self._tidying: Tidying | None = None
         self._recovered = False
         self._is_stopping = False
 
@@ -215,6 +222,10 @@ class Daemon(Service):
             PeriodicTask(self._reactor, RECOVERY_SECONDS, self._recover, "clearing staging files"),
             PeriodicTask(self._reactor, SWEEP_SECONDS, self._sweep, "sweeping blobs"),
         ]
+        rules = rules_of(parts.formats, parts.limits_by_format)
+        if rules:
+            self._tidying = Tidying(parts.catalog, rules, self._remotes.pages.run, events.emit, utc_now)
+            self._tasks.append(PeriodicTask(self._reactor, TIDY_SECONDS, self._tidy, "removing old builds"))
 
     def _bind(self, description: str, factory: FrontFactory) -> None:
         """Listen now; a plain endpoint service would only log that it cannot."""
@@ -266,6 +277,18 @@ class Daemon(Service):
             removed=report.removed,
             removed_bytes=report.removed_bytes,
             event="sweep.done",
+        )
+
+    async def _tidy(self) -> None:
+        assert self._tidying is not None
+        ends_at = self._reactor.seconds() + TIDY_TURN_SECONDS
+        report = await self._tidying.go_on(lambda: self._is_stopping or self._reactor.seconds() >= ends_at)
+        log.info(
+            "{builds} old builds removed, {files} files, {file_bytes} bytes",
+            builds=report.builds,
+            files=report.files,
+            file_bytes=report.file_bytes,
+            event="tidy.done",
         )
 
     # ------------------------------------------------------------------ health

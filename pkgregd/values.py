@@ -611,6 +611,25 @@ class FileRecord:
 
 
 @frozen
+class SupersededBuild:
+    """
+    A build of a version that newer ones have taken the place of.
+
+    Attributes:
+        name: for people.
+        files: of it, which go together.
+    """
+
+    name: str
+    files: tuple[FileRecord, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its files together."""
+        return sum(file.size_bytes for file in self.files)
+
+
+@frozen
 class PackageListing:
     """A piece of a listing of packages, and how long all of it is."""
 
@@ -948,11 +967,14 @@ class FormatLimits:
         max_file_bytes: greatest size of one file.
         duplicates_allowed: whether other bytes may replace an existing file, where the format leaves the choice.
         duplicate_exceptions: shell-style patterns of names or versions for which the opposite holds.
+        keep_builds: how many builds of a version are kept, where versions are made of builds (IBuildFormat); None
+            keeps all of them.
     """
 
     max_file_bytes: int
     duplicates_allowed: bool = True
     duplicate_exceptions: tuple[str, ...] = ()
+    keep_builds: int | None = None
 
 
 @frozen

@@ -486,6 +486,23 @@ class CheckTests(CommandCase):
             error = self.failureResultOf(upkeep.check_endpoints(config), ConfigError).value
             self.assertIn(reason, str(error))
 
+    def test_builds_of_a_format_without_any(self) -> None:
+        """To keep some is a mistake that the check names."""
+        config = parse_config("[formats.generic]\nkeep_builds = 3", self.folder)
+        error = self.failureResultOf(upkeep.check_formats(config), ConfigError).value
+        self.assertIn("formats.generic.keep_builds: only these formats have builds: maven", str(error))
+
+
+class TidyTests(CommandCase):
+    """`tidy`, as far as it needs no packages; tests.clients.test_maven has some."""
+
+    def test_without_a_rule(self) -> None:
+        """Nothing is looked at, and a note says why."""
+        outcome = self.answer("tidy", "--dry-run")
+        self.assertEqual(outcome.notes, ("keep_builds is not set for any format: all builds are kept",))
+        self.assertEqual((outcome.data["packages"], outcome.data["is_dry_run"], outcome.data["named"]), (0, True, []))
+        self.assertFalse(outcome.is_refused)
+
 
 class InstanceTests(CommandCase):
     """Opening and closing."""

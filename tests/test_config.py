@@ -227,6 +227,16 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual(str(error), "pkgregd.toml: formats.pipy: unknown format; did you mean formats.pypi?")
         config.require_formats(["pipy"])
 
+    def test_builds_are_kept_where_there_are_some(self) -> None:
+        """A format without builds cannot be told how many to keep; one with builds from 1 to 100."""
+        config = parse("[formats.generic]\nkeep_builds = 3\n", FOLDER)
+        error = self.assertRaises(ConfigError, config.require_builds, ["maven"])
+        self.assertEqual(str(error), "pkgregd.toml: formats.generic.keep_builds: only these formats have builds: maven")
+        config.require_builds(["generic"])
+        parse("[formats.npm]\nenabled = false\n", FOLDER).require_builds([])
+        for number in (0, 101):
+            self.assertIn("from 1 to 100", self.refusal(f"[formats.maven]\nkeep_builds = {number}\n"))
+
     def test_format_limits_override(self) -> None:
         """What is configured wins over the format's own limits, also when it is false or empty."""
         own = FormatLimits(5, duplicates_allowed=True, duplicate_exceptions=("a*",))
@@ -369,7 +379,8 @@ class SampleTests(SynchronousTestCase):
         section = ""
         for line in SAMPLE.read_text("utf-8").splitlines():
             if heading := re.fullmatch(r"#\[([a-z.]+)\]", line):
-                section = heading[1]
+                # what only some formats have stands with one of those
+                section = "formats.generic" if heading[1].startswith("formats.") else heading[1]
             elif key := re.match(r"#([a-z_]+) = ", line):
                 found.setdefault(section, []).append(key[1])
             elif line.startswith("#[["):

@@ -1,10 +1,10 @@
-"""`check`, `migrate`, `sweep`, `fsck`."""
+"""`check`, `migrate`, `sweep`, `tidy`, `fsck`."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -13,7 +13,11 @@ from pkgregd.config import Config, FormatConfig
 from pkgregd.errors import ConfigError, PkgregdError
 
 if TYPE_CHECKING:
+    from pkgregd.interfaces import IPackageFormat
     from pkgregd.registry.sweep import FsckReport, SweepReport
+    from pkgregd.registry.tidy import TidyReport
+
+T = TypeVar("T")
 
 
 async def check(instance: Instance, arguments: Namespace) -> Outcome:
@@ -65,16 +69,31 @@ async def check_formats(config: Config) -> None:
     Raises:
         ConfigError.
     """
-    from pkgregd.plugin import find_formats, read_manuals
+    from pkgregd.plugin import read_manuals
     from pkgregd.web.manual import manual
 
-    formats = find_formats()
-    config.require_formats(formats)
+    formats = _formats(config)
     if not formats:
         raise ConfigError(
             "no format is installed: run twist or twistd once with the right to write to its plug-in cache"
         )
     manual(read_manuals(name for name in formats if config.formats.get(name, FormatConfig()).enabled))
+
+
+def _formats(config: Config) -> Mapping[str, IPackageFormat]:
+    """
+    Find the formats, by name.
+
+    Raises:
+        ConfigError: the configuration is not about these.
+    """
+    from pkgregd.interfaces import IBuildFormat
+    from pkgregd.plugin import find_formats
+
+    formats = find_formats()
+    config.require_formats(formats)
+    config.require_builds([name for name, made in formats.items() if IBuildFormat.providedBy(made)])
+    return formats
 
 
 async def migrate(instance: Instance, arguments: Namespace) -> Outcome:
@@ -93,6 +112,34 @@ async def sweep(instance: Instance, arguments: Namespace) -> Outcome:
         instance.catalog, instance.blobs, grace=arguments.grace, now=instance.clock(), dry_run=arguments.dry_run
     )
     return _report(report)
+
+
+async def tidy(instance: Instance, arguments: Namespace) -> Outcome:
+    """Remove builds that newer ones have taken the place of; answers what was removed."""
+    from pkgregd.registry.tidy import Tidying, rules_of
+
+    formats, sections = _formats(instance.config), instance.config.formats
+    enabled = [made for name, made in formats.items() if sections.get(name, FormatConfig()).enabled]
+    limits = {made.name: sections.get(made.name, FormatConfig()).limits(made.default_limits) for made in enabled}
+    rules = rules_of(enabled, limits)
+    tidying = Tidying(instance.catalog, rules, _run_here, lambda event: None, instance.clock)
+    report = await tidying.go_on(dry_run=arguments.dry_run)
+    notes = () if rules else ("keep_builds is not set for any format: all builds are kept",)
+    return Outcome(_tidied(report), attrs.asdict(report), notes)
+
+
+async def _run_here(job: Callable[[], T]) -> T:
+    return job()
+
+
+def _tidied(report: TidyReport) -> str:
+    """Tell what was removed: a line for each package, and the sums."""
+    lines = [
+        f"{package.project} {package.format} {package.name} {package.version}: {' '.join(package.builds)}"
+        for package in report.named
+    ]
+    sums = {name: value for name, value in attrs.asdict(report).items() if name != "named"}
+    return "\n".join([*lines, *(f"{name}: {value}" for name, value in sums.items())])
 
 
 async def fsck(instance: Instance, arguments: Namespace) -> Outcome:

@@ -7,6 +7,7 @@ checksum is compared, POMs are compared with their paths, releases never change,
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,11 +16,22 @@ from http import HTTPStatus
 from zope.interface import implementer
 
 from pkgregd.formatkit.challenges import ask_who
+from pkgregd.formats.maven_builds import superseded_builds
 from pkgregd.formats.maven_downloads import download, file_lookup
 from pkgregd.formats.maven_paths import check_name, owner_of
 from pkgregd.formats.maven_upload import FORMAT, check_upload, upload
-from pkgregd.interfaces import IPackageFormat
-from pkgregd.values import FormatLimits, Level, Permission, Refusal, Reply, Route
+from pkgregd.formats.maven_versions import is_snapshot
+from pkgregd.interfaces import IBuildFormat
+from pkgregd.values import (
+    FileRecord,
+    FormatLimits,
+    Level,
+    Permission,
+    Refusal,
+    Reply,
+    Route,
+    SupersededBuild,
+)
 
 _FILE = "/<path:file>"
 _READ_LEVELS = frozenset({Level.PROJECT, Level.GROUP, Level.INSTANCE})
@@ -27,9 +39,9 @@ _STATUSES = {"digest_mismatch": HTTPStatus.CONFLICT}
 """Where GitLab answers something else than is usual here."""
 
 
-@implementer(IPackageFormat)
+@implementer(IBuildFormat)
 class MavenFormat:
-    """See IPackageFormat."""
+    """See IPackageFormat, and IBuildFormat: the builds are those of snapshots."""
 
     name = FORMAT
     title = "Maven"
@@ -54,6 +66,21 @@ class MavenFormat:
                 owner=_owner,
             ),
         )
+
+    def has_builds(self, version: str) -> bool:
+        """See IBuildFormat."""
+        return is_snapshot(version)
+
+    def superseded(
+        self,
+        name: str,
+        version: str,
+        files: Sequence[FileRecord],
+        keep_builds: int,
+        settled_before: datetime.datetime,
+    ) -> Sequence[SupersededBuild]:
+        """See IBuildFormat."""
+        return superseded_builds(name, version, files, keep_builds, settled_before)
 
     def render_error(self, refusal: Refusal) -> Reply:
         """Say what is wrong as problem details, which Maven's newer transports show."""

@@ -104,7 +104,7 @@ def render_snapshot(name: str, version: str, files: Sequence[PackageFile]) -> by
     """
     group, _, artifact_id = name.rpartition("/")
     found = list(_artifacts(name, version, files))
-    newest = max((build for artifact, _ in found if (build := artifact.build) is not None), key=_age, default=None)
+    newest = max((build for artifact, _ in found if (build := artifact.build) is not None), key=age_of, default=None)
     lines = [
         _HEAD + b'<metadata modelVersion="1.1.0">\n',
         _element("  ", "groupId", group.replace("/", ".")),
@@ -122,8 +122,13 @@ def render_snapshot(name: str, version: str, files: Sequence[PackageFile]) -> by
 def _artifacts(name: str, version: str, files: Sequence[PackageFile]) -> Iterable[tuple[Artifact, PackageFile]]:
     for file in files:
         artifact = artifact_of(FilePath(name, version, file.file_name))
-        if artifact is not None and not artifact.extension.endswith(_ASIDE):
+        if artifact is not None and not is_aside(artifact):
             yield artifact, file
+
+
+def is_aside(artifact: Artifact) -> bool:
+    """Whether a file is about another one, such as a signature: metadata does not tell of it."""
+    return artifact.extension.endswith(_ASIDE)
 
 
 def _newest_build(build: Build | None) -> Iterable[bytes]:
@@ -141,7 +146,7 @@ def _snapshot_versions(found: Iterable[tuple[Artifact, PackageFile]]) -> Iterabl
     newest: dict[tuple[str, str], tuple[Artifact, PackageFile]] = {}
     for artifact, file in found:
         key = (artifact.classifier, artifact.extension)
-        if key not in newest or _age(artifact.build) >= _age(newest[key][0].build):
+        if key not in newest or age_of(artifact.build) >= age_of(newest[key][0].build):
             newest[key] = (artifact, file)
     if not newest:
         return
@@ -158,7 +163,8 @@ def _snapshot_versions(found: Iterable[tuple[Artifact, PackageFile]]) -> Iterabl
     yield b"    </snapshotVersions>\n"
 
 
-def _age(build: Build | None) -> tuple[str, int]:
+def age_of(build: Build | None) -> tuple[str, int]:
+    """Order builds, the newest last."""
     return ("", 0) if build is None else (build.timestamp, build.number)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import shutil
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -141,6 +143,54 @@ class MavenTests(MavenTestCase, FileContract):
             self.find("java"), "-cp", libraries, "org.apache.maven.artifact.versioning.ComparableVersion", *versions
         )
         self.assertEqual(self.assert_works(run).count(" < "), len(versions) - 1, run.output)
+
+
+class TidyTests(MavenTestCase):
+    """Builds of snapshots that newer ones have taken the place of, removed by the operator's command."""
+
+    settings = "[formats.maven]\nkeep_builds = 1\n"
+
+    def builds(self) -> list[str]:
+        """Return the numbers of the builds that are there, in the order in which their jars came."""
+        with contextlib.closing(sqlite3.connect(self.database)) as connection:
+            rows = connection.execute(
+                "SELECT file_name FROM package_files WHERE file_name GLOB ? ORDER BY id",
+                (f"{self.artifact_id}-1.0-*.jar",),
+            )
+            return [name.removesuffix(".jar").rpartition("-")[2] for (name,) in rows]
+
+    def let_settle(self) -> None:
+        """Have all files come two hours earlier than they did."""
+        with contextlib.closing(sqlite3.connect(self.database)) as connection, connection:
+            connection.execute("UPDATE package_files SET created_at = created_at - 7200 * 1000000")
+
+    @property
+    def database(self) -> str:
+        """Return where the catalog is."""
+        return str(self.daemon.folder / "pkgregd.sqlite3")
+
+    def test_builds_go_and_the_newest_is_resolved(self) -> None:
+        """What is being deployed stays; then all builds but the last go, and Maven gets that one."""
+        self.write_settings(self.private_url)
+        for number in (1, 2, 3):
+            self.assert_works(self.deploy_file(self.write_jar(text=f"build {number}"), "1.0-SNAPSHOT"))
+        self.assertEqual(json.loads(self.daemon.cli("--json", "tidy"))["builds"], 0)
+        self.let_settle()
+        would = json.loads(self.daemon.cli("--json", "tidy", "--dry-run"))
+        self.assertEqual((would["is_dry_run"], would["builds"], would["files"]), (True, 2, 4))
+        self.assertEqual(self.builds(), ["1", "2", "3"])
+        told = self.daemon.cli("tidy").splitlines()
+        (package,) = would["named"]
+        name = f"acme/{self.artifact_id}"
+        self.assertEqual(told[0], f"acme/private maven {name} 1.0-SNAPSHOT: {' '.join(package['builds'])}")
+        self.assertIn("builds: 2", told)
+        self.assertEqual(self.builds(), ["3"])
+        shutil.rmtree(self.folder / "local")
+        self.assert_works(self.get("1.0-SNAPSHOT", self.private_url))
+        (jar,) = (self.folder / "local" / name / "1.0-SNAPSHOT").glob("*-3.jar")
+        self.assertIn(b"build 3", jar.read_bytes())
+        self.assert_works(self.deploy_file(self.write_jar(text="build 4"), "1.0-SNAPSHOT"))
+        self.assertEqual(self.builds(), ["3", "4"])
 
 
 class MavenHttpsTests(OverHttps, MavenTestCase, FileContract):
