@@ -32,6 +32,7 @@ from pkgregd.values import (
     Level,
     MakeLayout,
     NameListing,
+    NewestVersion,
     NewSignIn,
     NewToken,
     Owner,
@@ -62,6 +63,9 @@ from pkgregd.values import (
 )
 
 T = TypeVar("T")
+
+MAX_BRANCH = 500
+"""How many names of a branch are shown."""
 
 Inspector: TypeAlias = Callable[..., Mapping[str, object]]
 """
@@ -473,6 +477,18 @@ class IPackageCatalog(Interface):
         Args:
             canonical_name: None asks for any name.
         """
+
+    async def branch_state(project_ids: Sequence[int], format: str, branch: str, word: str) -> IndexState:
+        """
+        The state of all names `branch/NAME`, without those further below, that are found by a word. One query.
+
+        It costs for those below the branch alone, and nothing for the others. See index_state() and search_names().
+        """
+
+    async def list_branch(
+        project_ids: Sequence[int], format: str, branch: str, word: str, limit: int
+    ) -> tuple[NewestVersion, ...]:
+        """What the newest version with metadata of each of those names says, by canonical name. One query."""
 
     async def find_document(file_id: int, name: str) -> bytes | None:
         """Return a document that was published beside a file, or None if there is none of that name. One query."""
@@ -999,6 +1015,38 @@ class IRemote(Interface):
 
         Raises:
             PackageNotFound: there are no files, or the format's own functions say so.
+        """
+
+    async def render_version(
+        canonical_name: str,
+        canonical_version: str,
+        state: IndexState,
+        variant: str,
+        render: Callable[[Sequence[PackageFile]], bytes],
+    ) -> Page:
+        """
+        Do as render_files() does, for a page of one version's files that is always made anew.
+
+        Args:
+            state: of the name.
+            render: pure; called off the reactor with the files, by creation.
+
+        Raises:
+            PackageNotFound: there are none.
+        """
+
+    async def branch_state(branch: str, word: str) -> IndexState:
+        """See IPackageCatalog.branch_state."""
+
+    async def render_branch(
+        branch: str, word: str, state: IndexState, variant: str, render: Callable[[Sequence[NewestVersion]], bytes]
+    ) -> Page:
+        """
+        Render what the names of a branch say of themselves, or return what was rendered for the same.
+
+        Args:
+            state: of the branch and the word.
+            render: pure; called off the reactor with what IPackageCatalog.list_branch() returns, MAX_BRANCH of it.
         """
 
     async def compute(job: Callable[[], T]) -> T:

@@ -440,6 +440,24 @@ class PackageName:
 
 
 @frozen
+class NewestVersion:
+    """
+    What the newest version of a name says of itself.
+
+    Attributes:
+        canonical_name: the name.
+        version: the version published last of those with metadata.
+        package_metadata_json: see PackageFile.
+        file_metadata_json: of its newest file that has any; `{}` if none has.
+    """
+
+    canonical_name: str
+    version: str
+    package_metadata_json: str
+    file_metadata_json: str
+
+
+@frozen
 class NameListing:
     """A piece of a listing of names, and how long all of it is."""
 

@@ -57,6 +57,7 @@ from pkgregd.values import (
     IndexState,
     Level,
     NameListing,
+    NewestVersion,
     NewSignIn,
     NewToken,
     OnDuplicate,
@@ -729,6 +730,37 @@ class MemoryCatalog:
             if (project_id, format, canonical_name or "") in self._revisions
         )
 
+    def _branch(self, project_ids: Sequence[int], format: str, branch: str, word: str) -> list[tuple[int, str, str]]:
+        return [
+            named
+            for named in self._revisions
+            if named[0] in project_ids
+            and named[1] == format
+            and named[2].rpartition("/")[:2] == (branch, "/")
+            and word in self._search_texts.get(named, search_text(named[2]))
+        ]
+
+    async def branch_state(self, project_ids: Sequence[int], format: str, branch: str, word: str) -> IndexState:
+        """See IPackageCatalog."""
+        sums: dict[int, tuple[int, int]] = {}
+        for named in self._branch(project_ids, format, branch, word):
+            count, latest = sums.get(named[0], (0, 0))
+            revision, changed_at = self._revisions[named]
+            sums[named[0]] = (count + revision, max(latest, changed_at))
+        return index_state((project_id, *summed) for project_id, summed in sums.items())
+
+    async def list_branch(
+        self, project_ids: Sequence[int], format: str, branch: str, word: str, limit: int
+    ) -> tuple[NewestVersion, ...]:
+        """See IPackageCatalog."""
+        names = self._branch(project_ids, format, branch, word)
+        newest: dict[str, list[PackageFile]] = {}
+        for file in self._found(project_ids, format):
+            is_told = file.status is PackageStatus.DEFAULT and file.package_metadata_json != "{}"
+            if is_told and (file.project_id, format, file.canonical_name) in names:
+                newest.setdefault(file.canonical_name, []).append(file)
+        return tuple(_newest_version(newest[name]) for name in sorted(newest)[:limit])
+
     # --------------------------------------------------------------- inventory
 
     async def projects_below(
@@ -886,3 +918,12 @@ class MemoryCatalog:
 
 def _tombstone_key(named: Coordinates | PackageFile) -> tuple[int, str, str, str, str]:
     return (named.project_id, named.format, named.canonical_name, named.canonical_version, named.file_name)
+
+
+def _newest_version(files: Sequence[PackageFile]) -> NewestVersion:
+    """Sum up the newest package of some files, which come by creation."""
+    newest_id = max(file.package_id for file in files)
+    package = [file for file in files if file.package_id == newest_id]
+    told = [file.file_metadata_json for file in package if file.file_metadata_json != "{}"]
+    first = package[0]
+    return NewestVersion(first.canonical_name, first.version, first.package_metadata_json, told[-1] if told else "{}")

@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from pkgregd.catalog import (
     blobs,
+    branches,
     changes,
     deletions,
     documents,
@@ -37,6 +38,7 @@ from pkgregd.values import (
     IndexState,
     Level,
     NameListing,
+    NewestVersion,
     NewSignIn,
     NewToken,
     Owner,
@@ -247,6 +249,16 @@ class SqlCatalog:
     async def index_state(self, project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
         """See IReads."""
         return await self._database.read(packages.index_state, project_ids, format, canonical_name)
+
+    async def branch_state(self, project_ids: Sequence[int], format: str, branch: str, word: str) -> IndexState:
+        """See IPackageCatalog."""
+        return await self._database.read(branches.branch_state, project_ids, format, branch, word)
+
+    async def list_branch(
+        self, project_ids: Sequence[int], format: str, branch: str, word: str, limit: int
+    ) -> tuple[NewestVersion, ...]:
+        """See IPackageCatalog."""
+        return await self._database.read(branches.list_branch, project_ids, format, branch, word, limit)
 
     async def find_document(self, file_id: int, name: str) -> bytes | None:
         """See IPackageCatalog."""

@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from pkgregd.errors import FileNotFound, PackageNotFound
 from pkgregd.interfaces import (
+    MAX_BRANCH,
     IAccessPolicy,
     IBlobSource,
     IBlobStore,
@@ -39,6 +40,7 @@ from pkgregd.values import (
     Level,
     MakeLayout,
     NameListing,
+    NewestVersion,
     Owner,
     PackageFile,
     PackageName,
@@ -218,6 +220,45 @@ class ProjectRemote:
 
         key = page_key(self._format, canonical_name, variant, state)
         return await self._pages.get(key, state.token, load, lambda found: compressed(render(*found)))
+
+    async def render_version(
+        self,
+        canonical_name: str,
+        canonical_version: str,
+        state: IndexState,
+        variant: str,
+        render: Callable[[Sequence[PackageFile]], bytes],
+    ) -> Page:
+        """See IRemote."""
+
+        async def load() -> tuple[PackageFile, ...]:
+            files = await self._catalog.list_files(state.project_ids, self._format, canonical_name, canonical_version)
+            if not files:
+                raise PackageNotFound
+            return files
+
+        key = (*page_key(self._format, canonical_name, variant, state), canonical_version)
+        return await self._pages.get(key, state.token, load, lambda files: compressed(render(files)))
+
+    async def branch_state(self, branch: str, word: str) -> IndexState:
+        """See IRemote."""
+        return await self._catalog.branch_state(await self._project_ids(None), self._format, branch, word)
+
+    async def render_branch(
+        self,
+        branch: str,
+        word: str,
+        state: IndexState,
+        variant: str,
+        render: Callable[[Sequence[NewestVersion]], bytes],
+    ) -> Page:
+        """See IRemote."""
+
+        async def load() -> tuple[NewestVersion, ...]:
+            return await self._catalog.list_branch(state.project_ids, self._format, branch, word, MAX_BRANCH)
+
+        key = (*page_key(self._format, branch, variant, state), "branch", word)
+        return await self._pages.get(key, state.token, load, lambda found: compressed(render(found)))
 
     async def compute(self, job: Callable[[], T]) -> T:
         """See IRemote."""

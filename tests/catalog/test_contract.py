@@ -9,6 +9,7 @@ from pkgregd.catalog.memory import MemoryCatalog
 from pkgregd.catalog.sql import SqlCatalog
 from pkgregd.catalog.sqlite import SqliteDatabase
 from pkgregd.interfaces import ICatalog
+from pkgregd.testing.branches_contract import BranchesContract
 from pkgregd.testing.catalog_contract import START_SECONDS, CatalogContract
 from pkgregd.testing.changes_contract import ChangesContract
 from pkgregd.testing.deletions_contract import DeletionsContract
@@ -35,6 +36,7 @@ class WholeContract(
     SpellingsContract,
     WholeNamesContract,
     DeletionsContract,
+    BranchesContract,
     CatalogContract,
 ):
     """All that a catalog promises."""

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog import (
     blobs,
+    branches,
     deletions,
     documents,
     identity,
@@ -34,12 +35,15 @@ PARAMETERS = {
     "address": "192.0.2.1",
     "after": "",
     "after_id": 0,
+    "behind": 7,
+    "beyond": "alpha0",
     "canonical_name": "alpha",
     "canonical_version": "1",
     "document_name": "info",
     "file_id": 1,
     "file_ids": json.dumps([1, 2]),
     "file_name": "alpha-1.tar.gz",
+    "first": "alpha/",
     "format": "pypi",
     "exact": "alpha",
     "group_id": 1,
@@ -68,6 +72,7 @@ PARAMETERS = {
     "new_expires_at": 0,
     "user_id": 1,
     "version": None,
+    "word": "a",
     **{f"word_{number}": "a" for number in range(8)},
 }
 
@@ -123,6 +128,12 @@ class PlanTests(SynchronousTestCase):
         """Tags by name; a search goes through the names of the projects, and through nobody else's."""
         self.assert_by_index(tags.LIST_TAGS, tags.FIND_TAG, tags.REMOVE_TAG)
         self.assert_by_index(search.FIND_NAMES, search.COUNT_NAMES)
+
+    def test_branches(self) -> None:
+        """Only the names below a branch are looked at, and their newest versions are found by their numbers."""
+        self.assert_by_index(branches.BRANCH_STATE, branches.LIST_BRANCH)
+        for statement in (branches.BRANCH_STATE, branches.LIST_BRANCH):
+            self.assertIn("canonical_name>? AND canonical_name<?", " ".join(self.plan(statement)))
 
     def test_inventory(self) -> None:
         """Listings of packages and files, counts, and the deletion of a package."""
