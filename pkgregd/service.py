@@ -283,13 +283,14 @@ class Daemon(Service):
         assert self._tidying is not None
         ends_at = self._reactor.seconds() + TIDY_TURN_SECONDS
         report = await self._tidying.go_on(lambda: self._is_stopping or self._reactor.seconds() >= ends_at)
-        log.info(
-            "{builds} old builds removed, {files} files, {file_bytes} bytes",
-            builds=report.builds,
-            files=report.files,
-            file_bytes=report.file_bytes,
-            event="tidy.done",
-        )
+        if report.builds:
+            log.info(
+                "{builds} old builds removed, {files} files, {file_bytes} bytes",
+                builds=report.builds,
+                files=report.files,
+                file_bytes=report.file_bytes,
+                event="tidy.done",
+            )
 
     # ------------------------------------------------------------------ health
 

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from pkgregd.formatkit.challenges import ask_who
 from pkgregd.formats.maven_builds import superseded_builds
-from pkgregd.formats.maven_downloads import download, file_lookup
+from pkgregd.formats.maven_downloads import download, lookup
 from pkgregd.formats.maven_paths import check_name, owner_of
 from pkgregd.formats.maven_upload import FORMAT, check_upload, upload
 from pkgregd.formats.maven_versions import is_snapshot
@@ -62,7 +62,7 @@ class MavenFormat:
                 Permission.READ_PACKAGE,
                 partial(ask_who, download),
                 _READ_LEVELS,
-                foresee=file_lookup,
+                foresee=lookup,
                 owner=_owner,
             ),
         )

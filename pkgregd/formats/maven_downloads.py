@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from pkgregd.errors import FileNotFound, PackageNotFound
-from pkgregd.formats.maven_metadata import (
-    CONTENT_TYPE,
-    REVISION,
-    Plugin,
-    artifact_layout,
-    render_plugins,
-    render_snapshot,
-)
+from pkgregd.formats.maven_metadata import CONTENT_TYPE, REVISION, artifact_layout, render_group, render_snapshot
 from pkgregd.formats.maven_paths import METADATA, FilePath, artifact_of, parse_file, split_checksum
-from pkgregd.formats.maven_pom import PLUGIN, PackageMetadata
+from pkgregd.formats.maven_plugins import render_plugins, render_prefixes
+from pkgregd.formats.maven_pom import PLUGIN
 from pkgregd.formats.maven_versions import is_snapshot
-from pkgregd.interfaces import ICall
-from pkgregd.values import FileLookup, IndexState, PackageFile, Page, PageBody, Reply, StreamBody
-
-MAX_PLUGINS = 500
-"""Of one group."""
+from pkgregd.interfaces import ICall, IRemote
+from pkgregd.values import (
+    FileLookup,
+    IndexLookup,
+    IndexState,
+    NewestVersion,
+    PackageFile,
+    Page,
+    PageBody,
+    Reply,
+    StreamBody,
+)
 
 _CHECKSUM_TYPE = "text/plain; charset=utf-8"
 _FOR_EVER = ("Cache-Control", "private, max-age=31536000, immutable")
@@ -48,12 +49,13 @@ async def download(call: ICall) -> Reply:
     )
 
 
-def file_lookup(arguments: Mapping[str, str]) -> FileLookup | None:
-    """Say which file a path is about, if it is about one."""
+def lookup(arguments: Mapping[str, str]) -> FileLookup | IndexLookup:
+    """Say which file, or whose metadata, a path is about."""
     folder, _, file_name = arguments["file"].rpartition("/")
     base, _ = split_checksum(file_name)
     if base == METADATA:
-        return None
+        above, _, last = folder.rpartition("/")
+        return IndexLookup(above if above and is_snapshot(last) else folder)
     place = parse_file(f"{folder}/{base}")
     return FileLookup(place.name, place.version, place.file_name)
 
@@ -89,56 +91,57 @@ async def _send_metadata(call: ICall, folder: str, algorithm: str | None) -> Rep
 
 
 async def _metadata(call: ICall, folder: str) -> Reply:
-    """Find out what lies at a folder: a snapshot, an artifact or a group with plugins."""
+    """Find out what lies at a folder: a snapshot; or an artifact, a group with plugins, or both in one."""
     above, _, last = folder.rpartition("/")
     if above and is_snapshot(last):
         return await _snapshot(call, above, last)
     state = await call.remote.index_state(folder)
+    plugins_state = await call.remote.branch_state(folder, PLUGIN)
+    plugins = b""
+    if plugins_state.changed_at is not None:
+        plugins = await _render_branch(call.remote, folder, plugins_state, "plugins", render_plugins)
     try:
         if state.changed_at is None:
             raise PackageNotFound
-        return await _artifact(call, folder, state)
+        return await _artifact(call, folder, state, plugins, plugins_state)
     except PackageNotFound:
-        return await _group(call, folder)
+        if not plugins:
+            raise FileNotFound from None
+    page = Page(render_group(plugins), None)
+    return _page(page, f"{plugins_state.token}-plugins-{REVISION}", plugins_state.changed_at)
 
 
-async def _artifact(call: ICall, name: str, state: IndexState) -> Reply:
+async def _artifact(call: ICall, name: str, state: IndexState, plugins: bytes, plugins_state: IndexState) -> Reply:
     group, _, artifact_id = name.rpartition("/")
-    layout = artifact_layout(group.replace("/", "."), artifact_id, state.changed_at)
+    layout = artifact_layout(group.replace("/", "."), artifact_id, state.changed_at, plugins)
+    also = f"-{plugins_state.token}" if plugins else ""
     # rendered at once: a name whose last version is gone may still be a group
-    page = await call.remote.render_files(name, state, f"maven-{REVISION}", layout)
-    return _page(page, f"{state.token}-{REVISION}", state.changed_at)
+    page = await call.remote.render_files(name, state, f"maven-{REVISION}{also}", layout)
+    times = [time for time in (state.changed_at, plugins_state.changed_at if plugins else None) if time is not None]
+    return _page(page, f"{state.token}{also}-{REVISION}", max(times))
 
 
 async def _snapshot(call: ICall, name: str, version: str) -> Reply:
     state = await call.remote.index_state(name)
-    files = await call.remote.list_files(name, version)
-    if not files:
-        raise FileNotFound
-    body = await call.remote.compute(partial(render_snapshot, name, version, files))
-    return _page(Page(body, None), f"{state.token}-{version}-{REVISION}", state.changed_at)
+    render = partial(render_snapshot, name, version)
+    try:
+        page = await call.remote.render_version(name, version, state, f"maven-{REVISION}", render)
+    except PackageNotFound:
+        raise FileNotFound from None
+    return _page(page, f"{state.token}-{version}-{REVISION}", state.changed_at)
 
 
-async def _group(call: ICall, group: str) -> Reply:
-    state = await call.remote.index_state()
-    plugins = await _find_plugins(call, group)
-    if not plugins:
-        raise FileNotFound
-    return _page(Page(render_plugins(plugins), None), f"{state.token}-plugins-{REVISION}", state.changed_at)
+async def read_prefixes(remote: IRemote, group: str) -> bytes:
+    """Return the prefixes of a group's plugins, as render_prefixes() writes them."""
+    state = await remote.branch_state(group, PLUGIN)
+    return await _render_branch(remote, group, state, "prefixes", render_prefixes)
 
 
-async def _find_plugins(call: ICall, group: str) -> Sequence[Plugin]:
-    listing = await call.remote.search(f"{group}/ {PLUGIN}", 0, MAX_PLUGINS)
-    plugins = []
-    for found in listing.names:
-        above, _, artifact_id = found.canonical_name.rpartition("/")
-        if above != group:
-            continue
-        files = await call.remote.list_files(found.canonical_name)
-        metadata = PackageMetadata.from_json(files[-1].package_metadata_json) if files else PackageMetadata()
-        if metadata.packaging == PLUGIN:
-            plugins.append(Plugin(artifact_id, metadata.name or artifact_id))
-    return plugins
+async def _render_branch(
+    remote: IRemote, group: str, state: IndexState, what: str, render: Callable[[Sequence[NewestVersion]], bytes]
+) -> bytes:
+    page = await remote.render_branch(group, PLUGIN, state, f"maven-{what}-{REVISION}", render)
+    return page.body
 
 
 def _page(page: Page, etag: str, changed_at: datetime.datetime | None) -> Reply:

@@ -55,8 +55,16 @@ class FilePath:
     @property
     def is_pom(self) -> bool:
         """Whether it is the POM of its version."""
+        return self._is_main("pom")
+
+    @property
+    def is_jar(self) -> bool:
+        """Whether it is the main jar of its version."""
+        return self._is_main("jar")
+
+    def _is_main(self, extension: str) -> bool:
         artifact = artifact_of(self)
-        return artifact is not None and (artifact.classifier, artifact.extension) == ("", "pom")
+        return artifact is not None and (artifact.classifier, artifact.extension) == ("", extension)
 
 
 @frozen

@@ -11,13 +11,16 @@ import re
 from collections.abc import Mapping
 from functools import partial
 
-from pkgregd.errors import DigestMismatch, InvalidRequest
+from pkgregd.errors import DigestMismatch, InvalidArchive, InvalidRequest
+from pkgregd.formats.maven_downloads import read_prefixes
+from pkgregd.formats.maven_jar import MAX_JAR_BYTES, file_metadata, inspect_jar
 from pkgregd.formats.maven_metadata import MAX_METADATA_BYTES, compare_metadata
 from pkgregd.formats.maven_paths import METADATA, FilePath, artifact_of, check_name, parse_file, split_checksum
-from pkgregd.formats.maven_pom import inspect_pom, pom_of
+from pkgregd.formats.maven_plugins import compare_prefixes
+from pkgregd.formats.maven_pom import Pom, inspect_pom, pom_of
 from pkgregd.formats.maven_versions import is_snapshot
-from pkgregd.interfaces import ICall
-from pkgregd.values import HEX_LENGTHS, Coordinates, OnDuplicate, Publication, Reply
+from pkgregd.interfaces import ICall, IDraft
+from pkgregd.values import HEX_LENGTHS, BlobInfo, Coordinates, OnDuplicate, Publication, Reply
 
 FORMAT = "maven"
 
@@ -57,14 +60,8 @@ async def _store(call: ICall, place: FilePath) -> Reply:
         sink = await draft.open_sink(DIGESTS)
         await call.body.push_to(sink)
         blob = await sink.commit()
-        pom = None
-        if place.is_pom:
-            coordinates = {
-                "group_id": place.group_id,
-                "artifact_id": place.artifact_id,
-                "version": place.version,
-            }
-            pom = pom_of(await draft.inspect(blob, inspect_pom, **coordinates))
+        pom = await _read_pom(draft, blob, place) if place.is_pom else None
+        about_file = await _read_jar(draft, blob, place) if place.is_jar else "{}"
         replaces = _may_replace(call, place)
         published = await draft.publish(
             Publication(
@@ -81,12 +78,29 @@ async def _store(call: ICall, place: FilePath) -> Reply:
                 on_duplicate=OnDuplicate.REPLACE if replaces else OnDuplicate.REFUSE,
                 respects_tombstones=not replaces,
                 package_metadata_json="{}" if pom is None else pom.metadata.to_json(),
+                file_metadata_json=about_file,
                 summary="" if pom is None else pom.summary,
             )
         )
     if published.created:
         return Reply(201, b'{"message": "201 Created"}', "application/json")
     return Reply(200, b'{"message": "200 OK - the same file was there already"}', "application/json")
+
+
+async def _read_pom(draft: IDraft, blob: BlobInfo, place: FilePath) -> Pom:
+    coordinates = {"group_id": place.group_id, "artifact_id": place.artifact_id, "version": place.version}
+    return pom_of(await draft.inspect(blob, inspect_pom, **coordinates))
+
+
+async def _read_jar(draft: IDraft, blob: BlobInfo, place: FilePath) -> str:
+    """Return what is kept of a jar: the prefix of a plugin. A jar that breaks its reader is kept like any other."""
+    if blob.size_bytes > MAX_JAR_BYTES:
+        return "{}"
+    try:
+        answer = await draft.inspect(blob, inspect_jar, group_id=place.group_id, artifact_id=place.artifact_id)
+        return file_metadata(answer)
+    except InvalidArchive:
+        return "{}"
 
 
 def _may_replace(call: ICall, place: FilePath) -> bool:
@@ -138,7 +152,10 @@ def _checksum_in(data: bytes, algorithm: str) -> str:
 async def _take_metadata(call: ICall, path: str) -> Reply:
     expected = _coordinates_of_metadata(path)
     data = await call.body.read_all(MAX_METADATA_BYTES)
-    await call.remote.compute(partial(compare_metadata, data, expected))
+    claims = await call.remote.compute(partial(compare_metadata, data, expected))
+    if claims:
+        prefixes = await read_prefixes(call.remote, path.rpartition("/")[0])
+        await call.remote.compute(partial(compare_prefixes, claims, prefixes))
     return Reply(200, b'{"message": "200 OK - it is made from what is published"}', "application/json")
 
 

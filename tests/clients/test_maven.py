@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import pathlib
+import re
 import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from tests.support.clients import OverHttps
-from tests.support.maven import MavenTestCase
+from tests.support.maven import PLUGINS, MavenTestCase
 
 if TYPE_CHECKING:
     _Base = MavenTestCase
 else:
     _Base = object
+
+
+DEBIAN_VERSIONS = {"maven-plugin-api": "3.x", "plexus-utils": "2.x"}
 
 
 class FileContract(_Base):
@@ -143,6 +148,69 @@ class MavenTests(MavenTestCase, FileContract):
             self.find("java"), "-cp", libraries, "org.apache.maven.artifact.versioning.ComparableVersion", *versions
         )
         self.assertEqual(self.assert_works(run).count(" < "), len(versions) - 1, run.output)
+
+
+class PluginTests(MavenTestCase):
+    """Plugins that Maven builds and deploys, and calls by their prefix."""
+
+    prefix = "salute"
+    mojo = """
+    import org.apache.maven.plugin.AbstractMojo;
+    /** @goal greet
+      * @requiresProject false */
+    public class GreetMojo extends AbstractMojo {
+        public void execute() { getLog().error("GREETINGS FROM " + getClass().getName()); }
+    }
+    """
+
+    def write_plugin(self) -> pathlib.Path:
+        """Write the project of a plugin whose prefix is not what its name lets expect."""
+        project = self.write_project("plugin", self.artifact_id, "1.0", self.mojo)
+        pom = project / "pom.xml"
+        text = pom.read_text().replace(
+            "<properties>", "<packaging>maven-plugin</packaging><name>Salutes</name><properties>"
+        )
+        # Maven gives plexus-utils 1.1, which the machine does not have, to plugins that ask for none
+        needed = (
+            ("org.apache.maven", "maven-plugin-api", "provided"),
+            ("org.codehaus.plexus", "plexus-utils", "compile"),
+        )
+        dependencies = "".join(
+            f"<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId><version>{DEBIAN_VERSIONS[name]}</version>"
+            f"<scope>{scope}</scope></dependency>"
+            for group, name, scope in needed
+        )
+        tool = (
+            f"<plugin><artifactId>maven-plugin-plugin</artifactId><version>{PLUGINS['plugin']}</version>"
+            f"<configuration><goalPrefix>{self.prefix}</goalPrefix></configuration></plugin>"
+        )
+        text = text.replace("<build><plugins>", f"<build><plugins>{tool}")
+        text = text.replace("<build>", f"<dependencies>{dependencies}</dependencies><build>")
+        pom.write_text(text)
+        return project
+
+    def write_plugin_settings(self) -> None:
+        """Have Maven look for plugins in the private project, too, those of our group by their prefix."""
+        self.write_settings(self.private_url)
+        text = self.settings_file.read_text()
+        found = re.search("<repositories>.*</repositories>", text, re.DOTALL)
+        assert found is not None
+        plugins = found[0].replace("repositor", "pluginRepositor")
+        text = text.replace("</repositories>", f"</repositories>{plugins}")
+        groups = f"<pluginGroups><pluginGroup>{self.group_id}</pluginGroup></pluginGroups>"
+        self.settings_file.write_text(text.replace("</settings>", f"{groups}</settings>"))
+
+    def test_called_by_its_prefix(self) -> None:
+        """A plugin is deployed with the metadata that Maven makes of it, and run by the prefix that its jar says."""
+        self.write_plugin_settings()
+        self.assert_works(self.mvn("deploy", "-DskipTests", folder=self.write_plugin()))
+        shutil.rmtree(self.folder / "local" / self.group_id)
+        run = self.mvn(f"{self.prefix}:greet")
+        self.assertIn("GREETINGS FROM GreetMojo", self.assert_works(run))
+        path = f"{self.daemon.packages_path('maven', self.daemon.world.private_id)}/{self.group_id}/maven-metadata.xml"
+        _, _, page = self.daemon.get(path, {"PRIVATE-TOKEN": self.daemon.world.reader})
+        told = f"<name>Salutes</name> <prefix>{self.prefix}</prefix> <artifactId>{self.artifact_id}</artifactId>"
+        self.assertIn(told, " ".join(page.decode().split()))
 
 
 class TidyTests(MavenTestCase):

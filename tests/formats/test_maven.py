@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,6 +15,7 @@ from pkgregd.formats.maven import MavenFormat
 from pkgregd.testing.calls import WRITER, FormatWorld, body_of, now
 from pkgregd.testing.format_contract import FormatContract
 from pkgregd.values import NO_PRECONDITION, Refusal, Reply
+from tests.support.jars import make_jar, plugin_jar, plugin_xml
 
 FILE = "/<path:file>"
 LIB = "com/acme/lib"
@@ -312,6 +314,124 @@ class MetadataTests(MavenTestCase):
         found = [[plugin.findtext(name) for name in ("prefix", "artifactId", "name")] for plugin in tree.iter("plugin")]
         self.assertEqual(found, [["hello", "hello-maven-plugin", "Greets"], ["x", "maven-x-plugin", "maven-x-plugin"]])
         self.assertRaises(errors.NotFound, self.get, "com/maven-metadata.xml")
+
+
+class PluginTests(MavenTestCase):
+    """Plugins are listed by the prefix that their jars say."""
+
+    group_file = "com/acme/maven-metadata.xml"
+
+    def publish_plugin(self, artifact: str, version: str, jar: bytes, name: str = "") -> None:
+        """Publish a plugin as Maven does."""
+        stem = f"com/acme/{artifact}/{version}/{artifact}-{version}"
+        self.assertEqual(self.put(f"{stem}.jar", jar).status, 201)
+        more = "<packaging>maven-plugin</packaging>" + (f"<name>{escape(name)}</name>" if name else "")
+        self.put(f"{stem}.pom", pom(artifact=artifact, version=version, more=more))
+
+    def prefixes(self, path: str = "acme/one") -> list[tuple[str | None, ...]]:
+        """Return prefix, artifact and name of each plugin of the group."""
+        plugins = self.tree(self.group_file, path).iter("plugin")
+        return [tuple(plugin.findtext(name) for name in ("prefix", "artifactId", "name")) for plugin in plugins]
+
+    def test_the_prefix_of_the_jar(self) -> None:
+        """It counts, that of the newest version; while a version is being deployed that of the one before."""
+        self.publish_plugin("greeter", "1.0", plugin_jar("hello", "greeter"), "Greets & more")
+        self.assertEqual(self.prefixes(), [("hello", "greeter", "Greets & more")])
+        self.assertEqual(self.prefixes("acme"), self.prefixes())
+        etag = self.world.request("GET", FILE, file=self.group_file).etag
+        jar = plugin_jar("hola", "greeter")
+        self.put("com/acme/greeter/2.0/greeter-2.0.jar", jar)
+        self.assertEqual(self.prefixes(), [("hello", "greeter", "Greets & more")])
+        self.publish_plugin("greeter", "3.0", jar)
+        self.assertEqual(self.prefixes(), [("hola", "greeter", "greeter")])
+        self.assertNotEqual(self.world.request("GET", FILE, file=self.group_file).etag, etag)
+        for algorithm in ("md5", "sha1", "sha256", "sha512"):
+            expected = hashlib.new(algorithm, self.get(self.group_file)).hexdigest()
+            self.assertEqual(self.get(f"{self.group_file}.{algorithm}").decode(), expected)
+
+    def test_snapshots_have_one_too(self) -> None:
+        """That of the newest build."""
+        for build, prefix in ((BUILD_1, "one"), (BUILD_2, "two")):
+            self.put(f"com/acme/greeter/1.0-SNAPSHOT/greeter-1.0-{build}.jar", plugin_jar(prefix, "greeter"))
+            data = pom(artifact="greeter", version="1.0-SNAPSHOT", more="<packaging>maven-plugin</packaging>")
+            self.put(f"com/acme/greeter/1.0-SNAPSHOT/greeter-1.0-{build}.pom", data)
+        self.assertEqual(self.prefixes(), [("two", "greeter", "greeter")])
+
+    def test_jars_that_do_not_say(self) -> None:
+        """Whatever is called a jar is taken; without a descriptor of its own a plugin has the derived prefix."""
+        descriptor = plugin_xml("p", "x-maven-plugin")
+        jars = {
+            "not a zip": b"not really a jar",
+            "empty": b"",
+            "no descriptor": make_jar({"a.class": b"x"}),
+            "a zip behind a program": b"#!/bin/sh\n" + plugin_jar("p", "x-maven-plugin"),
+            "cut short": plugin_jar("p", "x-maven-plugin")[:-30],
+            "of another artifact": plugin_jar("p", "other"),
+            "of another group": plugin_jar("p", "x-maven-plugin", "com.evil"),
+            "no xml": make_jar({"META-INF/maven/plugin.xml": b"nonsense"}),
+            "something else": make_jar({"META-INF/maven/plugin.xml": descriptor.replace(b"plugin>", b"project>")}),
+            "a document type": make_jar({"META-INF/maven/plugin.xml": b"<!DOCTYPE plugin>" + descriptor}),
+            "a folder": make_jar({"META-INF/maven/plugin.xml/": b""}),
+            "no prefix": make_jar({"META-INF/maven/plugin.xml": plugin_xml("", "x-maven-plugin")}),
+            "a strange prefix": plugin_jar("a b", "x-maven-plugin"),
+            "a long prefix": plugin_jar("p" * 200, "x-maven-plugin"),
+            "too large": make_jar({"META-INF/maven/plugin.xml": descriptor + b" " * (5 << 20)}),
+            "too deep": make_jar({"META-INF/maven/plugin.xml": b"<plugin>" + b"<a>" * 5000}),
+        }
+        for what, jar in jars.items():
+            self.setUp()
+            self.publish_plugin("x-maven-plugin", "1.0", jar)
+            self.assertEqual(self.prefixes(), [("x", "x-maven-plugin", "x-maven-plugin")], what)
+
+    def test_a_jar_that_is_no_plugin(self) -> None:
+        """A descriptor does not make one of what its POM calls a jar."""
+        self.put("com/acme/lib/1.0/lib-1.0.jar", plugin_jar("p", "lib"))
+        self.put("com/acme/lib/1.0/lib-1.0.pom", pom())
+        self.assertRaises(errors.NotFound, self.get, self.group_file)
+
+    def test_a_group_at_the_path_of_an_artifact(self) -> None:
+        """Its metadata tells of both, and of what is left when one of them goes."""
+        self.publish_plugin("greeter", "1.0", plugin_jar("hello", "greeter"))
+        alone = self.get(self.group_file)
+        self.put("com/acme/1.0/acme-1.0.pom", pom("com", "acme", "1.0"))
+        tree = self.tree(self.group_file)
+        self.assertEqual((tree.findtext("groupId"), tree.findtext("artifactId")), ("com", "acme"))
+        self.assertEqual(self.texts(tree, "versioning/versions/version"), ["1.0"])
+        self.assertEqual(self.prefixes(), [("hello", "greeter", "greeter")])
+        etag = self.world.request("GET", FILE, file=self.group_file).etag
+        self.publish_plugin("parter", "1.0", plugin_jar("bye", "parter"))
+        self.assertEqual([prefix for prefix, *_ in self.prefixes()], ["hello", "bye"])
+        self.assertEqual(self.texts(self.tree(self.group_file), "versioning/versions/version"), ["1.0"])
+        self.assertNotEqual(self.world.request("GET", FILE, file=self.group_file).etag, etag)
+        self.assertEqual(self.put(self.group_file, self.get(self.group_file)).status, 200)
+        remote = self.world.remote("acme/one", WRITER)
+        for name in ("com/acme", "com/acme/parter"):
+            for file in now(remote.list_files(name)):
+                now(remote.delete_file(file, NO_PRECONDITION))
+        self.assertEqual(self.get(self.group_file), alone)
+
+    def test_a_client_sends_its_own(self) -> None:
+        """What it says of a plugin has to be what the jar says; of others it may say what it read before."""
+        self.publish_plugin("greeter", "1.0", plugin_jar("hello", "greeter"))
+        self.publish_plugin("x-maven-plugin", "1.0", b"no jar")
+
+        def said(**prefixes: str) -> bytes:
+            plugins = "".join(
+                f"<plugin><name>n</name><prefix>{prefix}</prefix><artifactId>{artifact}</artifactId></plugin>"
+                for artifact, prefix in prefixes.items()
+            )
+            return f"<metadata><plugins>{plugins}</plugins></metadata>".encode()
+
+        for good in (
+            said(greeter="hello", gone="whatever"),
+            said(**{"x-maven-plugin": "y"}),
+            said(),
+            said(greeter="hello"),
+        ):
+            self.assertEqual(self.put(self.group_file, good).status, 200)
+        why = self.refused(errors.MetadataMismatch, self.group_file, said(greeter="hi"))
+        self.assertEqual(why, "prefix of greeter differs: plugin.xml says 'hello', maven-metadata.xml says 'hi'")
+        self.assertIn("says ''", self.refused(errors.MetadataMismatch, self.group_file, said(greeter="")))
 
 
 class SnapshotTests(MavenTestCase):

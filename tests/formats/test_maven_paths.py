@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.errors import InvalidRequest
-from pkgregd.formats.maven_metadata import Plugin
 from pkgregd.formats.maven_paths import Artifact, Build, artifact_of, owner_of, parse_file, split_checksum
+from pkgregd.formats.maven_plugins import Plugin
 from pkgregd.formats.maven_versions import version_key
 
 ASCENDING = (

@@ -16,6 +16,7 @@ PLUGINS = {
     "deploy": "3.0.0",
     "install": "3.1.0",
     "jar": "3.3.0",
+    "plugin": "3.7.1",
     "resources": "3.3.0",
     "surefire": "2.22.3",
 }
@@ -149,6 +150,7 @@ class MavenTestCase(ClientTestCase):
         plugins = "".join(
             f"<plugin><artifactId>maven-{name}-plugin</artifactId><version>{number}</version></plugin>"
             for name, number in PLUGINS.items()
+            if name != "plugin"
         )
         needed = ""
         if dependency is not None:
