@@ -1228,7 +1228,8 @@ class IBuildFormat(IPackageFormat):
         Choose the builds of a version that newer ones have taken the place of. Pure; called off the reactor.
 
         Args:
-            files: of the version, all of them or the oldest ones: what is chosen among these must be right for all.
+            files: of the version, all of them or the oldest ones: no build may be chosen because a file is not there,
+                unless it is one of the build's own.
             keep_builds: how many of the newest settled builds stay, at least 1.
             settled_before: a build whose last file is not older is still being published: it stays and does not count.
 

@@ -17,8 +17,8 @@ from attrs import define, field, frozen
 from pkgregd.interfaces import IBuildFormat, ICatalog, IPackageFormat
 from pkgregd.values import (
     Event,
+    FileListing,
     FileOrder,
-    FileRecord,
     FormatLimits,
     PackageRecord,
     Piece,
@@ -34,6 +34,9 @@ MAX_NAMED = 1000
 SETTLED_AFTER = datetime.timedelta(hours=1)
 """A build whose last file is younger is still being deployed: it is not removed, and no other is in its favour."""
 
+BORDER = datetime.timedelta(minutes=10)
+"""Where only the oldest files are looked at, the rest of a build may lie beyond the last of them: for so long."""
+
 TIDY = Principal("pkgregd:tidy")
 """Who removes; no user can have the name."""
 
@@ -45,8 +48,8 @@ class TidyLimits:
 
     Attributes:
         page: packages that are read at once.
-        max_files: of one package that are looked at at once: the oldest. What is among them by the rules is so among
-            all of them.
+        max_files: of one package that are looked at at once: the oldest. A newer file of an older build only makes
+            others stay, so what may go among these may go among all; see BORDER.
         max_files_together: that are deleted in one transaction, which other writers wait for; a build with more goes
             alone.
         max_tries: for one package, whose name gets new files while its old ones are chosen.
@@ -201,7 +204,7 @@ class Tidying:
         listing = await self._catalog.list_package_files(
             package.id, FileOrder.CREATED_AT, Piece(0, self._limits.max_files)
         )
-        builds = await self._run(partial(self._choose, package, rule, listing.files))
+        builds = await self._run(partial(self._choose, package, rule, listing))
         if report.is_dry_run or not builds:
             report.add(package, builds)
             return None
@@ -215,9 +218,11 @@ class Tidying:
         report.add(package, removed)
         return bool(removed) if len(removed) < len(builds) or listing.total > self._limits.max_files else None
 
-    def _choose(self, package: PackageRecord, rule: Rule, files: Sequence[FileRecord]) -> Sequence[SupersededBuild]:
+    def _choose(self, package: PackageRecord, rule: Rule, listing: FileListing) -> Sequence[SupersededBuild]:
         settled_before = self._clock() - SETTLED_AFTER
-        return rule.format.superseded(package.name, package.version, files, rule.keep_builds, settled_before)
+        if len(listing.files) < listing.total:
+            settled_before = min(settled_before, listing.files[-1].created_at - BORDER)
+        return rule.format.superseded(package.name, package.version, listing.files, rule.keep_builds, settled_before)
 
     async def _delete(self, package: PackageRecord, builds: Sequence[SupersededBuild], revision: int) -> bool:
         files = [file for build in builds for file in build.files]

@@ -97,48 +97,49 @@ class SupersededTests(SynchronousTestCase):
 
     @given(
         st.lists(
-            st.tuples(st.integers(1, 8), st.sampled_from([".jar", ".pom", "-a.jar", ".jar.asc"]), st.integers(0, 30)),
+            st.tuples(st.integers(1, 8), st.sampled_from([".jar", ".pom", "-a.jar", ".jar.asc"]), st.integers(0, 5)),
             unique_by=lambda each: each[:2],
         ),
+        st.permutations(range(8)),
         st.integers(1, 4),
-        st.integers(0, 40),
+        st.integers(0, 60),
         st.integers(0, 40),
     )
-    def test_whatever_there_is(self, made: list[tuple[int, str, int]], keep: int, settled: int, seen: int) -> None:
+    def test_whatever_there_is(
+        self, made: list[tuple[int, str, int]], order: list[int], keep: int, settled: int, seen: int
+    ) -> None:
         """Builds go whole, enough settled ones stay, metadata leads to what stays, and the oldest files suffice."""
+        # the files of a build come within five minutes, and builds in any order
         files = sorted(
-            (record(number, stem(build) + ending, minute) for number, (build, ending, minute) in enumerate(made)),
+            (
+                record(number, stem(build) + ending, 6 * order[build - 1] + minute)
+                for number, (build, ending, minute) in enumerate(made)
+            ),
             key=lambda file: (file.created_at, file.id),
         )
         before = START + settled * MINUTE
-        gone = {file.id for build in superseded_builds(NAME, VERSION, files, keep, before) for file in build.files}
-        builds: dict[object, list[FileRecord]] = {}
+        found = superseded_builds(NAME, VERSION, files, keep, before)
+        gone = {file.id for build in found for file in build.files}
+        builds: dict[str, list[FileRecord]] = {}
         newest: dict[tuple[str, str], tuple[tuple[str, int], FileRecord]] = {}
         for file in files:
             artifact = artifact_of(FilePath(NAME, VERSION, file.file_name))
             assert artifact is not None
-            builds.setdefault(artifact.build, []).append(file)
+            builds.setdefault(artifact.version, []).append(file)
             if not artifact.extension.endswith(".asc"):
                 kind, age = (artifact.classifier, artifact.extension), age_of(artifact.build)
                 if kind not in newest or age > newest[kind][0]:
                     newest[kind] = (age, file)
-        for found in builds.values():
-            self.assertIn(len([file for file in found if file.id in gone]), (0, len(found)))
-            if any(file.created_at >= before for file in found):
-                self.assertTrue(all(file.id not in gone for file in found))
-        settled_builds = [found for found in builds.values() if all(file.created_at < before for file in found)]
-        staying = [found for found in settled_builds if found[0].id not in gone]
+        for build in builds.values():
+            self.assertIn(len([file for file in build if file.id in gone]), (0, len(build)))
+            if any(file.created_at >= before for file in build):
+                self.assertTrue(all(file.id not in gone for file in build))
+        settled_builds = [build for build in builds.values() if all(file.created_at < before for file in build)]
+        staying = [build for build in settled_builds if build[0].id not in gone]
         self.assertGreaterEqual(len(staying), min(keep, len(settled_builds)))
         self.assertTrue(gone.isdisjoint(file.id for _, file in newest.values()))
-        of_some = superseded_builds(NAME, VERSION, files[:seen], keep, before)
-        self.assertLessEqual(
-            {build.name for build in of_some} & {_name(found[0]) for found in settled_builds},
-            {build.name for build in superseded_builds(NAME, VERSION, files, keep, before)},
-        )
-
-
-def _name(file: FileRecord) -> str:
-    artifact = artifact_of(FilePath(NAME, VERSION, file.file_name))
-    assert artifact is not None
-    assert artifact.build is not None
-    return f"{artifact.build.timestamp}-{artifact.build.number}"
+        oldest = files[:seen]
+        if oldest:
+            border = min(before, oldest[-1].created_at - 6 * MINUTE)
+            of_some = superseded_builds(NAME, VERSION, oldest, keep, border)
+            self.assertLessEqual({build.name for build in of_some}, {build.name for build in found})

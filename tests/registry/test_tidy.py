@@ -158,6 +158,15 @@ class TidyingTests(SynchronousTestCase):
         self.assertLessEqual(max(self.catalog.deletions), 5)
         self.assertTrue(all(count % 2 == 0 for count in self.catalog.deletions))
 
+    def test_builds_at_the_border_of_what_is_looked_at(self) -> None:
+        """A build of which only the first files are among the oldest stays until the others are, too."""
+        self.tidying = self.make_tidying(1, max_files=7)
+        self.deploy(1, 2, 3, 4, seconds=1)
+        self.clock.advance(DAY)
+        self.assertEqual(self.tidy().builds, 0)
+        self.tidying = self.make_tidying(1, max_files=8)
+        self.assertEqual(self.tidy().builds, 3)
+
     def test_goes_on_where_it_ended(self) -> None:
         """What is over is over at once; the next turn begins behind it, and the one after the last at the front."""
         self.tidying = self.make_tidying(1, page=2)
