@@ -146,11 +146,13 @@ class AccountPermission(enum.Enum):
 
     Members:
         SIGN_IN: nothing; a credential beside it is not looked at, since it may be the one that is out of date.
+        NOTHING: nothing, for what is the same for everybody; a credential that is shown has to be good.
         READ_USER: any good credential.
         MANAGE_TOKENS: a personal token that may do what its user may.
     """
 
     SIGN_IN = "sign_in"
+    NOTHING = "nothing"
     READ_USER = "read_user"
     MANAGE_TOKENS = "manage_tokens"
 

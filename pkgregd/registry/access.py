@@ -73,7 +73,7 @@ class AccessPolicy:
 
     def demand_account(self, principal: Principal, permission: AccountPermission) -> None:
         """See IAccessPolicy."""
-        if permission is AccountPermission.SIGN_IN:
+        if permission in (AccountPermission.SIGN_IN, AccountPermission.NOTHING):
             return
         if principal.is_anonymous:
             raise AuthenticationRequired

@@ -239,9 +239,8 @@ class FormatWorld:
             now(self.catalog.add_project(path, Visibility.PUBLIC))
 
     def remote(self, path: str = "acme/one", principal: Principal = WRITER) -> IRemote:
-        """Make the remote of a project, or of the group."""
-        level = Level.PROJECT if "/" in path else Level.GROUP
-        scope = now(self.catalog.find_scope(level, path, None))
+        """Make the remote of a project, or of a group; with an empty path that of the instance."""
+        scope = now(self.catalog.find_scope(_level_of(path), path, None))
         assert scope is not None
         remotes = Remotes(
             Clock(), self.catalog, self.blobs, AccessPolicy(), NoEvents(), {self.format.name: self.limits}
@@ -260,6 +259,7 @@ class FormatWorld:
         path: str = "acme/one",
         headers: Mapping[str, str] | None = None,
         queries: Mapping[str, str] | None = None,
+        principal: Principal = WRITER,
         **arguments: str,
     ) -> Reply:
         """
@@ -268,34 +268,45 @@ class FormatWorld:
         Args:
             rule: the route's path.
             pieces: of the body.
-            path: of the project or group.
+            path: of the project or group; empty at the instance, where the route tells whose the packages are.
+            principal: who asks; a WRITER unless told otherwise.
             arguments: of the route.
         """
         self.last_body = FakeBody(pieces)
+        route = self.route(method, rule, _level_of(path))
+        if not path and route.owner is not None:
+            path = route.owner(arguments)
         call = FakeCall(
-            remote=self.remote(path),
+            remote=self.remote(path, principal),
             arguments=arguments,
             headers={name.lower(): value for name, value in (headers or {}).items()},
             queries=queries or {},
             body=self.last_body,
             method=method,
+            principal=principal,
         )
-        route = self.route(method, rule)
-        if call.scope.level not in route.levels:
-            raise AssertionError(f"{rule} is not mounted at this level")
         if route.check is not None:
             now(_coroutine(route.check, call))
         reply: Reply = now(_coroutine(route.handler, call))
         return reply
 
-    def route(self, method: str, rule: str) -> Route:
-        """Return the one route of a method and path."""
-        (route,) = (route for route in self.format.routes() if method in route.methods and route.path == rule)
-        return route
+    def route(self, method: str, rule: str, level: Level = Level.PROJECT) -> Route:
+        """Return the one route of a method and path at a level."""
+        found = [route for route in self.format.routes() if method in route.methods and route.path == rule]
+        at_level = [route for route in found if level in route.levels]
+        if len(at_level) != 1:
+            raise AssertionError(f"{rule} is mounted at this level {len(at_level)} times")
+        return at_level[0]
 
     def is_clean(self) -> bool:
         """Whether no upload holds a blob any more."""
         return not any(self.blobs.pins.values())
+
+
+def _level_of(path: str) -> Level:
+    if not path:
+        return Level.INSTANCE
+    return Level.PROJECT if "/" in path else Level.GROUP
 
 
 async def _coroutine(function: Callable[[FakeCall], Any], call: FakeCall) -> Any:

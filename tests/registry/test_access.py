@@ -202,10 +202,10 @@ class AccountTests(SynchronousTestCase):
 
     def test_what_each_may(self) -> None:
         """Anybody may sign in, a token knows its bearer, and tokens are made by those that may do everything."""
-        sign_in, read, manage = AccountPermission
-        self.assertEqual(self.may(ANONYMOUS), {sign_in})
-        self.assertEqual(self.may(personal("api")), {sign_in, read, manage})
-        self.assertEqual(self.may(personal("read_api")), {sign_in, read})
+        sign_in, nothing, read, manage = AccountPermission
+        self.assertEqual(self.may(ANONYMOUS), {sign_in, nothing})
+        self.assertEqual(self.may(personal("api")), {sign_in, nothing, read, manage})
+        self.assertEqual(self.may(personal("read_api")), {sign_in, nothing, read})
         for kind in (TokenKind.PROJECT, TokenKind.GROUP, TokenKind.DEPLOY, TokenKind.JOB):
             principal = Principal("x", kind, scopes=frozenset({"api"}), role=Role.OWNER)
-            self.assertEqual(self.may(principal), {sign_in, read})
+            self.assertEqual(self.may(principal), {sign_in, nothing, read})
