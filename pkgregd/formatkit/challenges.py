@@ -25,3 +25,15 @@ async def ask_who(handler: Callable[[ICall], Awaitable[Reply]], call: ICall) -> 
         if call.principal.is_anonymous and call.scope.level is not Level.PROJECT:
             raise AuthenticationRequired from None
         raise
+
+
+async def demand_known(handler: Callable[[ICall], Awaitable[Reply]], call: ICall) -> Reply:
+    """
+    Handle a call of somebody who says who it is.
+
+    Raises:
+        AuthenticationRequired: to the anonymous, whatever there is.
+    """
+    if call.principal.is_anonymous:
+        raise AuthenticationRequired
+    return await handler(call)

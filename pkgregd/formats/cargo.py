@@ -9,25 +9,35 @@ something else; names that cargo takes for one are one.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import TypeAlias
 
 from zope.interface import implementer
 
+from pkgregd.formatkit.challenges import demand_known
 from pkgregd.formats.cargo_commands import change_owners, list_owners, search, unyank, yank
-from pkgregd.formats.cargo_downloads import file_lookup, send_crate
+from pkgregd.formats.cargo_downloads import file_lookup, owner, send_crate
 from pkgregd.formats.cargo_frame import FRAME_OVERHEAD_BYTES
 from pkgregd.formats.cargo_index import index_lookup, show_config, show_crate
 from pkgregd.formats.cargo_metadata import FORMAT
-from pkgregd.formats.cargo_names import canonical_name
+from pkgregd.formats.cargo_names import canonical_name, owner_of
 from pkgregd.formats.cargo_publish import publish
-from pkgregd.interfaces import IPackageFormat
-from pkgregd.values import FormatLimits, Level, Permission, Refusal, Reply, Route
+from pkgregd.interfaces import ICall, IPackageFormat
+from pkgregd.values import AccountPermission, FormatLimits, Level, Permission, Refusal, Reply, Route
 
-_READ_LEVELS = frozenset({Level.PROJECT, Level.GROUP})
+_GROUP, _INSTANCE = frozenset({Level.GROUP}), frozenset({Level.INSTANCE})
+_API_LEVELS = frozenset({Level.PROJECT, Level.GROUP})
+"""Where there is more than an index and crates: what is searched, or asked about an owner, has no group to be in."""
+
+_MEMBERS = "/members"
+"""Where groups and the instance have an index that asks for a token: of what its bearer may read."""
+
+_CONFIG = "/config.json"
 _CRATES = "/api/v1/crates"
 _VERSION = f"{_CRATES}/<segment:name>/<segment:version>"
 _OWNERS = f"{_CRATES}/<segment:name>/owners"
+_DOWNLOADS = ("/<segment:name>/<segment:version>/download", f"{_VERSION}/download")
 _INDEX_FOLDERS = {
     "/1/<segment:name>": "1",
     "/2/<segment:name>": "2",
@@ -53,23 +63,41 @@ class CargoFormat:
     def routes(self) -> Sequence[Route]:
         """See IPackageFormat."""
         read, create, destroy = Permission.READ_PACKAGE, Permission.CREATE_PACKAGE, Permission.DESTROY_PACKAGE
-        downloads = ("/<segment:name>/<segment:version>/download", f"{_VERSION}/download")
+        anybody, somebody = AccountPermission.NOTHING, AccountPermission.READ_USER
+        members_config = partial(show_config, folder=_MEMBERS)
         return (
-            Route(("GET",), "/config.json", read, show_config, _READ_LEVELS),
-            *(
-                Route(("GET",), path, read, partial(show_crate, folders=folders), _READ_LEVELS, foresee=index_lookup)
-                for path, folders in _INDEX_FOLDERS.items()
-            ),
-            *(Route(("GET",), path, read, send_crate, _READ_LEVELS, foresee=file_lookup) for path in downloads),
+            Route(("GET",), _CONFIG, read, show_config, _API_LEVELS),
+            Route(("GET",), _CONFIG, anybody, show_config, _INSTANCE),
+            Route(("GET",), f"{_MEMBERS}{_CONFIG}", read, partial(demand_known, members_config), _GROUP),
+            Route(("GET",), f"{_MEMBERS}{_CONFIG}", somebody, members_config, _INSTANCE),
+            *_reading("", _API_LEVELS, lambda handler: handler),
+            *_reading(_MEMBERS, _GROUP, lambda handler: partial(demand_known, handler)),
             Route(("PUT",), f"{_CRATES}/new", create, publish, body_overhead_bytes=FRAME_OVERHEAD_BYTES),
             Route(("DELETE",), f"{_VERSION}/yank", destroy, yank),
             Route(("PUT",), f"{_VERSION}/unyank", destroy, unyank),
-            Route(("GET",), _OWNERS, read, list_owners, _READ_LEVELS),
             Route(("PUT", "DELETE"), _OWNERS, destroy, change_owners),
-            Route(("GET",), _CRATES, read, search, _READ_LEVELS),
         )
 
     def render_error(self, refusal: Refusal) -> Reply | None:
         """Say what is wrong where cargo looks for it."""
         fields = {"errors": [{"detail": refusal.message}], "error": refusal.code, "request_id": refusal.request_id}
         return Reply(refusal.status, json.dumps(fields).encode(), "application/json")
+
+
+Handler: TypeAlias = Callable[[ICall], Awaitable[Reply]]
+
+
+def _reading(prefix: str, api_levels: frozenset[Level], guarded: Callable[[Handler], Handler]) -> Iterator[Route]:
+    """Make the routes that read an index and what belongs to it; index and crates at the instance, too."""
+    read, levels = Permission.READ_PACKAGE, api_levels | _INSTANCE
+    for path, folders in _INDEX_FOLDERS.items():
+        shown = guarded(partial(show_crate, folders=folders))
+        yield Route(("GET",), prefix + path, read, shown, levels, foresee=index_lookup, owner=_owner)
+    for path in _DOWNLOADS:
+        yield Route(("GET",), prefix + path, read, guarded(send_crate), levels, foresee=file_lookup, owner=owner)
+    yield Route(("GET",), prefix + _OWNERS, read, guarded(list_owners), api_levels)
+    yield Route(("GET",), prefix + _CRATES, read, guarded(search), api_levels)
+
+
+def _owner(arguments: Mapping[str, str]) -> str:
+    return owner_of(arguments["name"])

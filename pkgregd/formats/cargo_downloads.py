@@ -7,7 +7,7 @@ from functools import partial
 
 from pkgregd.errors import FileNotFound, InvalidVersion, PackageNotFound
 from pkgregd.formats.cargo_index import show_index_file
-from pkgregd.formats.cargo_names import canonical_name, canonical_version, file_name
+from pkgregd.formats.cargo_names import canonical_name, canonical_version, file_name, owner_of
 from pkgregd.interfaces import ICall
 from pkgregd.values import FileLookup, PackageFile, Reply, StreamBody
 
@@ -39,6 +39,11 @@ def file_lookup(arguments: Mapping[str, str]) -> FileLookup | None:
         return FileLookup(canonical_name(name), canonical_version(version), file_name(name, version))
     except InvalidVersion:
         return None  # the index file of the crate `download`, or nothing
+
+
+def owner(arguments: Mapping[str, str]) -> str:
+    """Tell whose the crate is that is asked for by the path of a download."""
+    return owner_of("download" if _is_index_file(arguments) else arguments["name"])
 
 
 async def _find(call: ICall, name: str, version: str) -> PackageFile:

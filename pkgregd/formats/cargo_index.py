@@ -17,6 +17,7 @@ from pkgregd.interfaces import ICall
 from pkgregd.values import (
     IndexLookup,
     IndexState,
+    Level,
     PackageFile,
     Page,
     PageBody,
@@ -32,13 +33,21 @@ REVISION = 1
 _FRESH = ("Cache-Control", "no-cache")
 
 
-async def show_config(call: ICall) -> Reply:
-    """Tell where the parts of the registry are: all of them at the format's own address."""
-    fields = {
-        "dl": call.base_url,
-        "api": call.base_url,
-        "auth-required": call.scope.visibility is not Visibility.PUBLIC,
-    }
+async def show_config(call: ICall, folder: str = "") -> Reply:
+    """
+    Tell where the parts of the registry are: all of them at the format's own address.
+
+    Cargo asks for this without its token. It shows the token with whatever follows if it is told to here, or was asked
+    for it before; so what a member may read, beyond what everybody may, has an index of its own.
+
+    Args:
+        folder: where below the format's address the index of the members is; empty for everybody's.
+    """
+    url = call.base_url + folder
+    fields: dict[str, object] = {"dl": url}
+    if call.scope.level is not Level.INSTANCE:
+        fields["api"] = url
+    fields["auth-required"] = bool(folder) or call.scope.visibility is not Visibility.PUBLIC
     return Reply(200, json.dumps(fields).encode(), "application/json", (_FRESH,))
 
 

@@ -52,6 +52,22 @@ def canonical_name(name: str) -> str:
     return name.lower().replace("-", "_")
 
 
+def owner_of(name: str) -> str:
+    """
+    Tell whose a crate is at the instance: the group's at the top whose name is the first word of the crate's.
+
+    A word ends at the first `-` or `_`. So `acme`, `acme-tools` and `acme_tools-x` are all `acme`'s, whatever other
+    groups there are: a group whose own name has such a sign, or that lies in another one, owns nothing by itself.
+
+    Returns:
+        The path of the group.
+
+    Raises:
+        InvalidName.
+    """
+    return canonical_name(name).partition("_")[0]
+
+
 def demand_free(name: str) -> None:
     """
     Pass if a new crate may have the name.

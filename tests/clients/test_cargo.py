@@ -21,7 +21,11 @@ class CargoTests(ClientTestCase):
     settings = f"[formats.cargo]\nmax_file_bytes = {LIMIT_BYTES}\n"
 
     def setUp(self) -> None:
-        """Have cargo know the private project as `reg`, the public one as `open`, and the group as `all`."""
+        """
+        Have cargo know the private project as `reg`, the public one as `open`, and the group as `all`.
+
+        The instance is `any`; what the bearer of a token may read is `all-mine` and `any-mine`.
+        """
         super().setUp()
         self.cargo_home = self.home / "cargo"
         self.cargo_home.mkdir()
@@ -45,7 +49,9 @@ class CargoTests(ClientTestCase):
             "reg": private_url,
             "open": self.daemon.packages_url("cargo", self.daemon.world.public_id),
             "all": f"{self.daemon.url}/api/v4/groups/{group}/-/packages/cargo",
+            "any": f"{self.daemon.url}/api/v4/packages/cargo",
         }
+        registries |= {f"{name}-mine": f"{registries[name]}/members" for name in ("all", "any")}
         lines = [f'[registries.{name}]\nindex = "sparse+{url}/"\n' for name, url in registries.items()]
         lines.append('[registry]\nglobal-credential-providers = ["cargo:token"]\n')
         lines.append(f'[http]\ncainfo = "{self.daemon.ca_file}"\n')
@@ -54,7 +60,7 @@ class CargoTests(ClientTestCase):
     def cargo(self, *arguments: str, secret: str | None = None) -> Run:
         """Run cargo with a token for all registries; the writer's if None, none at all if empty."""
         token = self.daemon.world.writer if secret is None else secret
-        names = ("REG", "OPEN", "ALL")
+        names = ("REG", "OPEN", "ALL", "ALL_MINE", "ANY", "ANY_MINE")
         return self.run_client(*arguments, env={f"CARGO_REGISTRIES_{name}_TOKEN": token for name in names if token})
 
     def maintainer(self) -> str:
@@ -259,6 +265,54 @@ class CargoTests(ClientTestCase):
         manifest = self.write_consumer(name, f'{name} = {{ version = "1", registry = "all" }}')
         self.assert_fails(self.build(manifest, secret=""), "no token found", "cargo login --registry all")
         self.assert_works(self.build(manifest, secret=self.daemon.world.writer))
+
+    def test_members_of_a_public_group(self) -> None:
+        """What is private in a public group is in the index of its members, for who may read it and nobody else."""
+        name = self.crate_name()
+        self.assert_works(self.publish(name, "1.0.0"))
+        self.assert_works(self.publish(name, "0.9.0", registry="open", answer=41))
+        manifest = self.write_consumer(name, f'{name} = {{ version = "*", registry = "all" }}', answer=41)
+        self.assert_works(self.build(manifest))
+        manifest = self.write_consumer(name, f'{name} = {{ version = "1", registry = "all-mine" }}')
+        self.assert_fails(self.build(manifest, secret=""), "no token found", "cargo login --registry all-mine")
+        self.assert_fails(self.build(manifest, secret=self.daemon.world.stranger), "0.9.0")
+        self.assert_works(self.build(manifest))
+        self.assertEqual(self.locked_version(name), "1.0.0")
+        self.assertIn(f'{name} = "1.0.0"', self.assert_works(self.cargo("search", "--registry", "all-mine", name)))
+        self.assertIn(f'{name} = "0.9.0"', self.assert_works(self.cargo("search", "--registry", "all", name)))
+
+    def test_instance(self) -> None:
+        """At the instance a crate is in the group of its first word: in public without a token, else with one."""
+        name = self.crate_name()
+        shown, hidden = f"acme-{name[:40]}-shown", f"acme-{name[:40]}-hidden"
+        self.assert_works(self.publish(shown, "1.0.0", registry="open"))
+        self.assert_works(self.publish(hidden, "1.0.0"))
+        self.assert_works(
+            self.build(self.write_consumer(shown, f'{shown} = {{ version = "1", registry = "any" }}'), secret="")
+        )
+        manifest = self.write_consumer(hidden, f'{hidden} = {{ version = "1", registry = "any" }}')
+        self.assert_fails(self.build(manifest), "no matching package named")
+        manifest = self.write_consumer(hidden, f'{hidden} = {{ version = "1", registry = "any-mine" }}')
+        self.assert_fails(self.build(manifest, secret=""), "no token found")
+        self.assert_fails(self.build(manifest, secret=self.daemon.world.stranger), "no matching package named")
+        self.assert_works(self.build(manifest))
+
+    def test_nobody_else_at_the_instance(self) -> None:
+        """A crate under another's name is not found there, whatever its group is called."""
+        name = f"acme-evil-{self.crate_name()[-40:].lstrip('-')}"
+        for group in ("evil", "acme-evil"):
+            self.daemon.cli("group", "add", group, "--visibility", "public")
+            project = self.daemon.cli("project", "add", f"{group}/crates", "--visibility", "public")
+            self.daemon.cli("member", "add", "wendy", group, "--role", "developer")
+            self.write_config(self.daemon.packages_url("cargo", project.strip()))
+            self.assert_works(self.publish(name, "9.0.0", answer=666))
+        manifest = self.write_consumer(name, f'{name} = {{ version = "*", registry = "any" }}')
+        self.assert_fails(self.build(manifest), "no matching package named")
+        self.assert_works(self.publish(name, "1.0.0", registry="open"))
+        self.assert_works(self.build(manifest))
+        self.assertEqual(self.locked_version(name), "1.0.0")
+        nowhere = self.write_consumer("nobody-x", 'nobody-x = { version = "*", registry = "any" }')
+        self.assert_fails(self.build(nowhere, secret=""), "401", "authentication is required")
 
     def test_dependencies(self) -> None:
         """A crate depends on others of the registry, renamed, optional, for some platforms, for its build and tests."""

@@ -85,6 +85,24 @@ class WireTests(DaemonTestCase):
             self.assertIn("authentication is required", error["detail"])
         self.assertEqual(self.daemon.get(self.path("config.json", self.daemon.world.public_id))[0], 200)
 
+    def test_hidden_and_missing_are_the_same(self) -> None:
+        """At the instance a group that is private, and one that is not there, look alike, to whoever sees neither."""
+        self.daemon.cli("group", "add", "closed", "--visibility", "private")
+        self.daemon.cli("project", "add", "closed/crates", "--visibility", "private")
+        for secret, status in (("", 401), (self.daemon.world.stranger, 404)):
+            headers = {"Authorization": secret} if secret else {}
+            for folder in ("", "members/"):
+                answers = []
+                for name in ("closed-x", "absent-x"):
+                    for rest in (f"{name[:2]}/{name[2:4]}/{name}", f"{name}/1.0.0/download"):
+                        found = self.daemon.get(f"/api/v4/packages/cargo/{folder}{rest}", headers)
+                        answers.append((found[0], found[1]["WWW-Authenticate"], json.loads(found[2])["error"]))
+                self.assertEqual({answer[0] for answer in answers}, {status})
+                self.assertEqual(len(set(answers)), 1)
+        self.assertEqual(self.daemon.get("/api/v4/packages/cargo/config.json")[0], 200)
+        status, headers, _ = self.daemon.get("/api/v4/packages/cargo/members/config.json")
+        self.assertEqual((status, headers["WWW-Authenticate"]), (401, "Cargo"))
+
     def test_refused_before_the_body(self) -> None:
         """Without the right to publish nothing of a body is read: no 100 Continue is sent."""
         headers = {"Expect": "100-continue", "Authorization": self.daemon.world.reader}

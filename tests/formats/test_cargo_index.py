@@ -8,7 +8,7 @@ from typing import Any
 
 from pkgregd import errors
 from pkgregd.testing.calls import body_of, now
-from pkgregd.values import Reply, Role, Visibility
+from pkgregd.values import ANONYMOUS, AccountPermission, Level, Reply, Role, Visibility
 from tests.formats.cargo_world import (
     DOWNLOAD,
     ELSEWHERE,
@@ -25,6 +25,7 @@ from tests.formats.cargo_world import (
     metadata,
 )
 
+MEMBERS_CONFIG = "/members/config.json"
 TOY = "http://registry.example.com/api/v4/projects/1/packages/toy"
 
 
@@ -38,6 +39,59 @@ class IndexTests(CargoTestCase):
         now(self.world.catalog.add_project("acme/three", Visibility.PRIVATE))
         found = json.loads(body_of(self.world.request("GET", "/config.json", path="acme/three")))
         self.assertTrue(found["auth-required"])
+
+    def test_config_of_members(self) -> None:
+        """A group has a second index, whose every part asks for a token; a project has none."""
+        found = json.loads(body_of(self.world.request("GET", MEMBERS_CONFIG, path="acme")))
+        self.assertEqual(found, {"dl": f"{TOY}/members", "api": f"{TOY}/members", "auth-required": True})
+        self.assertFalse(json.loads(body_of(self.world.request("GET", "/config.json", path="acme")))["auth-required"])
+        self.assertRaises(AssertionError, self.world.request, "GET", MEMBERS_CONFIG)
+        crate = {"first": "de", "second": "mo", "name": "demo"}
+        self.publish()
+        for rule, arguments in {
+            MEMBERS_CONFIG: {},
+            f"/members{FILE}": crate,
+            f"/members{SHORT_DOWNLOAD}": {"name": "demo", "version": "1.0.0"},
+            f"/members{SEARCH}": {},
+            f"/members{OWNERS}": {"name": "demo"},
+        }.items():
+            arguments = {"path": "acme", **arguments}
+            self.assertEqual(self.world.request("GET", rule, **arguments).status, 200)
+            anonymous = {"principal": ANONYMOUS, **arguments}
+            self.assertRaises(errors.AuthenticationRequired, self.world.request, "GET", rule, **anonymous)
+
+    def test_config_of_the_instance(self) -> None:
+        """It has an index for everybody and one for those with a token, and no more than that."""
+        found = json.loads(body_of(self.world.request("GET", "/config.json", path="", principal=ANONYMOUS)))
+        self.assertEqual(found, {"dl": TOY, "auth-required": False})
+        found = json.loads(body_of(self.world.request("GET", MEMBERS_CONFIG, path="")))
+        self.assertEqual(found, {"dl": f"{TOY}/members", "auth-required": True})
+        permission = self.world.route("GET", MEMBERS_CONFIG, Level.INSTANCE).permission
+        self.assertIs(permission, AccountPermission.READ_USER)
+        self.assertRaises(AssertionError, self.world.request, "GET", SEARCH, path="")
+
+    def test_crates_of_the_instance(self) -> None:
+        """A crate is in the group whose name is its first word, whichever groups there are, and in no other."""
+        for group in ("acme-tools", "tools"):
+            now(self.world.catalog.add_group(group, Visibility.PUBLIC))
+            now(self.world.catalog.add_project(f"{group}/p", Visibility.PUBLIC))
+        self.publish("acme-tools-x")
+        self.publish("acme_tools-x", "9.0.0", path="acme-tools/p")
+        self.publish("acme-tools-x", "9.0.0", path="tools/p")
+        self.publish("tools", path="tools/p")
+        self.assertEqual([line["vers"] for line in self.index("acme-tools-x", "")], ["1.0.0"])
+        self.assertEqual([line["vers"] for line in self.index("tools", "")], ["1.0.0"])
+        arguments = {"path": "", "name": "acme-tools-x", "version": "9.0.0"}
+        self.assertRaises(errors.NotFound, self.world.request, "GET", SHORT_DOWNLOAD, **arguments)
+        reply = self.world.request("GET", SHORT_DOWNLOAD, **{**arguments, "version": "1.0.0"})
+        self.assertEqual(reply.status, 200)
+
+    def test_the_crate_download_at_the_instance(self) -> None:
+        """Its index file has the path of a download, and is the group `download`'s all the same."""
+        route = self.world.route("GET", SHORT_DOWNLOAD, Level.INSTANCE)
+        assert route.owner is not None
+        self.assertEqual(route.owner({"name": "do", "version": "wn"}), "download")
+        self.assertEqual(route.owner({"name": "Do-x", "version": "1.0.0"}), "do")
 
     def test_line(self) -> None:
         """A line has what the crate and the request say, and only what is used of newer syntax."""

@@ -13,6 +13,7 @@ from pkgregd.formats.cargo_names import (
     demand_free,
     file_name,
     index_path,
+    owner_of,
     version_key,
 )
 from pkgregd.formats.cargo_requirements import normal_requirement, normal_target
@@ -34,6 +35,15 @@ VERSIONS = st.builds(
 
 class NameTests(SynchronousTestCase):
     """Names of crates."""
+
+    def test_owners(self) -> None:
+        """The first word of a name is its owner at the instance, in any spelling."""
+        for name, owner in {
+            "acme": "acme", "acme-x": "acme", "Acme_x-y": "acme", "ACME--x": "acme", "acmex": "acmex", "a-": "a",
+        }.items():  # fmt: skip
+            self.assertEqual(owner_of(name), owner)
+        for name in ("", "-x", "_", "1-x", "a/b", "a.b-c"):
+            self.assertRaises(InvalidName, owner_of, name)
 
     def test_index_paths(self) -> None:
         """Short names have folders of their own, and all is lower case."""
