@@ -9,7 +9,7 @@ and cancelling an awaited call abandons the wait and releases what it held.
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, TypeAlias, TypeVar
 
@@ -403,9 +403,21 @@ class IPackageCatalog(Interface):
             FileWasDeleted: a tombstone with other bytes stands, and tombstones are respected.
             NameSpelledOtherwise: see Publication.demands_spelling.
             PreconditionFailed: the precondition does not hold.
+            PackageNotFound: the file that it has to be beside is not there.
             ProjectNotFound: the project went away meanwhile.
             StorageFull, Unavailable.
         """
+
+    async def publish_all(publications: Sequence[Publication], principal: Principal) -> tuple[Published, ...]:
+        """
+        Do what publish() does for several, in their order and in one transaction: all of it or nothing.
+
+        Raises:
+            what publish() raises for the first of them that fails.
+        """
+
+    async def find_by_key(project_ids: Sequence[int], format: str, key: str) -> PackageFile | None:
+        """Find a file by one of the keys that it was published with; the newest if there are several. One query."""
 
     async def list_files(
         project_ids: Sequence[int],
@@ -415,7 +427,11 @@ class IPackageCatalog(Interface):
         *,
         listed_only: bool = True,
     ) -> tuple[PackageFile, ...]:
-        """Files of a name (of one version), by creation then id; hidden packages only with listed_only=False."""
+        """
+        Files of a name (of one version), by creation then id; hidden packages only with listed_only=False.
+
+        Files that were published beside others are left out.
+        """
 
     async def list_changes(
         project_id: int, format: str, canonical_name: str, after: int, upto: int
@@ -925,6 +941,25 @@ class IDraft(Interface):
             arguments: for the inspector, beside the file.
         """
 
+    async def derive(
+        blob: BlobInfo,
+        pieces: Callable[[IO[bytes]], Iterator[bytes]],
+        algorithms: Iterable[str] = (),
+        expected: Sequence[Digest] = (),
+    ) -> BlobInfo:
+        """
+        Make another blob of this draft out of a committed one: what an archive that was inspected has in it.
+
+        Args:
+            pieces: gives the bytes in small pieces, each made away from the reactor when there is room for it; it has
+                bounded how many there are, and raises InvalidArchive and its kin.
+            algorithms: see open_sink().
+            expected: see IBlobSink.commit.
+
+        Raises:
+            what `pieces` and IBlobSink.commit raise; BlobMissing.
+        """
+
     async def publish(publication: Publication) -> Published:
         """
         Publish, all or nothing; shielded from the client's leaving.
@@ -932,6 +967,9 @@ class IDraft(Interface):
         Raises:
             what IPackageCatalog.publish raises.
         """
+
+    async def publish_all(publications: Sequence[Publication]) -> tuple[Published, ...]:
+        """Publish several files together; see publish() and IPackageCatalog.publish_all."""
 
     async def __aenter__() -> IDraft:
         """Enter."""
@@ -968,6 +1006,9 @@ class IRemote(Interface):
         canonical_name: str, canonical_version: str | None, file_name: str, sha256: Digest | None = None
     ) -> PackageFile:
         """Find one file; see IReads.find_file. Raises FileNotFound."""
+
+    async def find_by_key(key: str) -> PackageFile:
+        """Find one file by a key; see IPackageCatalog.find_by_key. Raises FileNotFound."""
 
     async def index_state(canonical_name: str | None = None) -> IndexState:
         """See IReads.index_state."""

@@ -749,6 +749,11 @@ class Publication:
         file_key: brings a file name of this package to the form in which two of them are the same file, of which
             one spelling is kept; pure, quick and total. None where every name is a file of its own.
         demands_spelling: refuse the first file of a version if the newest version of the name spells it otherwise.
+        keys: what the file is found by without the name of its package, until it is replaced or deleted; see
+            IPackageCatalog.find_by_key. Of a length that the format has bounded, none twice.
+        beside: the name of a file that this one belongs to, which must be there already, or PackageNotFound. A file
+            beside another is found by its name and its keys, and is no part of an index: list_files() leaves it
+            out, and its publish moves no index. None for a file of its own.
     """
 
     coordinates: Coordinates
@@ -764,6 +769,8 @@ class Publication:
     summary: str = ""
     file_key: Callable[[str], str] | None = None
     demands_spelling: bool = False
+    keys: tuple[str, ...] = ()
+    beside: str | None = None
 
 
 @frozen

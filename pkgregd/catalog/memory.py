@@ -7,6 +7,7 @@ It keeps the same promises as the one over a database (both pass
 
 from __future__ import annotations
 
+import copy
 import datetime
 import json
 import time
@@ -136,6 +137,8 @@ class MemoryCatalog:
         self._revisions: dict[tuple[int, str, str], tuple[int, int]] = {}
         self._changes: dict[tuple[int, str, str], dict[int, str]] = {}
         self._tags: dict[tuple[int, str, str], dict[str, int]] = {}
+        self._keys: dict[int, tuple[str, ...]] = {}
+        self._beside: set[int] = set()
         self._search_texts: dict[tuple[int, str, str], str] = {}
         self.sign_ins = MemorySignIns()
         self._closed = False
@@ -347,6 +350,8 @@ class MemoryCatalog:
         if self._place_by_id(Level.PROJECT, wanted.project_id) is None:
             raise ProjectNotFound
         package = self._package(wanted)
+        if publication.beside is not None and all(file.file_name != publication.beside for file in package):
+            raise PackageNotFound
         existing = next((file for file in package if file.file_name == wanted.file_name), None)
         publication.precondition.demand(existing.blob.sha256.hex if existing else None, wanted.file_name)
         same = existing is not None and existing.blob.sha256 == blob.sha256
@@ -372,18 +377,31 @@ class MemoryCatalog:
             file = self._new_file(publication, package, existing, self._adopt(blob))
             self._files[file.id] = file
             self._documents[file.id] = dict(publication.documents)
+            self._keys[file.id] = publication.keys
+            if publication.beside is not None:
+                self._beside.add(file.id)
             if existing is not None:
                 self._release(existing.blob.sha256.hex)
         for each in self._package(wanted):
             self._files[each.id] = evolve(each, status=status, package_metadata_json=file.package_metadata_json)
         named = (wanted.project_id, wanted.format, wanted.canonical_name)
         self._tags.setdefault(named, {}).update(dict.fromkeys(publication.tags, file.package_id))
-        self._bump(file, shown_before)
+        if publication.beside is None:
+            self._bump(file, shown_before)
         if publication.summary:
             self._search_texts[named] = search_text(wanted.canonical_name, publication.summary)
         file = self._with_blob(self._files[file.id])
         self.audit.append(("set_status" if same else "replace" if existing else "publish", principal.name, file))
         return Published(file, created=not same)
+
+    async def publish_all(self, publications: Sequence[Publication], principal: Principal) -> tuple[Published, ...]:
+        """See IPackageCatalog."""
+        before = copy.deepcopy({name: value for name, value in vars(self).items() if name != "_seconds"})
+        try:
+            return tuple([await self.publish(publication, principal) for publication in publications])
+        except BaseException:
+            vars(self).update(before)
+            raise
 
     def _check_spellings(
         self, publication: Publication, file_key: Callable[[str], str], package: list[PackageFile]
@@ -635,6 +653,7 @@ class MemoryCatalog:
     def _bury(self, file: PackageFile) -> None:
         del self._files[file.id]
         del self._documents[file.id]
+        del self._keys[file.id]
         self._tombstones[_tombstone_key(file)] = file.blob.sha256.hex
         self._release(file.blob.sha256.hex)
 
@@ -666,6 +685,11 @@ class MemoryCatalog:
         ]
         return found[-1] if found else None
 
+    async def find_by_key(self, project_ids: Sequence[int], format: str, key: str) -> PackageFile | None:
+        """See IPackageCatalog."""
+        found = [file for file in self._found(project_ids, format) if key in self._keys[file.id]]
+        return found[-1] if found else None
+
     async def list_files(
         self,
         project_ids: Sequence[int],
@@ -680,6 +704,7 @@ class MemoryCatalog:
             file
             for file in self._found(project_ids, format)
             if file.canonical_name == canonical_name
+            and file.id not in self._beside
             and canonical_version in (None, file.canonical_version)
             and not (listed_only and file.status is PackageStatus.HIDDEN)
         )

@@ -12,11 +12,13 @@ from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.blobs import adopt_blob, release_blob
 from pkgregd.catalog.changes import count_change, keep_summary, record_change
 from pkgregd.catalog.documents import drop_documents, keep_documents
+from pkgregd.catalog.keys import set_keys
 from pkgregd.catalog.rules import MAX_ID, from_microseconds
 from pkgregd.catalog.rules import index_state as summed_up
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
 from pkgregd.catalog.tables import (
     blobs,
+    file_keys,
     index_revisions,
     package_files,
     packages,
@@ -24,7 +26,14 @@ from pkgregd.catalog.tables import (
     tombstones,
 )
 from pkgregd.catalog.tags import point_tags
-from pkgregd.errors import FileExists, FileSpelledOtherwise, FileWasDeleted, NameSpelledOtherwise, ProjectNotFound
+from pkgregd.errors import (
+    FileExists,
+    FileSpelledOtherwise,
+    FileWasDeleted,
+    NameSpelledOtherwise,
+    PackageNotFound,
+    ProjectNotFound,
+)
 from pkgregd.values import (
     BlobInfo,
     Coordinates,
@@ -107,6 +116,7 @@ ADD_FILE = Statement(
         sha256=bindparam("sha256"),
         metadata_json=bindparam("metadata_json"),
         created_at=bindparam("now"),
+        is_beside=bindparam("is_beside"),
     )
 )
 
@@ -174,9 +184,20 @@ FIND_FILE: Mapping[tuple[bool, bool, bool], Statement] = {
     if by_name or by_sha256
 }
 
+FIND_BY_KEY = Statement(
+    _file_columns.join(file_keys, file_keys.c.file_id == package_files.c.id)
+    .where(
+        file_keys.c.project_id.op("IN")(each_id(bindparam("project_ids"))),
+        file_keys.c.format == bindparam("format"),
+        file_keys.c.key == bindparam("key"),
+    )
+    .order_by(package_files.c.created_at.desc(), package_files.c.id.desc())
+    .limit(literal_column("1"))
+)
+
 
 def _files_listed(*, by_version: bool, listed_only: bool) -> Statement:
-    query = _files_of(by_name=True, by_version=by_version)
+    query = _files_of(by_name=True, by_version=by_version).where(~package_files.c.is_beside)
     if listed_only:
         query = query.where(packages.c.status == literal_column("'default'"))
     return Statement(query.order_by(package_files.c.created_at, package_files.c.id))
@@ -275,6 +296,8 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
     if await tx.fetch_one(PROJECT_EXISTS, project_id=wanted.project_id) is None:
         raise ProjectNotFound
     package = await _find_package(tx, wanted)
+    if publication.beside is not None:
+        await _demand_file(tx, package, publication.beside)
     existing = None
     if package is not None:
         existing = await tx.fetch_one(FILE_IN_PACKAGE, package_id=package[0], file_name=wanted.file_name)
@@ -303,9 +326,12 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
     else:
         await adopt_blob(tx, blob)
         action, file_id = await _write_file(tx, publication, package_id, existing)
+        if existing is not None or publication.keys:
+            await set_keys(tx, wanted.project_id, wanted.format, file_id, publication.keys)
     name = (wanted.project_id, wanted.format, wanted.canonical_name)
     await point_tags(tx, *name, package_id, publication.tags)
-    await bump_index(tx, *name, wanted.canonical_version, shown_before)
+    if publication.beside is None:
+        await bump_index(tx, *name, wanted.canonical_version, shown_before)
     if package is None and publication.demands_spelling:
         # behind the row of the name's index, which those who publish under it hold one after the other
         await _check_name(tx, wanted, package_id)
@@ -313,6 +339,19 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
     file = await _load(tx, file_id)
     await _audit(tx, action, principal, file, replaced_sha256=present_sha256 if action == "replace" else None)
     return Published(file, created=not has_bytes)
+
+
+async def publish_all(
+    tx: Transaction, publications: Sequence[Publication], principal: Principal
+) -> tuple[Published, ...]:
+    """See IPackageCatalog."""
+    return tuple([await publish(tx, publication, principal) for publication in publications])
+
+
+async def _demand_file(tx: Transaction, package: Row | None, file_name: str) -> None:
+    """Pass if a package is there, and has this file."""
+    if package is None or await tx.fetch_one(FILE_IN_PACKAGE, package_id=package[0], file_name=file_name) is None:
+        raise PackageNotFound
 
 
 async def _find_package(tx: Transaction, wanted: Coordinates) -> Row | None:
@@ -429,6 +468,7 @@ async def _write_file(
         file_name=publication.coordinates.file_name,
         sha256=sha256,
         metadata_json=publication.file_metadata_json,
+        is_beside=publication.beside is not None,
         now=tx.now,
     )
     row = await tx.fetch_one(FILE_IN_PACKAGE, package_id=package_id, file_name=publication.coordinates.file_name)
@@ -536,6 +576,12 @@ async def find_file(
         parameters["sha256"] = sha256.hex
     statement = FIND_FILE[bool(canonical_name), canonical_version is not None, sha256 is not None]
     row = await tx.fetch_one(statement, **parameters)
+    return None if row is None else _package_file(row)
+
+
+async def find_by_key(tx: Transaction, project_ids: Sequence[int], format: str, key: str) -> PackageFile | None:
+    """See IPackageCatalog."""
+    row = await tx.fetch_one(FIND_BY_KEY, project_ids=json.dumps(list(project_ids)), format=format, key=key)
     return None if row is None else _package_file(row)
 
 

@@ -170,6 +170,14 @@ class SqlCatalog:
         """See IPackageCatalog."""
         return await self._database.write(packages.publish, publication, principal)
 
+    async def publish_all(self, publications: Sequence[Publication], principal: Principal) -> tuple[Published, ...]:
+        """See IPackageCatalog."""
+        return await self._database.write(packages.publish_all, publications, principal)
+
+    async def find_by_key(self, project_ids: Sequence[int], format: str, key: str) -> PackageFile | None:
+        """See IPackageCatalog."""
+        return await self._database.read(packages.find_by_key, project_ids, format, key)
+
     async def find_file(
         self,
         project_ids: Sequence[int],

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -211,6 +212,8 @@ package_files = Table(
     Column("sha256", Text, ForeignKey("blobs.sha256"), nullable=False),
     Column("metadata_json", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    # Whether it belongs to another file, and is no part of an index.
+    Column("is_beside", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("package_id", "file_name"),
     Index(None, "sha256"),
     sqlite_autoincrement=True,
@@ -225,6 +228,18 @@ documents = Table(
     Column("name", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("file_id", "name"),
+)
+
+# What files are found by without the name of their package, in their format's own words. A key goes with its file.
+file_keys = Table(
+    "file_keys",
+    metadata,
+    Column("project_id", ROW_NUMBER, ForeignKey("projects.id"), nullable=False),
+    Column("format", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("file_id", ROW_NUMBER, ForeignKey("package_files.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("project_id", "format", "key", "file_id"),
+    Index(None, "file_id"),
 )
 
 # Movable names of versions. A tag goes with the version it points at.

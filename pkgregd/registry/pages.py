@@ -51,11 +51,12 @@ class RenderThread:
 
     Args:
         reactor: provides IReactorFromThreads.
+        name: of the thread.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, name: str = "pages") -> None:
         self._reactor = reactor
-        self._pool = ThreadPool(0, RENDER_THREADS, name="pages")
+        self._pool = ThreadPool(0, RENDER_THREADS, name=name)
         self._is_closed = False
 
     async def run(self, job: Callable[[], T]) -> T:

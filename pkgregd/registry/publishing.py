@@ -8,9 +8,10 @@ are removed, unless another upload of the same bytes needs them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
+from typing import IO
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IProducer, IReactorTime
@@ -20,6 +21,7 @@ from zope.interface import implementer
 from pkgregd.clockwork import shielded, start
 from pkgregd.errors import PkgregdError
 from pkgregd.interfaces import IBlobSink, IBlobStore, ICatalog, IDraft, IEventSink, IInspections, Inspector
+from pkgregd.registry.deriving import Derivations
 from pkgregd.values import BlobInfo, Digest, Event, Principal, Publication, Published
 
 log = Logger()
@@ -105,6 +107,7 @@ class Draft:
         events: IEventSink,
         inspections: IInspections,
         leftovers: Leftovers,
+        derivations: Derivations,
         principal: Principal,
     ) -> None:
         self._catalog = catalog
@@ -112,6 +115,7 @@ class Draft:
         self._events = events
         self._inspections = inspections
         self._leftovers = leftovers
+        self._derivations = derivations
         self._principal = principal
         self._sinks: list[_WatchedSink] = []
         self._turn = DeferredLock()  # cleaning up waits for a publish that outlived its caller
@@ -131,21 +135,47 @@ class Draft:
         finally:
             await source.close()
 
+    async def derive(
+        self,
+        blob: BlobInfo,
+        pieces: Callable[[IO[bytes]], Iterator[bytes]],
+        algorithms: Iterable[str] = (),
+        expected: Sequence[Digest] = (),
+    ) -> BlobInfo:
+        """See IDraft."""
+        sink = await self.open_sink(algorithms)
+        source = await self._blobs.open_blob(blob)
+        try:
+            await self._derivations.fill(sink, source, pieces)
+        finally:
+            await source.close()
+        return await sink.commit(expected)
+
     async def publish(self, publication: Publication) -> Published:
         """See IDraft."""
-        if publication.blob not in [sink.committed for sink in self._sinks]:
-            raise RuntimeError("only a blob of this draft can be published")
-        return await shielded(self._publish(publication))
-
-    async def _publish(self, publication: Publication) -> Published:
-        async with self._turn:
-            published = await self._catalog.publish(publication, self._principal)
-            self._published.add(publication.blob.sha256)
-        if published.created:
-            where = publication.coordinates
-            text = f"{where.name} {where.version} {where.file_name}"
-            self._events.emit(Event("push_package", where.format, where.project_id, self._principal, text))
+        (published,) = await self.publish_all((publication,))
         return published
+
+    async def publish_all(self, publications: Sequence[Publication]) -> tuple[Published, ...]:
+        """See IDraft."""
+        committed = {(blob.sha256, blob.locator) for sink in self._sinks if (blob := sink.committed) is not None}
+        if any((each.blob.sha256, each.blob.locator) not in committed for each in publications):
+            raise RuntimeError("only a blob of this draft can be published")
+        return await shielded(self._publish(publications))
+
+    async def _publish(self, publications: Sequence[Publication]) -> tuple[Published, ...]:
+        async with self._turn:
+            if len(publications) == 1:
+                all_published: tuple[Published, ...] = (await self._catalog.publish(publications[0], self._principal),)
+            else:
+                all_published = await self._catalog.publish_all(publications, self._principal)
+            self._published.update(publication.blob.sha256 for publication in publications)
+        for publication, published in zip(publications, all_published, strict=True):
+            if published.created:
+                where = publication.coordinates
+                text = f"{where.name} {where.version} {where.file_name}"
+                self._events.emit(Event("push_package", where.format, where.project_id, self._principal, text))
+        return all_published
 
     async def __aenter__(self) -> IDraft:
         """See IDraft."""

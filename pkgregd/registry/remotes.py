@@ -24,6 +24,7 @@ from pkgregd.interfaces import (
     IRemote,
     IRemotes,
 )
+from pkgregd.registry.deriving import Derivations
 from pkgregd.registry.filepages import FilePages
 from pkgregd.registry.inspections import Inspections
 from pkgregd.registry.inspector_process import InspectionLimits
@@ -85,6 +86,8 @@ class Remotes:
         self.inspections: IInspections = Inspections(reactor, inspection_limits)
         self.leftovers = Leftovers(reactor, catalog, blobs)
         self._render_thread = RenderThread(reactor)
+        self._derive_thread = RenderThread(reactor, "derivations")
+        self.derivations = Derivations(reactor, self._derive_thread.run)
         self.pages = Pages(self._render_thread.run)
         self.listings = Listings()
         self._limits_by_format = limits_by_format
@@ -104,6 +107,7 @@ class Remotes:
             await self.inspections.close()
         finally:
             await self._render_thread.close()
+            await self._derive_thread.close()
 
 
 @implementer(IRemote)
@@ -140,6 +144,7 @@ class ProjectRemote:
         self._events = remotes.events
         self._inspections = remotes.inspections
         self._leftovers = remotes.leftovers
+        self._derivations = remotes.derivations
         self._pages = remotes.pages
         self._listings = remotes.listings
 
@@ -172,6 +177,13 @@ class ProjectRemote:
         found = await self._reads.find_file(
             project_ids, self._format, canonical_name, canonical_version, file_name, sha256
         )
+        if found is None:
+            raise FileNotFound
+        return found
+
+    async def find_by_key(self, key: str) -> PackageFile:
+        """See IRemote."""
+        found = await self._catalog.find_by_key(await self._project_ids(None), self._format, key)
         if found is None:
             raise FileNotFound
         return found
@@ -284,7 +296,15 @@ class ProjectRemote:
 
     def start_publish(self) -> IDraft:
         """See IRemote."""
-        return Draft(self._catalog, self._blobs, self._events, self._inspections, self._leftovers, self._principal)
+        return Draft(
+            self._catalog,
+            self._blobs,
+            self._events,
+            self._inspections,
+            self._leftovers,
+            self._derivations,
+            self._principal,
+        )
 
     async def yank(self, canonical_name: str, canonical_version: str, reason: str | None) -> None:
         """See IRemote."""

@@ -32,6 +32,7 @@ from pkgregd.interfaces import (
     IRequestBody,
 )
 from pkgregd.registry.access import AccessPolicy
+from pkgregd.registry.deriving import Derivations
 from pkgregd.registry.events import NoEvents
 from pkgregd.registry.listings import Listings
 from pkgregd.registry.pages import Pages
@@ -247,6 +248,7 @@ class FormatWorld:
         )
         remotes.pages = self.pages
         remotes.listings = self.listings
+        remotes.derivations = Derivations(Clock(), _at_once)
         remotes.inspections = InlineInspections()
         return remotes.remote(self.format, scope, principal)
 

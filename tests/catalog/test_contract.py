@@ -14,6 +14,7 @@ from pkgregd.testing.catalog_contract import START_SECONDS, CatalogContract
 from pkgregd.testing.changes_contract import ChangesContract
 from pkgregd.testing.deletions_contract import DeletionsContract
 from pkgregd.testing.foresight_contract import ForesightContract
+from pkgregd.testing.keys_contract import KeysContract, TogetherContract
 from pkgregd.testing.listings_contract import ListingsContract
 from pkgregd.testing.names_contract import WholeNamesContract
 from pkgregd.testing.signins_contract import SignInsContract
@@ -28,6 +29,8 @@ class WholeContract(
     ListingsContract,
     YanksContract,
     TagsContract,
+    KeysContract,
+    TogetherContract,
     SearchContract,
     OwnersContract,
     SignInsContract,

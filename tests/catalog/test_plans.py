@@ -23,6 +23,7 @@ from pkgregd.catalog import (
     tokens,
     versions,
 )
+from pkgregd.catalog import blobs, documents, identity, inventory, keys, packages, search, tags, versions
 from pkgregd.catalog.statement import SQLITE, Statement, compile_all
 from pkgregd.values import Level, PackageOrder
 from tests.catalog.support import make_folder, migrated_file
@@ -50,6 +51,7 @@ PARAMETERS = {
     "group_ids": json.dumps([1, 2]),
     "id": 1,
     "ident": 1,
+    "key": "x.pdb/0",
     "limit": 10,
     "name_key": "jane",
     "name_pattern": None,
@@ -122,6 +124,8 @@ class PlanTests(SynchronousTestCase):
         self.assert_by_index(packages.LIST_NAMES, packages.LISTED_NAME, packages.LIST_REVISIONS)
         self.assert_by_index(packages.FIND_PACKAGE, packages.FILE_IN_PACKAGE, packages.FIND_TOMBSTONE)
         self.assert_by_index(packages.NAMES_IN_PACKAGE, packages.TOMBSTONES_OF_PACKAGE, packages.SPELLINGS)
+        self.assert_by_index(packages.FIND_BY_KEY, keys.DROP_KEYS)
+        self.assert_by_index(packages.NAMES_IN_PACKAGE, packages.TOMBSTONES_OF_PACKAGE)
         self.assert_by_index(versions.FIND_VERSION, documents.FIND_DOCUMENT, documents.DROP_DOCUMENTS)
 
     def test_tags_and_search(self) -> None:

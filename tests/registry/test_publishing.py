@@ -1,6 +1,7 @@
 """Drafts and remotes, over the fakes."""
 
 import datetime
+import hashlib
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
@@ -8,15 +9,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.blobs.memory import MemoryBlobStore
 from pkgregd.catalog.memory import MemoryCatalog
-from pkgregd.errors import FileExists, FileNotFound, InvalidVersion
+from pkgregd.errors import DigestMismatch, FileExists, FileNotFound, InvalidArchive, InvalidVersion, Unavailable
 from pkgregd.registry.access import AccessPolicy
+from pkgregd.registry.deriving import FILL_SECONDS, Derivations
 from pkgregd.registry.publishing import RETRY_SECONDS, Leftovers
 from pkgregd.registry.remotes import GroupRemote, ProjectRemote, Remotes
 from pkgregd.registry.sweep import fsck, sweep
-from pkgregd.testing.calls import InlineInspections
+from pkgregd.testing.calls import InlineInspections, RecordingSink
 from pkgregd.values import (
     NO_PRECONDITION,
     Coordinates,
+    Digest,
     FormatLimits,
     Level,
     OnDuplicate,
@@ -181,6 +184,98 @@ class DraftTests(StoreCase):
                 return await draft.inspect(await sink.commit(), read, times=2)
 
         self.assertEqual(self.get(inspect()), {"found": "abcabc"})
+
+
+class DerivedTests(StoreCase):
+    """Blobs made out of a committed one."""
+
+    def setUp(self):
+        """Run jobs here."""
+        super().setUp()
+
+        async def run(job):
+            return job()
+
+        self.remotes.derivations = Derivations(self.clock, run)
+
+    async def publish_with_derived(self, pieces, expected=(), file_name="g"):
+        """Publish bytes, and what is made of them beside them, together."""
+        async with self.remote("acme/one").start_publish() as draft:
+            sink = await draft.open_sink()
+            sink.write(b"abcdef")
+            blob = await sink.commit()
+            derived = await draft.derive(blob, pieces, ("md5",), expected)
+            return await draft.publish_all(
+                [Publication(self.coordinates(), blob), Publication(self.coordinates(file_name), derived)]
+            )
+
+    @staticmethod
+    def halves(file):
+        """Give the last half of a file, in pieces."""
+        file.seek(3)
+        while piece := file.read(2):
+            yield piece
+
+    def test_published_together(self):
+        """Both files are there, with an event each; the derived bytes are what the function gave."""
+        _, derived = self.get(self.publish_with_derived(self.halves))
+        self.assertEqual(derived.file.blob.sha256.hex, hashlib.sha256(b"def").hexdigest())
+        self.assertEqual(derived.file.blob.digests["md5"], hashlib.md5(b"def").hexdigest())
+        self.assertEqual(self.events.names, ["push_package"] * 2)
+        self.assertEqual(self.stored(), [3, 6])
+
+    def test_other_bytes_than_expected(self):
+        """Nothing is left when the bytes are not those that were promised, or cannot be made."""
+
+        def broken(file):
+            yield file.read(1)
+            raise InvalidArchive("damaged")
+
+        wrong = Digest.sha256("0" * 64)
+        for pieces, expected, error in ((self.halves, (wrong,), DigestMismatch), (broken, (), InvalidArchive)):
+            self.failureResultOf(ensureDeferred(self.publish_with_derived(pieces, expected)), error)
+            self.assertEqual(self.stored(), [])
+        self.assertEqual(self.events.names, [])
+
+    def test_refused_together(self):
+        """When one file is refused, the blobs of all are gone."""
+        self.get(self.publish(b"other", self.coordinates("g")))
+        self.failureResultOf(ensureDeferred(self.publish_with_derived(self.halves)), FileExists)
+        self.assertEqual(self.stored(), [5])
+        self.assertEqual(len(self.get(self.remote("acme/one").list_files("n"))), 1)
+
+    def test_a_full_sink_is_waited_for(self):
+        """No piece is made while the sink has no room, and none after it gave up."""
+        made = []
+
+        def pieces(file):
+            for number in range(3):
+                made.append(number)
+                yield b"x"
+
+        sink = RecordingSink(lambda sink: sink.producer.pauseProducing())
+        source = self.get(self.blobs.open_blob(self.get(self.publish(b"abc")).file.blob))
+        filling = ensureDeferred(self.remotes.derivations.fill(sink, source, pieces))
+        producer = sink.producer
+        self.assertEqual(made, [0])
+        producer.resumeProducing()
+        self.assertEqual(made, [0, 1])
+        producer.stopProducing()
+        self.successResultOf(filling)
+        self.assertEqual(made, [0, 1])
+        self.assertIsNone(sink.producer)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_sink_that_never_has_room(self):
+        """It is waited for within a deadline."""
+        sink = RecordingSink(lambda sink: sink.producer.pauseProducing())
+        source = self.get(self.blobs.open_blob(self.get(self.publish(b"abcdef")).file.blob))
+        filling = ensureDeferred(self.remotes.derivations.fill(sink, source, self.halves))
+        self.clock.advance(FILL_SECONDS - 1)
+        self.assertNoResult(filling)
+        self.clock.advance(1)
+        self.failureResultOf(filling, Unavailable)
+        self.assertIsNone(sink.producer)
 
 
 class LeftoverTests(StoreCase):
