@@ -97,6 +97,47 @@ class Member:
 
 
 @frozen
+class Extent:
+    """
+    Where the data of a member are, to be read again without the directory.
+
+    Attributes:
+        label: names the member in a message.
+        start: where the data begin.
+        method, crc32, compressed_bytes, size_bytes: see Member.
+    """
+
+    label: str
+    start: int
+    method: int
+    crc32: int
+    compressed_bytes: int
+    size_bytes: int
+
+    @classmethod
+    def of(cls, member: Member) -> Extent:
+        """Say where the data of a checked member are."""
+        return cls(member.label, member.start, member.method, member.crc32, member.compressed_bytes, member.size_bytes)
+
+    @classmethod
+    def from_answer(cls, answer: object) -> Extent:
+        """
+        Take what an inspector made of one by attrs.asdict().
+
+        Raises:
+            InvalidArchive: it is something else, or impossible.
+        """
+        try:
+            extent = cls(**answer)  # type: ignore[arg-type] # whatever it is
+        except TypeError:
+            raise InvalidArchive("the archive cannot be read: a member is nowhere") from None
+        numbers = (extent.start, extent.method, extent.crc32, extent.compressed_bytes, extent.size_bytes)
+        if not isinstance(extent.label, str) or not all(type(each) is int and 0 <= each < 1 << 63 for each in numbers):
+            raise InvalidArchive("the archive cannot be read: a member is nowhere")
+        return extent
+
+
+@frozen
 class Directory:
     """
     A checked list of members.
@@ -153,6 +194,16 @@ def read_member(file: IO[bytes], directory: Directory, path: str, max_bytes: int
     if member.size_bytes > max_bytes:
         raise InvalidArchive(f"{path!a} is larger than {max_bytes} bytes")
     return b"".join(_read_data(file, member))
+
+
+def read_extent(file: IO[bytes], extent: Extent) -> Iterator[bytes]:
+    """
+    Give the data of a member in pieces of at most 256 KiB, one byte more than declared at the most.
+
+    Raises:
+        InvalidArchive: at the end, when they are not what was declared.
+    """
+    return _read_data(file, extent)
 
 
 def check_members(file: IO[bytes], directory: Directory) -> None:
@@ -380,7 +431,7 @@ def _with_extra(member: Member, extra_bytes: int) -> Member:
     )  # fmt: skip
 
 
-def _read_data(file: IO[bytes], member: Member) -> Iterator[bytes]:
+def _read_data(file: IO[bytes], member: Member | Extent) -> Iterator[bytes]:
     """
     Give the data of a member in pieces, one byte more than declared at the most.
 
@@ -397,12 +448,12 @@ def _read_data(file: IO[bytes], member: Member) -> Iterator[bytes]:
         raise InvalidArchive(f"{member.label} has another size or checksum than declared")
 
 
-def _stored(file: IO[bytes], member: Member) -> Iterator[bytes]:
+def _stored(file: IO[bytes], member: Member | Extent) -> Iterator[bytes]:
     for at in range(0, member.size_bytes, _OUT_BYTES):
         yield _read_at(file, member.start + at, min(_OUT_BYTES, member.size_bytes - at))
 
 
-def _inflate(file: IO[bytes], member: Member) -> Iterator[bytes]:
+def _inflate(file: IO[bytes], member: Member | Extent) -> Iterator[bytes]:
     file.seek(member.start)
     left_bytes = member.compressed_bytes
     room_bytes = member.size_bytes + 1

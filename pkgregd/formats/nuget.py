@@ -17,10 +17,18 @@ from zope.interface import implementer
 from pkgregd.errors import FileNotFound, InvalidRequest, PackageNotFound
 from pkgregd.formatkit.challenges import ask_who
 from pkgregd.formats.nuget_index import REVISION, Registration, render_versions, service_index
-from pkgregd.formats.nuget_names import canonical_name, canonical_version, file_name
+from pkgregd.formats.nuget_names import (
+    PACKAGE_SUFFIX,
+    SYMBOLS_SUFFIX,
+    canonical_name,
+    canonical_version,
+    file_name,
+    symbols_file_name,
+)
 from pkgregd.formats.nuget_nuspec import NUSPEC_DOCUMENT
 from pkgregd.formats.nuget_push import FORM_OVERHEAD_BYTES, FORMAT, push, relist, unlist
 from pkgregd.formats.nuget_search import autocomplete, search
+from pkgregd.formats.nuget_symbols import download_symbols, push_symbols
 from pkgregd.interfaces import ICall, IPackageFormat
 from pkgregd.values import (
     FileLookup,
@@ -69,10 +77,13 @@ class NuGetFormat:
             ("/metadata/<segment:id>/index.json", show_registration, _index_lookup),
             ("/metadata/<segment:id>/page/<segment:lower>/<segment:upper>", show_page, _index_lookup),
             ("/metadata/<segment:id>/<segment:leaf>", show_leaf, None),
+            ("/symbolfiles/<segment:file>/<segment:signature>/<segment:same>", download_symbols, None),
         )
         return (
             Route(("PUT",), "", create, push, body_overhead_bytes=FORM_OVERHEAD_BYTES),
             Route(("PUT",), "/", create, push, body_overhead_bytes=FORM_OVERHEAD_BYTES),
+            Route(("PUT",), "/symbolpackage", create, push_symbols, body_overhead_bytes=FORM_OVERHEAD_BYTES),
+            Route(("PUT",), "/symbolpackage/", create, push_symbols, body_overhead_bytes=FORM_OVERHEAD_BYTES),
             *(
                 Route(("GET",), path, read, partial(ask_who, handler), _READ_LEVELS, foresee=foresee)
                 for path, handler, foresee in reads
@@ -133,16 +144,19 @@ async def show_leaf(call: ICall) -> Reply:
 
 
 async def download(call: ICall) -> Reply:
-    """Send a package, or its nuspec."""
+    """Send a package, its symbols, or its nuspec."""
     name, version = canonical_name(call.arguments["id"]), canonical_version(call.arguments["version"])
     asked = call.arguments["file"].lower()
     if asked == f"{name}.nuspec":
         file = await _find(call, name, version)
         body = await call.remote.find_document(file, NUSPEC_DOCUMENT)
         return Reply(200, body, "application/xml", (_ASK_AGAIN,), etag=f"{file.blob.sha256.hex}-nuspec")
-    if not _is_package(asked, name, version):
+    if _is_file(asked, name, version, SYMBOLS_SUFFIX):
+        file = await call.remote.find_file(name, version, symbols_file_name(name, version))
+    elif _is_file(asked, name, version, PACKAGE_SUFFIX):
+        file = await _find(call, name, version)
+    else:
         raise FileNotFound
-    file = await _find(call, name, version)
     return Reply(
         body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
         content_type="application/octet-stream",
@@ -153,12 +167,12 @@ async def download(call: ICall) -> Reply:
     )
 
 
-def _is_package(asked: str, name: str, version: str) -> bool:
-    """Whether this is the name of the package's file, with its version written in any way."""
-    if not (asked.startswith(f"{name}.") and asked.endswith(".nupkg")):
+def _is_file(asked: str, name: str, version: str, suffix: str) -> bool:
+    """Whether this is the name of the version's file of that kind, with the version written in any way."""
+    if not (asked.startswith(f"{name}.") and asked.endswith(suffix)):
         return False
     try:
-        return canonical_version(asked[len(name) + 1 : -len(".nupkg")]) == version
+        return canonical_version(asked[len(name) + 1 : -len(suffix)]) == version
     except InvalidRequest:
         return False
 

@@ -30,6 +30,7 @@ _RESOURCES: Sequence[tuple[str, str, Sequence[str]]] = (
     ("query", "SearchQueryService", ("", "/3.0.0-beta", "/3.0.0-rc", "/3.5.0")),
     ("autocomplete", "SearchAutocompleteService", ("", "/3.0.0-beta", "/3.0.0-rc", "/3.5.0")),
     ("", "PackagePublish", ("/2.0.0",)),
+    ("symbolpackage", "SymbolPackagePublish", ("/4.9.0",)),
 )
 
 _UNLISTED_AT = "1900-01-01T00:00:00+00:00"
@@ -47,14 +48,19 @@ def service_index(base_url: str, *, publishes: bool) -> bytes:
         {"@id": f"{base_url}/{path}".removesuffix("/") if not path else f"{base_url}/{path}", "@type": kind + version}
         for path, kind, versions in _RESOURCES
         for version in versions
-        if publishes or kind != "PackagePublish"
+        if publishes or not kind.endswith("Publish")
     ]
     return _json({"version": "3.0.0", "resources": resources})
 
 
 def render_versions(files: Sequence[PackageFile]) -> bytes:
-    """List all versions of a name, those that are not listed, too: they can be fetched."""
-    return _json({"versions": sorted({file.canonical_version for file in files}, key=version_key)})
+    """
+    List all versions of a name, those that are not listed, too: they can be fetched.
+
+    Raises:
+        PackageNotFound: there are none.
+    """
+    return _json({"versions": [file.canonical_version for file in some_files(files)]})
 
 
 @frozen
@@ -87,7 +93,7 @@ class Registration:
 
     def render_index(self, files: Sequence[PackageFile]) -> bytes:
         """Write the index: with all that there is in it, or with the addresses of pages."""
-        versions = newest_files(files)
+        versions = some_files(files)
         pages = [versions[first : first + PAGE_VERSIONS] for first in range(0, len(versions), PAGE_VERSIONS)]
         is_whole = len(pages) <= 2
         return _json(
@@ -191,6 +197,14 @@ def described(nuspec: Nuspec) -> Mapping[str, object]:
     texts = nuspec.texts
     names = ("title", "authors", "description", "summary", "projectUrl", "iconUrl", "licenseUrl", "language")
     return {name: texts.get(name, "") for name in names} | {"tags": texts.get("tags", "").split()}
+
+
+def some_files(files: Iterable[PackageFile]) -> list[PackageFile]:
+    """Do what newest_files() does. Raises PackageNotFound: there are none."""
+    found = newest_files(files)
+    if not found:
+        raise PackageNotFound
+    return found
 
 
 def newest_files(files: Iterable[PackageFile]) -> list[PackageFile]:

@@ -101,6 +101,15 @@ def _label_key(label: str) -> tuple[int, int, str]:
     return (0, int(label), "") if label.isdigit() else (1, 0, label)
 
 
+PACKAGE_SUFFIX = ".nupkg"
+SYMBOLS_SUFFIX = ".snupkg"
+
+
 def file_name(name: str, version: str) -> str:
     """Name the file of a canonical id and version."""
-    return f"{name}.{version}.nupkg"
+    return f"{name}.{version}{PACKAGE_SUFFIX}"
+
+
+def symbols_file_name(name: str, version: str) -> str:
+    """Name the symbol package of a canonical id and version."""
+    return f"{name}.{version}{SYMBOLS_SUFFIX}"

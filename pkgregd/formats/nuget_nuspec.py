@@ -18,7 +18,7 @@ from pkgregd.formatkit.answers import optional_bytes
 from pkgregd.formatkit.names import has_control
 from pkgregd.formatkit.tree import Kind
 from pkgregd.formatkit.xmltree import Element, XmlLimits, read_xml
-from pkgregd.formatkit.zips import check_members, read_directory, read_member
+from pkgregd.formatkit.zips import Directory, check_members, read_directory, read_member
 from pkgregd.formats.nuget_names import Version, canonical_name
 
 MAX_NUSPEC_BYTES = 1 << 20
@@ -28,6 +28,8 @@ MAX_KEPT_CHARACTERS = 200_000
 MAX_TEXT_CHARACTERS = 8_000
 MAX_DEPENDENCIES = 2_000
 NUSPEC_DOCUMENT = "nuspec"
+SYMBOLS_TYPE = "SymbolsPackage"
+"""The package type of a symbol package."""
 
 _LIMITS = XmlLimits(max_elements=20_000, max_text_characters=256 << 10)
 _TEXTS = (
@@ -98,6 +100,16 @@ class Nuspec:
         return cls(**kept, groups=groups)
 
     @property
+    def types(self) -> Sequence[str]:
+        """The package types; a package that says none is a dependency."""
+        return self.package_types or ("Dependency",)
+
+    @property
+    def is_of_symbols(self) -> bool:
+        """Whether the package is one of symbols."""
+        return SYMBOLS_TYPE.lower() in map(str.lower, self.package_types)
+
+    @property
     def summary(self) -> str:
         """What it is found by."""
         return " ".join(filter(None, (self.texts.get(name) for name in ("title", "tags", "description"))))
@@ -111,6 +123,18 @@ def inspect_nupkg(file: IO[bytes]) -> Mapping[str, object]:
         InvalidArchive: no package. InvalidRequest: a nuspec that is not what it can be.
     """
     directory = read_directory(file)
+    answer = read_nuspec(file, directory)
+    check_members(file, directory)
+    return answer
+
+
+def read_nuspec(file: IO[bytes], directory: Directory) -> Mapping[str, object]:
+    """
+    Read the nuspec of a package, for an inspector to answer; see nuspec_of().
+
+    Raises:
+        InvalidArchive: there is not exactly one. InvalidRequest: it is not what it can be.
+    """
     names = [
         path
         for path, member in directory.members.items()
@@ -122,13 +146,12 @@ def inspect_nupkg(file: IO[bytes]) -> Mapping[str, object]:
     kept = _read(data).to_json()
     if len(kept) > MAX_KEPT_CHARACTERS:
         raise InvalidRequest("the nuspec says too much: what is kept of it is larger than 200000 characters")
-    check_members(file, directory)
     return {"kept": kept, "nuspec_base64": base64.b64encode(data).decode("ascii")}
 
 
 def nuspec_of(answer: Mapping[str, object]) -> tuple[Nuspec, bytes]:
     """
-    Take the answer of inspect_nupkg(): what is kept, and the nuspec itself.
+    Take the answer of read_nuspec(): what is kept, and the nuspec itself.
 
     Raises:
         InvalidArchive: it is not one.

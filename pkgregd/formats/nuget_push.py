@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from pkgregd.errors import FileExists
+from pkgregd.errors import FileExists, InvalidRequest
 from pkgregd.formatkit.multipart import FormLimits, read_form
 from pkgregd.formats.nuget_names import Version, canonical_name, canonical_version, file_name
-from pkgregd.formats.nuget_nuspec import NUSPEC_DOCUMENT, inspect_nupkg, nuspec_of
-from pkgregd.interfaces import ICall
-from pkgregd.values import Coordinates, OnDuplicate, Publication, Reply
+from pkgregd.formats.nuget_nuspec import NUSPEC_DOCUMENT, Nuspec, inspect_nupkg, nuspec_of
+from pkgregd.interfaces import ICall, IDraft
+from pkgregd.values import BlobInfo, Coordinates, OnDuplicate, Publication, Reply
 
 FORMAT = "nuget"
 
@@ -23,35 +23,16 @@ FORM_OVERHEAD_BYTES = 64 << 10
 async def push(call: ICall) -> Reply:
     """Publish the package of a form."""
     async with call.remote.start_publish() as draft:
-        sink = await draft.open_sink(("sha512",))
-        await read_form(
-            call.body,
-            call.header("Content-Type"),
-            file_field="package",
-            sink=sink,
-            limits=FormLimits(
-                call.remote.limits.max_file_bytes,
-                max_parts=8,
-                max_fields_bytes=FORM_OVERHEAD_BYTES,
-                takes_extended_names=True,
-            ),
-        )
-        blob = await sink.commit()
+        blob = await receive(call, draft)
         answer = await draft.inspect(blob, inspect_nupkg)
         nuspec, data = await call.remote.compute(partial(nuspec_of, answer))
+        if nuspec.is_of_symbols:
+            raise InvalidRequest("this is a symbol package: it is pushed to .../nuget/symbolpackage")
         name, version = canonical_name(nuspec.id), Version.parse(nuspec.version)
         replaces = call.remote.duplicate_rule(name, version.canonical)
         published = await draft.publish(
             Publication(
-                coordinates=Coordinates(
-                    format=FORMAT,
-                    project_id=call.scope.id,
-                    name=nuspec.id,
-                    canonical_name=name,
-                    version=version.full,
-                    canonical_version=version.canonical,
-                    file_name=file_name(name, version.canonical),
-                ),
+                coordinates=coordinates_of(call, nuspec, file_name(name, version.canonical)),
                 blob=blob,
                 package_metadata_json=nuspec.to_json(),
                 documents={NUSPEC_DOCUMENT: data},
@@ -64,6 +45,38 @@ async def push(call: ICall) -> Reply:
         # also of the same bytes: the client has a switch for this answer
         raise FileExists(published.file.file_name)
     return Reply(201, b"{}", "application/json")
+
+
+async def receive(call: ICall, draft: IDraft) -> BlobInfo:
+    """Store the package of a form."""
+    sink = await draft.open_sink(("sha512",))
+    await read_form(
+        call.body,
+        call.header("Content-Type"),
+        file_field="package",
+        sink=sink,
+        limits=FormLimits(
+            call.remote.limits.max_file_bytes,
+            max_parts=8,
+            max_fields_bytes=FORM_OVERHEAD_BYTES,
+            takes_extended_names=True,
+        ),
+    )
+    return await sink.commit()
+
+
+def coordinates_of(call: ICall, nuspec: Nuspec, file_name: str) -> Coordinates:
+    """Name a file of the package that a nuspec is about."""
+    version = Version.parse(nuspec.version)
+    return Coordinates(
+        format=FORMAT,
+        project_id=call.scope.id,
+        name=nuspec.id,
+        canonical_name=canonical_name(nuspec.id),
+        version=version.full,
+        canonical_version=version.canonical,
+        file_name=file_name,
+    )
 
 
 async def unlist(call: ICall) -> Reply:

@@ -7,17 +7,21 @@ Source: NuGet Server API, "Search" and "Autocomplete".
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import TypeAlias
 
 from attrs import frozen
 
 from pkgregd.errors import InvalidRequest
 from pkgregd.formats.nuget_index import Registration, described, newest_files
-from pkgregd.formats.nuget_names import Version, canonical_name, version_key
+from pkgregd.formats.nuget_names import Version, canonical_name
 from pkgregd.formats.nuget_nuspec import Nuspec
 from pkgregd.interfaces import ICall
-from pkgregd.values import NameListing, PackageFile, Reply
+from pkgregd.values import NameListing, PackageFile, PackageName, Reply
+
+Found: TypeAlias = Sequence[tuple[PackageName, Sequence[PackageFile]]]
+"""Names, each with all its files."""
 
 DEFAULT_TAKE = 20
 MAX_TAKE = 100
@@ -49,6 +53,10 @@ class Wanted:
             package_type=(call.query("packageType") or "").lower(),
         )
 
+    def choose(self, files: Iterable[PackageFile]) -> list[PackageFile]:
+        """Take the packages that are wanted, in the order of their versions."""
+        return [file for file in newest_files(files) if self.takes(file)]
+
     def takes(self, file: PackageFile) -> bool:
         """Whether a version is one of them."""
         version = Version.parse(file.version)
@@ -61,13 +69,8 @@ async def search(call: ICall) -> Reply:
     """Find packages by id, title, tags and description."""
     wanted = Wanted.of(call)
     listing = await _names(call)
-    found = []
-    for name in listing.names:
-        files = [file for file in await call.remote.list_files(name.canonical_name) if wanted.takes(file)]
-        if files:
-            found.append((name.canonical_name, files))
-    body = await call.remote.compute(partial(_render, call.base_url, wanted, found, listing, len(listing.names)))
-    return _answer(body)
+    found = [(name, await call.remote.list_files(name.canonical_name)) for name in listing.names]
+    return _answer(await call.remote.compute(partial(_render, call.base_url, wanted, found, listing.total)))
 
 
 async def autocomplete(call: ICall) -> Reply:
@@ -76,10 +79,10 @@ async def autocomplete(call: ICall) -> Reply:
     asked = call.query("id")
     if asked is not None:
         files = await call.remote.list_files(canonical_name(asked))
-        versions = {file.version for file in files if wanted.takes(file)}
-        return _answer(json.dumps({"data": sorted(versions, key=version_key)}).encode())
+        return _answer(await call.remote.compute(partial(_render_versions, wanted, files)))
     listing = await _names(call)
-    return _answer(json.dumps({"totalHits": listing.total, "data": [name.name for name in listing.names]}).encode())
+    found = [(name, await call.remote.list_files(name.canonical_name)) for name in listing.names]
+    return _answer(await call.remote.compute(partial(_render_ids, wanted, found, listing.total)))
 
 
 async def _names(call: ICall) -> NameListing:
@@ -101,19 +104,29 @@ def _number(call: ICall, name: str, default: int, most: int) -> int:
     return min(int(text), most)
 
 
-def _render(
-    base_url: str, wanted: Wanted, found: Sequence[tuple[str, Sequence[PackageFile]]], listing: NameListing, asked: int
-) -> bytes:
-    shown = [entry for name, files in found if (entry := _entry(Registration(base_url, name), wanted, files))]
+def _render(base_url: str, wanted: Wanted, found: Found, total: int) -> bytes:
+    entries = (_entry(Registration(base_url, name.canonical_name), wanted, files) for name, files in found)
+    return _render_piece([entry for entry in entries if entry is not None], len(found), total)
+
+
+def _render_ids(wanted: Wanted, found: Found, total: int) -> bytes:
+    ids = [name.name for name, files in found if _newest(wanted, wanted.choose(files)) is not None]
+    return _render_piece(ids, len(found), total)
+
+
+def _render_versions(wanted: Wanted, files: Sequence[PackageFile]) -> bytes:
+    return json.dumps({"data": [file.version for file in wanted.choose(files)]}).encode()
+
+
+def _render_piece(shown: Sequence[object], asked: int, total: int) -> bytes:
     # what is left out of this piece does not count; what later pieces leave out is not known yet
-    return json.dumps({"totalHits": listing.total - (asked - len(shown)), "data": shown}, ensure_ascii=False).encode()
+    return json.dumps({"totalHits": total - (asked - len(shown)), "data": shown}, ensure_ascii=False).encode()
 
 
 def _entry(registration: Registration, wanted: Wanted, files: Sequence[PackageFile]) -> dict[str, object] | None:
-    versions = newest_files(files)
-    nuspec = Nuspec.from_json(versions[-1].package_metadata_json)
-    types = list(nuspec.package_types) or ["Dependency"]
-    if wanted.package_type and wanted.package_type not in map(str.lower, types):
+    versions = wanted.choose(files)
+    nuspec = _newest(wanted, versions)
+    if nuspec is None:
         return None
     return {
         "@id": registration.url,
@@ -121,7 +134,7 @@ def _entry(registration: Registration, wanted: Wanted, files: Sequence[PackageFi
         "registration": registration.url,
         "id": nuspec.id,
         "version": nuspec.version,
-        "packageTypes": [{"name": name} for name in types],
+        "packageTypes": [{"name": name} for name in nuspec.types],
         "totalDownloads": 0,
         "verified": False,
         "versions": [
@@ -130,6 +143,15 @@ def _entry(registration: Registration, wanted: Wanted, files: Sequence[PackageFi
         ],
         **described(nuspec),
     }
+
+
+def _newest(wanted: Wanted, versions: Sequence[PackageFile]) -> Nuspec | None:
+    """Return what the newest of some versions says, None if it is not of the type that is wanted."""
+    if not versions:
+        return None
+    nuspec = Nuspec.from_json(versions[-1].package_metadata_json)
+    is_wanted = not wanted.package_type or wanted.package_type in map(str.lower, nuspec.types)
+    return nuspec if is_wanted else None
 
 
 def _answer(body: bytes) -> Reply:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,30 +12,14 @@ from pkgregd import errors
 from pkgregd.formats.nuget import NuGetFormat
 from pkgregd.formats.nuget_index import PAGE_VERSIONS
 from pkgregd.formats.nuget_names import Version, canonical_version, version_key
-from pkgregd.testing.calls import FormatWorld, body_of
 from pkgregd.testing.format_contract import FormatContract
-from pkgregd.values import Reply
+from tests.formats.nuget_world import NuGetTestCase, nupkg, nuspec
 from tests.support.archives import make_zip
 
-B = "boundary"
 ASCENDING = (
     "0.9", "1.0-a", "1.0-a.1", "1.0-a.2", "1.0-a.10", "1.0-a.b", "1.0-a-1", "1.0-b", "1.0", "1.0.0.1", "1.0.1", "1.2",
     "1.10", "2",
 )  # fmt: skip
-
-
-def nuspec(name: str = "Acme.Lib", version: str = "1.0.0", more: str = "") -> bytes:
-    """Write a nuspec."""
-    return (
-        '<?xml version="1.0"?><package xmlns="http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd"><metadata '
-        f'minClientVersion="2.12"><id>{name}</id><version>{version}</version><authors>Ann</authors>'
-        f"<description>Does things</description>{more}</metadata></package>"
-    ).encode()
-
-
-def nupkg(name: str = "Acme.Lib", version: str = "1.0.0", more: str = "", payload: bytes = b"dll") -> bytes:
-    """Write a package."""
-    return make_zip([(f"{name}.nuspec", nuspec(name, version, more)), ("lib/net6.0/x.dll", payload)])
 
 
 class NuGetContractTests(FormatContract, SynchronousTestCase):
@@ -95,53 +77,6 @@ class VersionTests(SynchronousTestCase):
             return
         self.assertEqual(canonical_version(canonical), canonical)
         self.assertEqual(version_key(canonical), version_key(text))
-
-
-class NuGetTestCase(SynchronousTestCase):
-    """A world with NuGet packages."""
-
-    def setUp(self) -> None:
-        """Make the world."""
-        self.world = FormatWorld(NuGetFormat())
-
-    def push(self, data: bytes, path: str = "acme/one", field: str = "package") -> Reply:
-        """Push a package as nuget.exe does."""
-        head = (
-            f"--{B}\r\nContent-Type: application/octet-stream\r\n"
-            f"Content-Disposition: form-data; name={field}; filename=package.nupkg; "
-            "filename*=utf-8''package.nupkg\r\n\r\n"
-        )
-        body = head.encode() + data + f"\r\n--{B}--\r\n".encode()
-        headers = {"Content-Type": f'multipart/form-data; boundary="{B}"'}
-        return self.world.request("PUT", "/", body, path=path, headers=headers)
-
-    def publish(self, *versions: str, name: str = "Acme.Lib", more: str = "", path: str = "acme/one") -> None:
-        """Push versions of a package."""
-        for version in versions:
-            self.assertEqual(self.push(nupkg(name, version, more), path).status, 201)
-
-    def get(self, rule: str, path: str = "acme/one", queries: dict[str, str] | None = None, **arguments: str) -> Any:
-        """Read a document."""
-        return json.loads(body_of(self.world.request("GET", rule, path=path, queries=queries or {}, **arguments)))
-
-    def registration(self, name: str = "acme.lib", path: str = "acme/one") -> Any:
-        """Read the registration of a name."""
-        return self.get("/metadata/<segment:id>/index.json", path, id=name)
-
-    def versions(self, name: str = "acme.lib") -> list[str]:
-        """List the versions in the flat container."""
-        found: list[str] = self.get("/download/<segment:id>/index.json", id=name)["versions"]
-        return found
-
-    def download(self, name: str, version: str, file: str) -> bytes:
-        """Fetch a file of the flat container."""
-        rule = "/download/<segment:id>/<segment:version>/<segment:file>"
-        return body_of(self.world.request("GET", rule, id=name, version=version, file=file))
-
-    def search(self, text: str = "", path: str = "acme/one", **queries: str) -> tuple[int, list[tuple[str, str]]]:
-        """Search; returns how many there are, and ids with versions."""
-        found = self.get("/query", path, {"q": text, **queries})
-        return found["totalHits"], [(entry["id"], entry["version"]) for entry in found["data"]]
 
 
 class PushTests(NuGetTestCase):
@@ -353,8 +288,13 @@ class SearchTests(NuGetTestCase):
             self.assertRaises(errors.InvalidRequest, self.search, "", **queries)
 
     def test_completion(self) -> None:
-        """Ids that match, and versions of an id."""
-        self.assertEqual(self.get("/autocomplete", queries={"q": "pad"})["data"], ["Left.Pad", "Right.Pad"])
+        """Ids that match and have such a version, and versions of an id."""
+        for queries, ids in (
+            ({}, ["Left.Pad"]),
+            ({"prerelease": "true"}, ["Left.Pad", "Right.Pad"]),
+            ({"prerelease": "true", "packageType": "DotnetTool"}, []),
+        ):
+            self.assertEqual(self.get("/autocomplete", queries={"q": "pad", **queries})["data"], ids)
         self.assertEqual(self.get("/autocomplete", queries={"id": "left.PAD"})["data"], ["1.0.0"])
         versions = self.get("/autocomplete", queries={"id": "left.pad", "prerelease": "true"})["data"]
         self.assertEqual(versions, ["1.0.0", "2.0.0-beta"])
