@@ -29,6 +29,7 @@ from pkgregd.formats.nuget_nuspec import NUSPEC_DOCUMENT
 from pkgregd.formats.nuget_push import FORM_OVERHEAD_BYTES, FORMAT, push, relist, unlist
 from pkgregd.formats.nuget_search import autocomplete, search
 from pkgregd.formats.nuget_symbols import download_symbols, push_symbols
+from pkgregd.formats.nuget_v2 import show_count, show_resource, show_service
 from pkgregd.interfaces import ICall, IPackageFormat
 from pkgregd.values import (
     FileLookup,
@@ -77,18 +78,32 @@ class NuGetFormat:
             ("/metadata/<segment:id>/index.json", show_registration, _index_lookup),
             ("/metadata/<segment:id>/page/<segment:lower>/<segment:upper>", show_page, _index_lookup),
             ("/metadata/<segment:id>/<segment:leaf>", show_leaf, None),
+            ("/v2", show_service, None),
+            ("/v2/", show_service, None),
+            ("/v2/<segment:resource>", show_resource, None),
+            ("/v2/<segment:resource>/<segment:option>", show_count, None),
+            ("/v2/package/<segment:id>/<segment:version>", download_v2, _file_lookup),
             ("/symbolfiles/<segment:file>/<segment:signature>/<segment:same>", download_symbols, None),
         )
         return (
-            Route(("PUT",), "", create, push, body_overhead_bytes=FORM_OVERHEAD_BYTES),
-            Route(("PUT",), "/", create, push, body_overhead_bytes=FORM_OVERHEAD_BYTES),
-            Route(("PUT",), "/symbolpackage", create, push_symbols, body_overhead_bytes=FORM_OVERHEAD_BYTES),
-            Route(("PUT",), "/symbolpackage/", create, push_symbols, body_overhead_bytes=FORM_OVERHEAD_BYTES),
+            *(
+                Route(("PUT",), path + slash, create, handler, body_overhead_bytes=FORM_OVERHEAD_BYTES)
+                for path, handler in (
+                    ("", push),
+                    ("/v2", push),
+                    ("/v2/package", push),
+                    ("/symbolpackage", push_symbols),
+                )
+                for slash in ("", "/")  # clients add one
+            ),
             *(
                 Route(("GET",), path, read, partial(ask_who, handler), _READ_LEVELS, foresee=foresee)
                 for path, handler, foresee in reads
             ),
-            Route(("DELETE",), "/<segment:id>/<segment:version>", destroy, unlist),
+            *(
+                Route(("DELETE",), path + "/<segment:id>/<segment:version>", destroy, unlist)
+                for path in ("", "/v2", "/v2/package")
+            ),
             Route(("POST",), "/<segment:id>/<segment:version>", destroy, relist),
         )
 
@@ -157,6 +172,16 @@ async def download(call: ICall) -> Reply:
         file = await _find(call, name, version)
     else:
         raise FileNotFound
+    return _send(call, file, name, version)
+
+
+async def download_v2(call: ICall) -> Reply:
+    """Send the package of an id and a version."""
+    name, version = canonical_name(call.arguments["id"]), canonical_version(call.arguments["version"])
+    return _send(call, await _find(call, name, version), name, version)
+
+
+def _send(call: ICall, file: PackageFile, name: str, version: str) -> Reply:
     return Reply(
         body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
         content_type="application/octet-stream",

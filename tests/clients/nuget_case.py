@@ -34,7 +34,7 @@ class NuGetTestCase(ClientTestCase):
         """The source of the private project."""
         return self.daemon.packages_url("nuget", self.daemon.world.private_id) + "/index.json"
 
-    def write_config(self, url: str = "", secret: str | None = None) -> None:
+    def write_config(self, url: str = "", secret: str | None = None, protocol: int = 3) -> None:
         """Write the configuration of a user; with no credentials if secret is empty."""
         secret = self.daemon.world.writer if secret is None else secret
         credentials = (
@@ -43,7 +43,7 @@ class NuGetTestCase(ClientTestCase):
         )
         (self.folder / "nuget.config").write_text(
             f'<configuration><packageSources><clear /><add key="{self.source}" value="{url or self.url}" '
-            f'protocolVersion="3" /></packageSources>{credentials if secret else ""}'
+            f'protocolVersion="{protocol}" /></packageSources>{credentials if secret else ""}'
             f'<config><add key="globalPackagesFolder" value="{self.folder / "global"}" /></config></configuration>'
         )
 
