@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
@@ -36,6 +37,10 @@ _TEXTS = (
     "title", "authors", "description", "summary", "tags", "language", "projectUrl", "iconUrl", "licenseUrl",
     "copyright", "releaseNotes",
 )  # fmt: skip
+_RANGE = re.compile(r"[0-9A-Za-z.,+*\[\]() -]*", re.ASCII)
+_FRAMEWORK = re.compile(r"[0-9A-Za-z.,+=_ -]*", re.ASCII)
+"""Neither can hold what stands between dependencies where they are one text."""
+
 _URLS = frozenset({"projectUrl", "iconUrl", "licenseUrl"})
 
 
@@ -211,7 +216,7 @@ def _groups(metadata: Element) -> Sequence[DependencyGroup]:
             flat.append(_dependency(child))
         elif child.name == "group":
             found = [_dependency(each) for each in child.each("dependency")]
-            groups.append(DependencyGroup(child.attributes.get("targetFramework", "")[:200], found))
+            groups.append(DependencyGroup(_target_framework(child), found))
             count += len(found)
     if count + len(flat) > MAX_DEPENDENCIES:
         raise InvalidRequest(f"the nuspec has more than {MAX_DEPENDENCIES} dependencies")
@@ -222,6 +227,13 @@ def _dependency(element: Element) -> Dependency:
     name = element.attributes.get("id", "")
     canonical_name(name)
     versions = element.attributes.get("version", "")
-    if len(versions) > 256 or has_control(versions):
+    if len(versions) > 256 or not _RANGE.fullmatch(versions):
         raise InvalidRequest(f"the dependency on {name} has no possible version")
     return Dependency(name, versions)
+
+
+def _target_framework(element: Element) -> str:
+    framework = element.attributes.get("targetFramework", "")
+    if len(framework) > 200 or not _FRAMEWORK.fullmatch(framework):
+        raise InvalidRequest("a group of dependencies has no possible target framework")
+    return framework
