@@ -7,7 +7,7 @@ Source: NuGet Server API, "Search" and "Autocomplete".
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -18,15 +18,18 @@ from pkgregd.formats.nuget_index import Registration, described, newest_files
 from pkgregd.formats.nuget_names import Version, canonical_name
 from pkgregd.formats.nuget_nuspec import Nuspec
 from pkgregd.interfaces import ICall
-from pkgregd.values import NameListing, PackageFile, PackageName, Reply
+from pkgregd.values import PackageFile, PackageName, Reply
 
-Found: TypeAlias = Sequence[tuple[PackageName, Sequence[PackageFile]]]
-"""Names, each with all its files."""
+Show: TypeAlias = Callable[[PackageName, Sequence[PackageFile]], object]
+"""Makes what is shown of a name, None if it has no version that is wanted. Pure."""
 
 DEFAULT_TAKE = 20
 MAX_TAKE = 100
 MAX_SKIP = 100_000
-_ID_PREFIXES = ("packageid:", "id:")
+MAX_NAMES = 1000
+"""How many names are gone through for one piece."""
+
+MIN_NAMES_AT_ONCE = 20
 
 
 @frozen
@@ -68,31 +71,65 @@ class Wanted:
 async def search(call: ICall) -> Reply:
     """Find packages by id, title, tags and description."""
     wanted = Wanted.of(call)
-    listing = await _names(call)
-    found = [(name, await call.remote.list_files(name.canonical_name)) for name in listing.names]
-    return _answer(await call.remote.compute(partial(_render, call.base_url, wanted, found, listing.total)))
+    return await _answer(call, *await _find(call, partial(_entry, call.base_url, wanted)))
 
 
 async def autocomplete(call: ICall) -> Reply:
     """List ids, or the versions of one."""
     wanted = Wanted.of(call)
     asked = call.query("id")
-    if asked is not None:
-        files = await call.remote.list_files(canonical_name(asked))
-        return _answer(await call.remote.compute(partial(_render_versions, wanted, files)))
-    listing = await _names(call)
-    found = [(name, await call.remote.list_files(name.canonical_name)) for name in listing.names]
-    return _answer(await call.remote.compute(partial(_render_ids, wanted, found, listing.total)))
+    if asked is None:
+        return await _answer(call, *await _find(call, partial(_id, wanted)))
+    files = await call.remote.list_files(canonical_name(asked))
+    versions = await call.remote.compute(lambda: [file.version for file in wanted.choose(files)])
+    return await _answer(call, versions, len(versions))
 
 
-async def _names(call: ICall) -> NameListing:
-    text = (call.query("q") or "").strip()
-    for prefix in _ID_PREFIXES:
-        if text.lower().startswith(prefix):
-            text = text[len(prefix) :].strip()
-    return await call.remote.search(
-        text, _number(call, "skip", 0, MAX_SKIP), _number(call, "take", DEFAULT_TAKE, MAX_TAKE)
+async def _find(call: ICall, show: Show) -> tuple[Sequence[object], int]:
+    """
+    Find the piece that is asked for, of the names that have something to show.
+
+    Up to MAX_NAMES, names are gone through from the first one on, so that a piece is full whatever was passed over. A
+    piece beyond them begins at the name of that number.
+
+    Returns:
+        The piece; and how many there are in all, as if all that was not looked at had something to show.
+    """
+    text, is_id = _text(call)
+    skip, take = _number(call, "skip", 0, MAX_SKIP), _number(call, "take", DEFAULT_TAKE, MAX_TAKE)
+    offset, first = (0, skip) if skip + take <= MAX_NAMES else (skip, 0)
+    if is_id:
+        name = await call.remote.find_name(text.lower())
+        shown = await _show_names(call, show, [] if name is None else [name])
+        return shown[skip : skip + take], len(shown)
+    shown = []
+    passed_over, at_once = 0, max(take, MIN_NAMES_AT_ONCE)
+    while True:
+        listing = await call.remote.search(text, offset, at_once)
+        entries = await _show_names(call, show, listing.names)
+        shown += entries
+        passed_over += len(listing.names) - len(entries)
+        offset += len(listing.names)
+        at_once *= 2
+        is_over = not listing.names or offset >= min(listing.total, max(MAX_NAMES, skip + take))
+        if is_over or len(shown) >= first + take:
+            return shown[first : first + take], max(listing.total - passed_over, 0)
+
+
+async def _show_names(call: ICall, show: Show, names: Sequence[PackageName]) -> list[object]:
+    found = [(name, await call.remote.list_files(name.canonical_name)) for name in names]
+    return await call.remote.compute(
+        lambda: [entry for name, files in found if (entry := show(name, files)) is not None]
     )
+
+
+def _text(call: ICall) -> tuple[str, bool]:
+    """Return what to search for, and whether it is a whole id."""
+    text = (call.query("q") or "").strip()
+    kind, colon, rest = text.partition(":")
+    if not colon or kind.lower() not in ("id", "packageid"):
+        return text, False
+    return rest.strip(), kind.lower() == "packageid"
 
 
 def _number(call: ICall, name: str, default: int, most: int) -> int:
@@ -104,26 +141,12 @@ def _number(call: ICall, name: str, default: int, most: int) -> int:
     return min(int(text), most)
 
 
-def _render(base_url: str, wanted: Wanted, found: Found, total: int) -> bytes:
-    entries = (_entry(Registration(base_url, name.canonical_name), wanted, files) for name, files in found)
-    return _render_piece([entry for entry in entries if entry is not None], len(found), total)
+def _id(wanted: Wanted, name: PackageName, files: Sequence[PackageFile]) -> str | None:
+    return None if _newest(wanted, wanted.choose(files)) is None else name.name
 
 
-def _render_ids(wanted: Wanted, found: Found, total: int) -> bytes:
-    ids = [name.name for name, files in found if _newest(wanted, wanted.choose(files)) is not None]
-    return _render_piece(ids, len(found), total)
-
-
-def _render_versions(wanted: Wanted, files: Sequence[PackageFile]) -> bytes:
-    return json.dumps({"data": [file.version for file in wanted.choose(files)]}).encode()
-
-
-def _render_piece(shown: Sequence[object], asked: int, total: int) -> bytes:
-    # what is left out of this piece does not count; what later pieces leave out is not known yet
-    return json.dumps({"totalHits": total - (asked - len(shown)), "data": shown}, ensure_ascii=False).encode()
-
-
-def _entry(registration: Registration, wanted: Wanted, files: Sequence[PackageFile]) -> dict[str, object] | None:
+def _entry(base_url: str, wanted: Wanted, name: PackageName, files: Sequence[PackageFile]) -> dict[str, object] | None:
+    registration = Registration(base_url, name.canonical_name)
     versions = wanted.choose(files)
     nuspec = _newest(wanted, versions)
     if nuspec is None:
@@ -154,5 +177,7 @@ def _newest(wanted: Wanted, versions: Sequence[PackageFile]) -> Nuspec | None:
     return nuspec if is_wanted else None
 
 
-def _answer(body: bytes) -> Reply:
+async def _answer(call: ICall, data: Sequence[object], total: int) -> Reply:
+    document = {"totalHits": total, "data": data}
+    body = await call.remote.compute(lambda: json.dumps(document, ensure_ascii=False).encode())
     return Reply(200, body, "application/json", headers=(("Cache-Control", "no-cache"),))

@@ -269,7 +269,9 @@ class SearchTests(NuGetTestCase):
         for text, names in (
             ("left", ["Left.Pad"]),
             ("text", ["Left.Pad"]),
-            ("packageid:left.pad", ["Left.Pad"]),
+            ("packageid:left.PAD", ["Left.Pad"]),
+            ("PackageId: left", []),
+            ("id:left", ["Left.Pad"]),
             ("qqq", []),
         ):
             self.assertEqual([name for name, _ in self.found(text)], names, text)
@@ -286,6 +288,24 @@ class SearchTests(NuGetTestCase):
         self.assertEqual((total, [name for name, _ in found]), (3, ["New.Tool"]))
         for queries in ({"skip": "-1"}, {"take": "x"}, {"skip": "9" * 30}):
             self.assertRaises(errors.InvalidRequest, self.search, "", **queries)
+
+    def test_pieces_are_full(self) -> None:
+        """What is passed over leaves no gap: pieces follow each other, and the first one is not empty."""
+        for number in range(45):
+            self.publish("1.0-beta", name=f"A{number:02}")
+        for number in range(5):
+            self.publish("1.0", name=f"B{number}")
+        everything = [("B0", "1.0.0"), ("B1", "1.0.0"), ("B2", "1.0.0"), ("B3", "1.0.0"), ("B4", "1.0.0")]
+        everything.append(("Left.Pad", "1.0.0"))
+        self.assertEqual(self.search(), (6, everything))
+        pieces = [self.search(skip=str(skip), take="2")[1] for skip in (0, 2, 4, 6)]
+        self.assertEqual(pieces, [everything[:2], everything[2:4], everything[4:], []])
+        self.assertEqual(self.search(take="0")[1], [])
+        self.assertEqual(self.get("/autocomplete", queries={"take": "3"})["data"], ["B0", "B1", "B2"])
+
+    def test_far_behind(self) -> None:
+        """A piece that lies beyond what is gone through is there, too, and empty behind the end."""
+        self.assertEqual(self.search(skip="99999"), (3, []))
 
     def test_completion(self) -> None:
         """Ids that match and have such a version, and versions of an id."""
