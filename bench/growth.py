@@ -9,10 +9,10 @@ from attrs import frozen
 
 from bench.daemons import Pkgregd
 from bench.fleet import EARLIER, PKGREGD, Fleet
-from bench.journal import REQUEST, Journal, Row, sample_of
-from bench.load import Call, Outcome, run
-from bench.meter import Cost, Meter, Usage
+from bench.journal import REQUEST, Journal, Row
+from bench.load import run
 from bench.settings import GROWTH_FILES, GROWTH_VERSIONS
+from bench.tally import Tally
 from bench.wares import Wheel, tiny_wheel
 
 FILES_OF_A_NAME = 10
@@ -21,7 +21,6 @@ ROUNDS = 5
 """Publishes in one measurement: few, since each makes its page longer."""
 
 CACHED_REQUESTS = 10
-SETTLE_SECONDS = 0.02
 SMALL = 100
 """A name with fewer files is made anew for each measurement, or the measurements would be what fills it."""
 
@@ -104,7 +103,7 @@ class Growth:
         return name
 
     def _measure(self, daemon: Pkgregd, shape: Shape, wheels: Sequence[Wheel]) -> None:
-        tallies = {work: _Tally(daemon) for work in WORKS}
+        tallies = {work: Tally(daemon) for work in WORKS}
         for wheel in wheels:
             page, names = daemon.index(wheel.name), daemon.index("")
             tallies[PUBLISH].add([daemon.upload_wheel(wheel)])
@@ -113,30 +112,7 @@ class Growth:
             tallies[NAMES_FIRST].add([names])
             tallies[NAMES_CACHED].add([names] * CACHED_REQUESTS)
         for work, tally in tallies.items():
-            outcome = Outcome(tally.wall_seconds, tally.latencies, 0)
-            cost = Cost(Usage(tally.cpu_seconds, tally.system_seconds), tally.wall_seconds, 0, 0)
-            self._journal.add(self._row(work, shape, daemon.name), sample_of(cost, outcome, outcome.count))
+            self._journal.add(self._row(work, shape, daemon.name), tally.sample())
 
     def _row(self, work: str, shape: Shape, server: str) -> Row:
         return Row(self.name, f"{work}, {shape.title}", server, REQUEST)
-
-
-class _Tally:
-    """Adds up what a few requests cost here and there."""
-
-    def __init__(self, daemon: Pkgregd) -> None:
-        self.cpu_seconds = self.system_seconds = self.wall_seconds = 0.0
-        self.latencies: list[float] = []
-        self._daemon = daemon
-        self._meter = Meter(daemon.pid)
-
-    def add(self, calls: Sequence[Call]) -> None:
-        """Do some and wait until the daemon is quiet."""
-        before = self._meter.usage()
-        outcome = run(self._daemon.port, calls)
-        time.sleep(SETTLE_SECONDS)
-        used = self._meter.usage().since(before)
-        self.cpu_seconds += used.cpu_seconds
-        self.system_seconds += used.system_seconds
-        self.wall_seconds += outcome.wall_seconds
-        self.latencies += outcome.latencies

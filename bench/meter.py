@@ -40,6 +40,10 @@ class Usage:
         """Return what was used after another look."""
         return Usage(self.cpu_seconds - before.cpu_seconds, self.system_seconds - before.system_seconds)
 
+    def and_also(self, more: Usage) -> Usage:
+        """Return the sum of both."""
+        return Usage(self.cpu_seconds + more.cpu_seconds, self.system_seconds + more.system_seconds)
+
 
 @frozen
 class Cost:
