@@ -1,10 +1,12 @@
 """
-Measures pkgregd beside nginx, devpi-server and pypiserver, and prints the tables; results.json holds every number.
+Measures pkgregd beside nginx, devpi-server, pypiserver and verdaccio, and prints the tables; results.json holds
+every number.
 
     python -m bench [PART...]
 
-Parts: great, small, download, requests, latency, growth; all of them if none is named. The settings are
-environment variables; bench/settings.py has them all, docs/performance.md tells the usual ones.
+Parts: great, small, download, requests, latency, growth, and of npm, NuGet, Cargo and Maven publish, install,
+documents, search; `formats` stands for these four. All of them if none is named. The settings are environment
+variables; bench/settings.py has them all, docs/performance.md tells the usual ones.
 """
 
 from __future__ import annotations
@@ -20,12 +22,15 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from bench import settings
+from bench.clients import GreatPackages, Installs
+from bench.documents import Documents
 from bench.fleet import Fleet, checkouts
 from bench.growth import Growth
 from bench.journal import Journal, as_json, machine_facts
 from bench.latency import Latency
 from bench.reads import Download, SmallRequests
 from bench.report import tables
+from bench.searches import Searches
 from bench.uploads import GreatUploads, SmallUploads
 
 
@@ -39,7 +44,10 @@ class Part(Protocol):
         """Measure everything once, server after server, so that a change of the machine meets all of them."""
 
 
-PARTS = {part.name: part for part in (GreatUploads, SmallUploads, Download, SmallRequests, Latency, Growth)}
+FORMATS = (GreatPackages, Installs, Documents, Searches)
+PARTS = {part.name: part for part in (GreatUploads, SmallUploads, Download, SmallRequests, Latency, Growth, *FORMATS)}
+GROUPS = {"formats": [part.name for part in FORMATS]}
+"""Words for several parts."""
 
 
 def measure(names: Sequence[str], folder: pathlib.Path, journal: Journal) -> None:
@@ -67,8 +75,9 @@ def tell(journal: Journal, facts: Mapping[str, str]) -> None:
 def main() -> None:
     """Run it all."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure pkgregd beside its peers.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
-    names = parser.parse_args().parts or list(PARTS)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join([*PARTS, *GROUPS])}")
+    words = parser.parse_args().parts
+    names = list(dict.fromkeys(name for word in words for name in GROUPS.get(word, [word]))) or list(PARTS)
     if unknown := set(names) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     # the catalogs are made by the oldest of the daemons, and each migrates its copy

@@ -14,7 +14,8 @@ from tests.support.daemon import COMMAND_SECONDS, Daemon, clean_environment
 from tests.support.packages import upload_form
 
 LAUNCHER = pathlib.Path(__file__).with_name("launch.py")
-SETTINGS = "\n".join(f"[formats.{name}]\nmax_file_bytes = {2 * GREAT_BYTES + MIB}" for name in ("generic", "pypi"))
+LIMITED = ("generic", "pypi", "maven")
+SETTINGS = "\n".join(f"[formats.{name}]\nmax_file_bytes = {2 * GREAT_BYTES + MIB}" for name in LIMITED)
 
 
 class Pkgregd:
@@ -32,10 +33,12 @@ class Pkgregd:
         # -P: the folder of the launcher is nobody's package
         self._daemon = Daemon(SETTINGS, program=[sys.executable, "-P", str(LAUNCHER), str(checkout)])
         world = self._daemon.world
-        self.token: Mapping[str, str] = {"PRIVATE-TOKEN": world.writer}
-        self._generic = self._daemon.packages_path("generic", world.private_id)
+        self.secret = world.writer
+        self.token: Mapping[str, str] = {"PRIVATE-TOKEN": self.secret}
+        self.npm_path = self.packages_path("npm")
+        self._generic = self.packages_path("generic")
         self._kept: set[pathlib.Path] = set()
-        self._pypi = self._daemon.packages_path("pypi", world.private_id)
+        self._pypi = self.packages_path("pypi")
 
     def start(self) -> None:
         """Start it on a catalog of its own revision and wait until it is ready."""
@@ -67,6 +70,10 @@ class Pkgregd:
     def folder(self) -> pathlib.Path:
         """Where it keeps everything."""
         return self._daemon.folder
+
+    def packages_path(self, format: str) -> str:
+        """Return the URL path of a format at the project that everything is published to."""
+        return self._daemon.packages_path(format, self._daemon.world.private_id)
 
     def file_path(self, name: str, file_name: str) -> str:
         """Return the URL path of a generic file."""

@@ -6,6 +6,8 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -19,13 +21,25 @@ from bench import settings
 from bench.load import Outcome
 from bench.meter import Cost, Meter
 from bench.peers import Nginx
+from bench.verdaccio import PROGRAM, Verdaccio
 
-GIB, THOUSAND, REQUEST, ANSWER = "GiB", "1000 requests", "request", "answer"
+GIB, THOUSAND, REQUEST, ANSWER, RUN = "GiB", "1000 requests", "request", "answer", "run"
 """
 The units in which rows are told.
 
-Of an answer, latency alone is told: what the server used meanwhile was not for it.
+Of an answer, latency alone is told: what the server used meanwhile was not for it. A run is that of a client, as
+people call it.
 """
+
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+CLIENTS: Mapping[str, Sequence[str]] = {
+    "node": ("node", "--version"),
+    "npm": ("npm", "--version"),
+    "Maven": ("mvn", "--batch-mode", "--version"),
+    "cargo": ("cargo", "--version"),
+}
+"""What has the clients say which they are; the first line counts."""
 
 
 @frozen
@@ -37,7 +51,7 @@ class Row:
         part: of the benchmark.
         work: what is done.
         server: who does it.
-        unit: one of the four above: what a sample is divided by.
+        unit: one of those above: what a sample is divided by.
     """
 
     part: str
@@ -187,7 +201,16 @@ def machine_facts(checkouts: Mapping[str, pathlib.Path]) -> dict[str, str]:
     for package in ("devpi-server", "pypiserver") if python.exists() else ():
         code = f"import importlib.metadata; print(importlib.metadata.version({package!r}))"
         facts[package] = _output([str(python), "-c", code])
-    return facts
+    return facts | program_versions()
+
+
+def program_versions() -> dict[str, str]:
+    """Say which clients and peers of theirs there are."""
+    installed = {name: command for name, command in CLIENTS.items() if shutil.which(command[0])}
+    found = {name: _output(command).partition("\n")[0] for name, command in installed.items()}
+    if PROGRAM.exists():
+        found[Verdaccio.name] = _output(["node", str(PROGRAM), "--version"])
+    return found
 
 
 def as_json(journal: Journal, facts: Mapping[str, str]) -> dict[str, object]:
@@ -216,4 +239,4 @@ def _processor() -> str:
 
 def _output(command: Sequence[str]) -> str:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+    return COLOURS.sub("", done.stdout).strip() if done.returncode == 0 else "unknown"

@@ -12,6 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bench.load import Call, Pieces, make_call
 from bench.settings import PEERS
@@ -166,10 +167,10 @@ class Devpi(Peer):
     def start(self) -> None:
         """Start it, log in and make the index."""
         super().start()
-        login = self._ask("POST", "/+login", {"user": "root", "password": "bench"})
+        login = ask_json(self, "POST", "/+login", {"user": "root", "password": "bench"})
         secret = base64.b64encode(f"root:{login['result']['password']}".encode()).decode("ascii")
         self._token = {"X-Devpi-Auth": secret}
-        self._ask("PUT", "/root/bench", {"type": "stage", "bases": [], "volatile": True})
+        ask_json(self, "PUT", "/root/bench", {"type": "stage", "bases": [], "volatile": True}, self._token)
 
     def upload_wheel(self, wheel: Wheel) -> Call:
         """Make the form in which twine uploads a wheel."""
@@ -187,17 +188,6 @@ class Devpi(Peer):
         return [str(PEERS / "bin" / "devpi-server"), "--serverdir", state, "--offline-mode", *address]
 
     _token: Mapping[str, str] = {}
-
-    def _ask(self, method: str, path: str, fields: Mapping[str, object]) -> dict[str, dict[str, str]]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}",
-            data=json.dumps(fields).encode(),
-            headers={"Content-Type": "application/json", "Accept": "application/json", **self._token},
-            method=method,
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 # our own peer
-            found: dict[str, dict[str, str]] = json.load(answer)
-            return found
 
 
 class PyPIServer(Peer):
@@ -219,6 +209,21 @@ class PyPIServer(Peer):
         address = ["--interface", "127.0.0.1", "--port", str(self.port)]  # takes waitress if there
         access = ["--authenticate", ".", "--passwords", ".", "--disable-fallback", "--backend", "cached-dir"]
         return [str(PEERS / "bin" / "pypi-server"), "run", *address, *access, str(self.folder / "packages")]
+
+
+def ask_json(
+    peer: Peer, method: str, path: str, fields: Mapping[str, object], token: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Send a peer JSON; returns the JSON that it answers."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{peer.port}{path}",
+        data=json.dumps(fields).encode(),
+        headers={"Content-Type": "application/json", "Accept": "application/json", **(token or {})},
+        method=method,
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 # our own peer
+        found: dict[str, Any] = json.load(answer)
+        return found
 
 
 def environment(home: pathlib.Path) -> dict[str, str]:

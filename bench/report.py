@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from attrs import frozen
 
-from bench.journal import ANSWER, GIB, REQUEST, THOUSAND, Journal, Ratio, Row, Sample
+from bench.journal import ANSWER, GIB, REQUEST, RUN, THOUSAND, Journal, Ratio, Row, Sample
 from bench.settings import MIB
 
 
@@ -37,14 +37,20 @@ def _peak(sample: Sample) -> float | None:
     return sample.peak_bytes / MIB or None
 
 
-COLUMNS: Mapping[str, Sequence[Column]] = {
-    GIB: (
-        Column("CPU-s a GiB", _cpu(1)),
+def _whole(unit: str) -> Sequence[Column]:
+    """Choose what is told of work that takes a while."""
+    return (
+        Column(f"CPU-s a {unit}", _cpu(1)),
         Column("of it system", lambda sample: sample.system_seconds / sample.units),
-        Column("wall s a GiB", lambda sample: sample.wall_seconds / sample.units),
+        Column(f"wall s a {unit}", lambda sample: sample.wall_seconds / sample.units),
         Column("peak MiB", _peak),
         Column("before MiB", lambda sample: sample.resident_bytes / MIB or None),
-    ),
+    )
+
+
+COLUMNS: Mapping[str, Sequence[Column]] = {
+    GIB: _whole(GIB),
+    RUN: _whole(RUN),
     THOUSAND: (
         Column("CPU-s a 1000", _cpu(1)),
         Column("requests/s", lambda sample: sample.units * 1000 / sample.wall_seconds),

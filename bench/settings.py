@@ -37,6 +37,12 @@ GROWTH_FILES = _numbers("BENCH_GROWTH", "10,1000,20000")
 GROWTH_VERSIONS = _numbers("BENCH_GROWTH_VERSIONS", "10,5000")
 """Versions of one name, each of one file, when growth is measured."""
 
+VERSIONS = _numbers("BENCH_VERSIONS", "10,200,2000")
+"""Versions of one name whose documents are measured."""
+
+SEARCHED_NAMES = _numbers("BENCH_SEARCHED_NAMES", "1000,10000")
+"""Names of each format that searches are measured over."""
+
 CHECKOUT = pathlib.Path(os.environ.get("BENCH_CHECKOUT") or ROOT).resolve()
 """Whose daemon is measured."""
 
