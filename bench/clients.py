@@ -20,6 +20,9 @@ from bench.verdaccio import Verdaccio
 TARBALL_BYTES = min(GREAT_BYTES, 380 * MIB)
 """npm makes one string of it, in base64, and Node.js has none of more than 512 MiB: it cannot publish 400 MiB."""
 
+NPM_COPIES = 10
+"""How much memory npm, which comes first, takes for a tarball, in tarballs."""
+
 NPM_PACKAGES, CRATES, JARS = 50, 20, 30
 NEEDS = 3
 """How many of the crates before it a crate needs."""
@@ -62,9 +65,8 @@ class GreatPackages:
             tarball = pathlib.Path("great.tgz").absolute()
             write_tarball(tarball, "great", version, TARBALL_BYTES)
             for server, npm in self._npms:
-                # the client's copies of it are as many as the server's, or more
                 publish = partial(npm.publish, tarball)
-                self._publish(self._npm_row(server.name), server, 10 * TARBALL_BYTES, publish)
+                self._publish(self._npm_row(server.name), server, NPM_COPIES * TARBALL_BYTES, publish)
                 npm.forget()
             tarball.unlink()
         if self._mavens:
@@ -122,13 +124,9 @@ class Installs:
 
     def _prepare_cargo(self, daemon: Pkgregd) -> None:
         names = [f"small-{number}" for number in range(CRATES)]
-        run(
-            daemon.port,
-            [
-                publish_crate(daemon, name, "1.0.0", names[max(number - NEEDS, 0) : number])
-                for number, name in enumerate(names)
-            ],
-        )
+        needs = [names[max(number - NEEDS, 0) : number] for number in range(CRATES)]
+        calls = [publish_crate(daemon, name, "1.0.0", before) for name, before in zip(names, needs, strict=True)]
+        run(daemon.port, calls)
         cargo = Cargo(daemon, daemon.secret)
         cargo.write_project(names[-1])
         self._add(f"cargo build, {CRATES} crates", daemon, cargo, cargo.build)

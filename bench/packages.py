@@ -109,7 +109,7 @@ def write_tarball(path: pathlib.Path, name: str, version: str, size_bytes: int) 
     manifest = json.dumps({"name": name, "version": version}).encode()
     with gzip.open(path, "wb", compresslevel=0) as packed, tarfile.open(fileobj=packed, mode="w|") as archive:
         archive.addfile(_member("package.json", len(manifest)), io.BytesIO(manifest))
-        archive.addfile(_member("index.js", size_bytes), _Repeated(size_bytes))
+        archive.addfile(_member("index.js", size_bytes), io.BufferedReader(_Repeated(size_bytes)))
 
 
 def _member(name: str, size_bytes: int) -> tarfile.TarInfo:
