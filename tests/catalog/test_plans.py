@@ -15,6 +15,7 @@ from pkgregd.catalog import (
     documents,
     identity,
     inventory,
+    keys,
     names,
     packages,
     search,
@@ -23,7 +24,6 @@ from pkgregd.catalog import (
     tokens,
     versions,
 )
-from pkgregd.catalog import blobs, documents, identity, inventory, keys, packages, search, tags, versions
 from pkgregd.catalog.statement import SQLITE, Statement, compile_all
 from pkgregd.values import Level, PackageOrder
 from tests.catalog.support import make_folder, migrated_file
