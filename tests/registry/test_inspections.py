@@ -210,7 +210,7 @@ class HostileTests(InspectionCase):
 
     async def test_deadline(self) -> None:
         """A reader that waits for ever ends by the clock."""
-        self.inspections = self.make(InspectionLimits(processes=1, deadline_seconds=0.2))
+        self.inspections = self.make(InspectionLimits(processes=1, deadline_seconds=1.5))
         pid = await self.pid()
         self.assertEqual(await self.refused(inspectors.sleep, seconds=60), "the archive takes too long to read")
         self.assertNotEqual(await self.pid(), pid)
