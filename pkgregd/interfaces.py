@@ -1013,6 +1013,9 @@ class IRemote(Interface):
     async def index_state(canonical_name: str | None = None) -> IndexState:
         """See IReads.index_state."""
 
+    async def hides_packages() -> bool:
+        """Whether a project below a group has packages of the format that the caller may not read."""
+
     async def render_names(state: IndexState, variant: str, render: Callable[[Sequence[PackageName]], bytes]) -> Page:
         """
         Render the list of names, or return what was rendered for the same state and variant.

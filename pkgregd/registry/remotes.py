@@ -192,6 +192,10 @@ class ProjectRemote:
         """See IRemote."""
         return await self._reads.index_state(await self._project_ids(canonical_name), self._format, canonical_name)
 
+    async def hides_packages(self) -> bool:
+        """See IRemote."""
+        return False
+
     async def render_names(
         self, state: IndexState, variant: str, render: Callable[[Sequence[PackageName]], bytes]
     ) -> Page:
@@ -388,6 +392,11 @@ class GroupRemote(ProjectRemote):
     async def _project_ids(self, canonical_name: str | None) -> Sequence[int]:
         scopes = await self._catalog.projects_with(self.scope.id, self._format, canonical_name, self._principal.user_id)
         return [scope.id for scope in scopes if self._policy.permits(self._principal, Permission.READ_PACKAGE, scope)]
+
+    async def hides_packages(self) -> bool:
+        """See IRemote."""
+        scopes = await self._catalog.projects_with(self.scope.id, self._format, None, self._principal.user_id)
+        return not all(self._policy.permits(self._principal, Permission.READ_PACKAGE, scope) for scope in scopes)
 
     def start_publish(self) -> IDraft:
         """See IRemote."""
