@@ -37,6 +37,19 @@ def optional_text(answer: Mapping[str, object], key: str, max_characters: int) -
     return value
 
 
+def count(answer: Mapping[str, object], key: str, greatest: int) -> int:
+    """
+    Return a whole number from 0 to the greatest.
+
+    Raises:
+        InvalidArchive: it is something else.
+    """
+    value = answer.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= greatest:
+        raise _refusal(key)
+    return value
+
+
 def optional_bytes(answer: Mapping[str, object], key: str, max_bytes: int) -> bytes | None:
     """
     Return bytes that were written in base64, or None when there are none.

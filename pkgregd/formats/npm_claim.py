@@ -15,6 +15,7 @@ from attrs import evolve, field, frozen
 from pkgregd.errors import InvalidRequest, MalformedBody, MetadataMismatch
 from pkgregd.formatkit.jsonstream import StreamedDocument
 from pkgregd.formatkit.names import has_control
+from pkgregd.formats.npm_inspection import MAX_COUNT
 from pkgregd.formats.npm_manifest import Manifest
 from pkgregd.formats.npm_names import canonical_version, check_tag, file_name_of
 from pkgregd.formats.npm_provenance import Provenance
@@ -140,7 +141,8 @@ def _claim(document: StreamedDocument, fields: Mapping[str, object], name: str) 
     promised = _promised(_part(manifest.fields, "dist"))
     if provenance is not None:
         promised.append(provenance.sha512)
-    manifest.kept(has_install_script=True, attestations={} if provenance is None else provenance.shown)
+    longest = {"fileCount": MAX_COUNT, "unpackedSize": MAX_COUNT, **({} if provenance is None else provenance.shown)}
+    manifest.kept(has_install_script=True, dist=longest)
     return Claim(
         manifest=evolve(manifest, fields=manifest.needed_fields()),
         promised=promised,

@@ -12,6 +12,7 @@ import enum
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from attrs import frozen
@@ -22,7 +23,7 @@ from pkgregd.formats.npm_provenance import attestations_url
 from pkgregd.formats.npm_readme import Readme
 from pkgregd.values import IndexState, Owner, PackageFile, PageLayout, PageSection
 
-REVISION = 3
+REVISION = 4
 """Goes up when the same rows come to look differently: it is part of every ETag."""
 
 LATEST = "latest"
@@ -57,9 +58,9 @@ def _weight(parameters: Sequence[str]) -> float:
 
 def version_fields(file: PackageFile, base_url: str) -> dict[str, object]:
     """Tell everything about one version."""
-    fields: dict[str, object] = json.loads(file.file_metadata_json)
+    fields: dict[str, Any] = json.loads(file.file_metadata_json)
     digests = file.blob.digests
-    kept = fields.pop("dist", {})
+    kept: dict[str, Any] = fields.pop("dist", {})
     where = f"{base_url}/{file.name}/-/{quote(file_name_of(file.name, file.version))}"
     fields["_id"] = f"{file.name}@{file.version}"
     dist: dict[str, object] = {
@@ -67,7 +68,8 @@ def version_fields(file: PackageFile, base_url: str) -> dict[str, object]:
         "shasum": digests["sha1"],
         "tarball": where,
     }
-    if isinstance(kept, dict) and "attestations" in kept:
+    dist |= kept
+    if "attestations" in kept:
         dist["attestations"] = {"url": attestations_url(base_url, file.name, file.version), **kept["attestations"]}
     fields["dist"] = dist
     if file.yanked_reason:

@@ -9,9 +9,12 @@ from typing import IO, Any
 from attrs import field, frozen
 
 from pkgregd.errors import InvalidArchive
-from pkgregd.formatkit.answers import optional_bytes
+from pkgregd.formatkit.answers import count, optional_bytes
 from pkgregd.formatkit.tars import TarReader
 from pkgregd.formatkit.tree import Kind, Tree
+
+MAX_COUNT = (1 << 53) - 1
+"""What every reader of JSON can hold."""
 
 _FOLDER = "package"
 
@@ -27,10 +30,14 @@ class Inspection:
     Attributes:
         manifest: the bytes of package.json.
         has_gyp: whether there is a binding.gyp beside it, which npm builds when nothing else is said.
+        files: how many there are in the package.
+        unpacked_bytes: of all of them.
     """
 
     manifest: bytes = field(repr=False)
     has_gyp: bool
+    files: int = 0
+    unpacked_bytes: int = 0
 
 
 def inspect_tarball(file: IO[bytes]) -> dict[str, Any]:
@@ -49,6 +56,7 @@ def inspect_tarball(file: IO[bytes]) -> dict[str, Any]:
     tree = Tree()
     manifest: bytes | None = None
     has_gyp = False
+    files = unpacked_bytes = 0
     for member in reader.members():
         path = _installed(member.path)
         if not path:
@@ -56,6 +64,8 @@ def inspect_tarball(file: IO[bytes]) -> dict[str, Any]:
         is_hard = member.kind is Kind.HARD_LINK
         target = f"{_FOLDER}/{_installed(member.target.removeprefix('./'))}" if is_hard else member.target
         tree.add(f"{_FOLDER}/{path}", member.kind, target)
+        files += member.kind is not Kind.DIRECTORY
+        unpacked_bytes += member.size_bytes
         if path.casefold() == "package.json":
             if manifest is not None or path != "package.json" or member.kind is not Kind.FILE:
                 raise InvalidArchive("the tarball has more than one package.json, or one that is no file")
@@ -64,7 +74,12 @@ def inspect_tarball(file: IO[bytes]) -> dict[str, Any]:
     tree.check_links(_FOLDER)
     if manifest is None:
         raise InvalidArchive("the tarball has no package.json in its folder")
-    return {"manifest_base64": base64.b64encode(manifest).decode("ascii"), "has_gyp": has_gyp}
+    return {
+        "manifest_base64": base64.b64encode(manifest).decode("ascii"),
+        "has_gyp": has_gyp,
+        "files": files,
+        "unpacked_bytes": unpacked_bytes,
+    }
 
 
 def _installed(path: str) -> str:
@@ -78,4 +93,5 @@ def inspection_of(answer: Mapping[str, object]) -> Inspection:
     has_gyp = answer.get("has_gyp")
     if manifest is None or not isinstance(has_gyp, bool):
         raise InvalidArchive("the tarball cannot be read: its package.json is not what it can be")
-    return Inspection(manifest, has_gyp)
+    files, unpacked_bytes = count(answer, "files", MAX_COUNT), count(answer, "unpacked_bytes", MAX_COUNT)
+    return Inspection(manifest, has_gyp, files, unpacked_bytes)

@@ -125,12 +125,12 @@ class Manifest:
         """Return what kept() and a comparison need; the rest may be long."""
         return {key: value for key, value in self.fields.items() if key not in _DROPPED or key == _SCRIPT_FLAG}
 
-    def kept(self, *, has_install_script: bool, attestations: Mapping[str, object]) -> str:
+    def kept(self, *, has_install_script: bool, dist: Mapping[str, object]) -> str:
         """
         Write what is kept, for the catalog.
 
         Args:
-            attestations: what is told of them; empty if there are none.
+            dist: what is told of the tarball beside its digests and where it is.
 
         Raises:
             InvalidRequest: it is too long.
@@ -139,8 +139,7 @@ class Manifest:
         fields |= {"name": self.name, "version": self.version}
         if has_install_script:
             fields[_SCRIPT_FLAG] = True
-        if attestations:
-            fields["dist"] = {"attestations": attestations}
+        fields["dist"] = dict(dist)
         text = json.dumps(fields, separators=(",", ":"))
         if len(text) > MAX_KEPT_BYTES:
             raise InvalidRequest(f"the version's account of itself is longer than {MAX_KEPT_BYTES} bytes")

@@ -97,8 +97,8 @@ class Provenance:
 
     @property
     def shown(self) -> Mapping[str, object]:
-        """What a version tells of it."""
-        return {"provenance": {"predicateType": self.predicate_type}}
+        """What a version tells of it beside its tarball."""
+        return {"attestations": {"provenance": {"predicateType": self.predicate_type}}}
 
 
 def purl_of(name: str, version: str) -> str:

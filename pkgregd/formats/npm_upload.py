@@ -15,7 +15,7 @@ from pkgregd.formats import npm_provenance, npm_readme
 from pkgregd.formats.npm_agreement import compare
 from pkgregd.formats.npm_changes import MAX_PASSED_BYTES, deprecate, pass_document
 from pkgregd.formats.npm_claim import DIGESTS, Claim, Deprecations, NeededMembers, is_tarball, understand
-from pkgregd.formats.npm_inspection import inspect_tarball, inspection_of
+from pkgregd.formats.npm_inspection import Inspection, inspect_tarball, inspection_of
 from pkgregd.formats.npm_names import Place, file_name_of
 from pkgregd.interfaces import IBlobSink, ICall
 from pkgregd.values import BlobInfo, Coordinates, Permission, Publication, Reply
@@ -65,7 +65,7 @@ async def change(call: ICall) -> Reply:
         blob = await sink.commit(said.promised)
         found = inspection_of(await draft.inspect(blob, inspect_tarball))
         runs_script = await call.remote.compute(partial(compare, said.manifest, found))
-        make = partial(_publication, call.scope.id, said, blob, runs_script=runs_script)
+        make = partial(_publication, call.scope.id, said, blob, found, runs_script=runs_script)
         await draft.publish(await call.remote.compute(make))
     return _ok(place.name)
 
@@ -89,10 +89,12 @@ def _ok(name: str) -> Reply:
     return Reply(200, json.dumps({"ok": True, "success": True, "id": name}).encode(), "application/json")
 
 
-def _publication(project_id: int, claim: Claim, blob: BlobInfo, *, runs_script: bool) -> Publication:
+def _publication(project_id: int, claim: Claim, blob: BlobInfo, found: Inspection, *, runs_script: bool) -> Publication:
     """Put together all that is written."""
     manifest, provenance = claim.manifest, claim.provenance
-    shown = {} if provenance is None else provenance.shown
+    dist: dict[str, object] = {"fileCount": found.files, "unpackedSize": found.unpacked_bytes}
+    if provenance is not None:
+        dist |= provenance.shown
     documents = {} if provenance is None else {npm_provenance.DOCUMENT: provenance.text.encode("utf-8")}
     if claim.readme is not None:
         documents[npm_readme.DOCUMENT] = claim.readme.kept()
@@ -107,7 +109,7 @@ def _publication(project_id: int, claim: Claim, blob: BlobInfo, *, runs_script: 
             file_name=file_name_of(manifest.name, manifest.version),
         ),
         blob=blob,
-        file_metadata_json=manifest.kept(has_install_script=runs_script, attestations=shown),
+        file_metadata_json=manifest.kept(has_install_script=runs_script, dist=dist),
         documents=documents,
         respects_tombstones=True,
         tags=claim.tags,

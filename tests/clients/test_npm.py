@@ -149,6 +149,7 @@ class NpmTests(NpmTestCase, PublishContract):
         self.assert_works(self.publish("1.1.0"))
         self.assertEqual(self.view("readme").strip(), "# A package")
         self.assertEqual(self.view("readmeFilename"), "README.md")
+        self.assertEqual(self.view("dist.fileCount"), 3)
         times = self.view("time")
         self.assertEqual(times["created"], times["1.0.0"])
         self.assertEqual(set(times), {"created", "modified", "1.0.0", "1.1.0"})

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.errors import InvalidArchive
-from pkgregd.formatkit.answers import optional_text, text
+from pkgregd.formatkit.answers import count, optional_text, text
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -30,6 +30,12 @@ class AnswerTests(SynchronousTestCase):
         """Nothing, too much, and what would not stay one line are refused."""
         for wrong in ({}, {"a": ""}, {"a": None}, {"a": "x" * 6}, {"a": "x\ny"}, {"a": 1}, {"a": ["x"]}):
             self.assertRaises(InvalidArchive, text, wrong, "a", 5)
+
+    def test_counts(self) -> None:
+        """A whole number within its bounds is returned, and nothing else is."""
+        self.assertEqual([count({"a": value}, "a", 5) for value in (0, 5)], [0, 5])
+        for wrong in ({}, {"a": None}, {"a": -1}, {"a": 6}, {"a": 1.0}, {"a": True}, {"a": "1"}):
+            self.assertRaises(InvalidArchive, count, wrong, "a", 5)
 
     @given(JSON)
     def test_any_json(self, value: object) -> None:

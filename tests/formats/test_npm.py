@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
+import tarfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +26,12 @@ TAGS = "/-/package/<path:name>/dist-tags"
 TAG = f"{TAGS}/<segment:tag>"
 ATTESTATIONS = "/-/npm/v1/attestations/<path:what>"
 SHORT = {"Accept": "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"}
+
+
+def unpacked_bytes(tarball: bytes) -> int:
+    """Count the bytes of all files."""
+    with tarfile.open(fileobj=io.BytesIO(tarball)) as archive:
+        return sum(member.size for member in archive)
 
 
 class NpmContractTests(FormatContract, SynchronousTestCase):
@@ -105,6 +113,8 @@ class PublishTests(NpmTestCase):
             self.assertEqual(version["dist"]["integrity"], f"sha512-{base64.b64encode(digest).decode()}")
             self.assertEqual(version["dist"]["shasum"], hashlib.sha1(tarball, usedforsecurity=False).hexdigest())
             self.assertTrue(version["dist"]["tarball"].endswith("/@acme/lib/-/lib-1.0.0.tgz"))
+            self.assertEqual(version["dist"]["fileCount"], 2)
+            self.assertEqual(version["dist"]["unpackedSize"], unpacked_bytes(tarball))
             self.assertNotIn("readme", version)
         self.assertEqual(full["versions"]["1.0.0"]["description"], "Pads")
         self.assertNotIn("description", short["versions"]["1.0.0"])
