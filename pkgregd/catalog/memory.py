@@ -443,7 +443,8 @@ class MemoryCatalog:
     ) -> PackageFile:
         wanted = publication.coordinates
         package_id = package[0].package_id if package else self._next_id("package")
-        self._package_times.setdefault(package_id, from_microseconds(self._now()))
+        now = from_microseconds(self._now())
+        self._package_times.setdefault(package_id, now)
         package_json = publication.package_metadata_json
         if package and package_json == "{}":
             package_json = package[0].package_metadata_json
@@ -461,7 +462,7 @@ class MemoryCatalog:
             blob=blob,
             package_metadata_json=package_json,
             file_metadata_json=publication.file_metadata_json,
-            created_at=from_microseconds(self._now()),
+            created_at=now,
             yanked_reason=package[0].yanked_reason if package else None,
         )
 
