@@ -13,7 +13,9 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from attrs import define, field, frozen
+from twisted.logger import Logger
 
+from pkgregd.errors import InvalidName
 from pkgregd.interfaces import IBuildFormat, ICatalog, IPackageFormat
 from pkgregd.values import (
     Event,
@@ -27,6 +29,7 @@ from pkgregd.values import (
 )
 
 T = TypeVar("T")
+log = Logger()
 
 MAX_NAMED = 1000
 """How many packages a report names; all are counted."""
@@ -179,9 +182,15 @@ class Tidying:
         if rule is None or not rule.format.has_builds(package.version):
             return True
         report.packages += 1
+        try:
+            canonical_name = rule.format.canonical_name(package.name)
+        except InvalidName:
+            # taken by a grammar that was wider: the others must not wait for it
+            log.warn("{name} is not a name any more", name=package.name, event="tidy.passed_over")
+            return True
         tries = 0
         while tries < self._limits.max_tries:
-            removed = await self._remove_some(package, rule, report, is_over)
+            removed = await self._remove_some(package, canonical_name, rule, report, is_over)
             if removed is None:
                 return True
             if is_over():
@@ -190,7 +199,12 @@ class Tidying:
         return True
 
     async def _remove_some(
-        self, package: PackageRecord, rule: Rule, report: TidyReport, is_over: Callable[[], bool]
+        self,
+        package: PackageRecord,
+        canonical_name: str,
+        rule: Rule,
+        report: TidyReport,
+        is_over: Callable[[], bool],
     ) -> bool | None:
         """
         Remove what there is to remove among the oldest files.
@@ -198,7 +212,6 @@ class Tidying:
         Returns:
             None if nothing is left to do; else whether anything was removed, so that looking again leads on.
         """
-        canonical_name = rule.format.canonical_name(package.name)
         # the revision first: what changes after that is noticed by the deletion
         state = await self._catalog.index_state([package.project_id], package.format, canonical_name)
         listing = await self._catalog.list_package_files(
@@ -208,7 +221,7 @@ class Tidying:
         if report.is_dry_run or not builds:
             report.add(package, builds)
             return None
-        ((_, revision),) = state.revisions
+        revision = dict(state.revisions)[package.project_id]
         removed: list[SupersededBuild] = []
         for number, batch in enumerate(batches(builds, self._limits.max_files_together)):
             # each deletion of ours moves the index by one

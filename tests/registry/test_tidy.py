@@ -188,6 +188,13 @@ class TidyingTests(SynchronousTestCase):
         self.assertEqual(self.builds(), [3, 3, 4, 4])
         self.assertEqual(self.tidy().builds, 1)
 
+    def test_a_name_that_is_none_any_more(self) -> None:
+        """It is passed over, and what comes behind it is not."""
+        self.deploy(1, 2, name="com/acme/no name")
+        self.deploy(1, 2)
+        self.assertEqual(self.tidy().builds, 1)
+        self.assertEqual((self.builds("com/acme/no name"), self.builds()), ([1, 1, 2, 2], [2, 2]))
+
     def test_rules(self) -> None:
         """There is one for each format that has builds and is told how many to keep."""
         formats = (GenericFormat(), self.made)
