@@ -19,11 +19,13 @@ from pkgregd.formatkit.xmltree import Element, XmlLimits, read_xml
 from pkgregd.formatkit.zips import read_directory, read_member
 
 DESCRIPTOR = "META-INF/maven/plugin.xml"
+"""A zip file has the names of its members as they are: a jar without these letters need not be opened."""
+
 MAX_DESCRIPTOR_BYTES = 4 << 20
 MAX_PREFIX_CHARACTERS = 100
 
 MAX_JAR_BYTES = 256 << 20
-"""In a greater one nothing is looked for: no plugin is so large, while applications are."""
+"""In one that says that it is greater nothing is looked for: no plugin is so large, while applications are."""
 
 _LIMITS = XmlLimits(max_elements=200_000, max_text_characters=1 << 20)
 _PREFIX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", re.ASCII)

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from functools import partial
 
 from pkgregd.errors import DigestMismatch, InvalidArchive, InvalidRequest
+from pkgregd.formatkit.lookout import Lookout
 from pkgregd.formats.maven_downloads import read_prefixes
-from pkgregd.formats.maven_jar import MAX_JAR_BYTES, file_metadata, inspect_jar
+from pkgregd.formats.maven_jar import DESCRIPTOR, MAX_JAR_BYTES, file_metadata, inspect_jar
 from pkgregd.formats.maven_metadata import MAX_METADATA_BYTES, compare_metadata
 from pkgregd.formats.maven_paths import METADATA, FilePath, artifact_of, check_name, parse_file, split_checksum
 from pkgregd.formats.maven_plugins import compare_prefixes
@@ -58,10 +59,12 @@ async def upload(call: ICall) -> Reply:
 async def _store(call: ICall, place: FilePath) -> Reply:
     async with call.remote.start_publish() as draft:
         sink = await draft.open_sink(DIGESTS)
-        await call.body.push_to(sink)
+        lookout = Lookout(sink, DESCRIPTOR.encode("ascii"))
+        is_jar = place.is_jar and (call.body.declared_bytes or 0) <= MAX_JAR_BYTES
+        await call.body.push_to(lookout if is_jar else sink)
         blob = await sink.commit()
         pom = await _read_pom(draft, blob, place) if place.is_pom else None
-        about_file = await _read_jar(draft, blob, place) if place.is_jar else "{}"
+        about_file = await _read_jar(draft, blob, place) if lookout.is_found else "{}"
         replaces = _may_replace(call, place)
         published = await draft.publish(
             Publication(
@@ -94,8 +97,6 @@ async def _read_pom(draft: IDraft, blob: BlobInfo, place: FilePath) -> Pom:
 
 async def _read_jar(draft: IDraft, blob: BlobInfo, place: FilePath) -> str:
     """Return what is kept of a jar: the prefix of a plugin. A jar that breaks its reader is kept like any other."""
-    if blob.size_bytes > MAX_JAR_BYTES:
-        return "{}"
     try:
         answer = await draft.inspect(blob, inspect_jar, group_id=place.group_id, artifact_id=place.artifact_id)
         return file_metadata(answer)

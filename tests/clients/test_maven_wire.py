@@ -172,6 +172,8 @@ class WireTests(DaemonTestCase):
         self.assertEqual(self.put("com/acme/great/1.0/great-1.0.jar", b"warm").status, 201)
         self.daemon.reset_peak()
         path = "com/acme/great/2.0/great-2.0.jar"
-        self.assertEqual(self.request("PUT", path, repeated(GREAT_BYTES), GREAT_BYTES).status, 201)
+        mark = b"META-INF/maven/plugin.xml"
+        pieces = [mark, *repeated(GREAT_BYTES - len(mark))]
+        self.assertEqual(self.request("PUT", path, pieces, GREAT_BYTES).status, 201)
         self.assertLess(self.daemon.peak_bytes(), MAX_PEAK_BYTES)
         self.assertEqual(self.request("GET", path).size_bytes, GREAT_BYTES)
