@@ -167,6 +167,13 @@ class AlreadyExists(PkgregdError):
     """A user, group, project or member of that name is there."""
 
 
+class LastOwner(PkgregdError):
+    """A group at the top would be left without an owner."""
+
+    def __init__(self) -> None:
+        super().__init__("this is the last owner of the group: make somebody else an owner first")
+
+
 class FileExists(AlreadyExists):
     """
     The file is there with other bytes, and the format or policy forbids replacing it.

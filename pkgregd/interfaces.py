@@ -31,6 +31,9 @@ from pkgregd.values import (
     IssuedToken,
     Level,
     MakeLayout,
+    MemberListing,
+    MemberRecord,
+    MintedToken,
     NameListing,
     NewestVersion,
     NewSignIn,
@@ -45,6 +48,9 @@ from pkgregd.values import (
     PageLayout,
     Permission,
     Piece,
+    PlaceListing,
+    PlaceQuery,
+    PlaceRecord,
     Precondition,
     Principal,
     Publication,
@@ -58,7 +64,13 @@ from pkgregd.values import (
     SignInStart,
     SupersededBuild,
     Tag,
+    TokenListing,
+    TokenOrder,
+    TokenOwner,
+    TokenQuery,
     TokenRecord,
+    UserListing,
+    UserRecord,
     Visibility,
 )
 
@@ -295,10 +307,10 @@ class IReads(Interface):
 class IIdentityCatalog(Interface):
     """Users, groups, projects, members and tokens. One verb, one transaction."""
 
-    async def add_user(name: str, *, is_admin: bool = False) -> int:
+    async def add_user(name: str, *, is_admin: bool = False, principal: Principal | None = None) -> int:
         """Return the new user's id. Raises AlreadyExists, InvalidName."""
 
-    async def add_group(path: str, visibility: Visibility) -> int:
+    async def add_group(path: str, visibility: Visibility, principal: Principal | None = None) -> int:
         """
         Add a group below its parent, which must exist.
 
@@ -312,7 +324,7 @@ class IIdentityCatalog(Interface):
             GroupNotFound: the parent is missing. AlreadyExists, InvalidName.
         """
 
-    async def add_project(path: str, visibility: Visibility) -> int:
+    async def add_project(path: str, visibility: Visibility, principal: Principal | None = None) -> int:
         """Return the new project's id. Raises GroupNotFound (its group), AlreadyExists, InvalidName."""
 
     async def set_member(user: str, path: str, role: Role) -> None:
@@ -340,16 +352,96 @@ class IIdentityCatalog(Interface):
     async def list_tokens() -> tuple[TokenRecord, ...]:
         """All tokens by id."""
 
-    async def list_user_tokens(user_id: int, piece: Piece) -> tuple[TokenRecord, ...]:
-        """The personal tokens of a user that are not revoked, newest first; expired ones are among them."""
+    async def list_tokens_of(query: TokenQuery, piece: Piece) -> TokenListing:
+        """A piece of somebody's tokens, in the order in which they were made."""
 
-    async def revoke_token(public_id: str, principal: Principal | None = None) -> bool:
+    async def find_token_of(owner: TokenOwner, token_id: int) -> TokenRecord | None:
+        """Find one of somebody's tokens by its number, revoked or not."""
+
+    async def revoke_token(public_id: str) -> bool:
+        """Revoke any token, as the operator; False if there is none of that id. Works from the next request on."""
+
+    async def revoke_token_of(owner: TokenOwner, token_id: int, principal: Principal) -> bool:
+        """Revoke one of somebody's tokens; False if there is none of that number. Works from the next request on."""
+
+    async def rotate_token_of(owner: TokenOwner, token_id: int, minted: MintedToken, principal: Principal) -> bool:
         """
-        Revoke; False if there is none of that id. Works from the next request on.
+        Revoke one of somebody's tokens, and store another that is the same but for its secret.
 
         Args:
-            principal: whose own it must be, a user; None for the operator, who may revoke any.
+            minted: of the new one.
+
+        Returns:
+            False if there is none of that number, or it is revoked or has expired already.
         """
+
+
+class IDirectoryCatalog(Interface):
+    """Who and what there is, as those who administer it see it; every change tells in the audit trail who made it."""
+
+    async def list_users(text: str | None, name: str | None, piece: Piece) -> UserListing:
+        """
+        A piece of the users, by number.
+
+        Args:
+            text: a part of the name, whatever the case of its letters; None for any.
+            name: the whole name, whatever the case; None for any.
+        """
+
+    async def find_user(user_id: int) -> UserRecord | None:
+        """Find a user by number."""
+
+    async def change_user(user_id: int, is_admin: bool, principal: Principal) -> bool:
+        """Make a user an administrator, or a common user; False if there is none of that number."""
+
+    async def remove_user(user_id: int, principal: Principal) -> bool:
+        """Remove a user with tokens and memberships; False if there is none. What was published stays."""
+
+    async def list_places(level: Level, viewer: Principal, query: PlaceQuery, piece: Piece) -> PlaceListing:
+        """A piece of the projects, or of the groups, that a principal sees."""
+
+    async def find_place(level: Level, place_id: int) -> PlaceRecord | None:
+        """Find a project or group by number."""
+
+    async def change_place(level: Level, place_id: int, visibility: Visibility, principal: Principal) -> bool:
+        """Change the visibility of a project or group; False if there is none of that number."""
+
+    async def remove_place(level: Level, place_id: int, principal: Principal) -> bool:
+        """
+        Remove a project or group with all that lies in it: packages, tokens, memberships, projects and groups below.
+
+        Returns:
+            False if there is none of that number.
+        """
+
+    async def list_members(scope: Scope, text: str | None, piece: Piece, *, is_inherited: bool) -> MemberListing:
+        """
+        A piece of the members of a project or group, by the number of the user.
+
+        Args:
+            text: a part of the user's name, whatever the case of its letters; None for any.
+            is_inherited: whether those of the groups above count.
+        """
+
+    async def find_member(scope: Scope, user_id: int, *, is_inherited: bool) -> MemberRecord | None:
+        """Find a member by the number of the user."""
+
+    async def set_member_role(scope: Scope, user_id: int, role: Role, principal: Principal, *, is_new: bool) -> bool:
+        """
+        Make a user a member of a project or group, or change the role of one.
+
+        Args:
+            is_new: the user must not be a member of it yet; else must be one.
+
+        Returns:
+            False if there is no such user, or no such member.
+
+        Raises:
+            AlreadyExists: a member already. LastOwner.
+        """
+
+    async def remove_member(scope: Scope, user_id: int, principal: Principal) -> bool:
+        """Remove a member; False if there is none. Raises LastOwner."""
 
 
 class ISignInCatalog(Interface):
@@ -660,7 +752,9 @@ class IBlobCatalog(Interface):
         """Blobs with a sha256 hex greater than `after`, in that order, at most `limit`: for fsck."""
 
 
-class ICatalog(IIdentityCatalog, ISignInCatalog, IPackageCatalog, IInventoryCatalog, IBlobCatalog, IReads):
+class ICatalog(
+    IIdentityCatalog, IDirectoryCatalog, ISignInCatalog, IPackageCatalog, IInventoryCatalog, IBlobCatalog, IReads
+):
     """All of it, over one database."""
 
     def foreseeing(foresight: Foresight) -> IReads:
@@ -775,7 +869,7 @@ class IAccount(Interface):
         """Revoke a personal token; one of another kind, which others may use too, stays. Raises WrongPassword."""
 
     async def list_tokens(piece: Piece) -> tuple[TokenRecord, ...]:
-        """The caller's own personal tokens; see IIdentityCatalog.list_user_tokens."""
+        """The caller's own personal tokens that are good, newest first."""
 
     async def add_token(secret: str, name: str, *, is_read_only: bool, lifetime: datetime.timedelta) -> IssuedToken:
         """
@@ -1223,6 +1317,120 @@ class IInventories(Interface):
 
     def inventory(scope: Scope, principal: Principal) -> IInventory:
         """The inventory of an authorised scope, for this principal."""
+
+
+class ITokenDesk(Interface):
+    """Tokens of users, projects and groups, for those who administer them."""
+
+    async def issue(order: TokenOrder, principal: Principal) -> IssuedToken:
+        """
+        Make a token.
+
+        Args:
+            principal: who asks for it, and may.
+
+        Raises:
+            InvalidRequest: its name, its scopes, or a time of expiry that is past.
+            NotFound: whose it would be.
+        """
+
+    async def list_tokens(query: TokenQuery, piece: Piece) -> TokenListing:
+        """A piece of somebody's tokens."""
+
+    async def find_token(owner: TokenOwner, token_id: int) -> TokenRecord:
+        """Find one of somebody's tokens. Raises NotFound."""
+
+    async def revoke(owner: TokenOwner, token_id: int, principal: Principal) -> None:
+        """Revoke one of somebody's tokens; it works from the next request on. Raises NotFound."""
+
+    async def rotate(owner: TokenOwner, token_id: int, principal: Principal) -> IssuedToken:
+        """Revoke a good token, and make another that is the same but for its secret. Raises NotFound."""
+
+
+class IDirectory(Interface):
+    """
+    Users, members, projects and groups, for one caller.
+
+    What takes a scope is for who is authorised at it; the rest says what it asks for.
+    """
+
+    async def list_users(text: str | None, name: str | None, piece: Piece) -> UserListing:
+        """See IDirectoryCatalog."""
+
+    async def find_user(user_id: int) -> UserRecord:
+        """Find a user. Raises NotFound."""
+
+    async def add_user(name: str, *, is_admin: bool) -> UserRecord:
+        """Add a user. Raises AlreadyExists, InvalidName."""
+
+    async def change_user(user_id: int, *, is_admin: bool) -> UserRecord:
+        """Make a user an administrator or a common user. Raises NotFound; InvalidRequest: it is the caller's own."""
+
+    async def remove_user(user_id: int) -> None:
+        """Remove a user. Raises NotFound; InvalidRequest: it is the caller's own."""
+
+    async def list_places(level: Level, query: PlaceQuery, piece: Piece) -> PlaceListing:
+        """What the caller sees; see IDirectoryCatalog."""
+
+    async def find_place(scope: Scope) -> PlaceRecord:
+        """Return the project or group of a scope. Raises NotFound: gone meanwhile."""
+
+    async def add_group(parent: int | str | None, name: str, visibility: Visibility) -> PlaceRecord:
+        """
+        Add a group: at the top as an administrator, else as an owner of the group above.
+
+        Args:
+            parent: number or path of the group above; None at the top.
+
+        Raises:
+            AuthenticationRequired, PermissionDenied, GroupNotFound, AlreadyExists, InvalidName.
+        """
+
+    async def add_project(parent: int | str, name: str, visibility: Visibility) -> PlaceRecord:
+        """Add a project to a group, as somebody who may. Raises what add_group() raises."""
+
+    async def change_place(scope: Scope, visibility: Visibility) -> PlaceRecord:
+        """Change a visibility. Raises NotFound."""
+
+    async def remove_place(scope: Scope) -> None:
+        """Remove a project or group with all that is in it. Raises NotFound."""
+
+    async def list_members(scope: Scope, text: str | None, piece: Piece, *, is_inherited: bool) -> MemberListing:
+        """See IDirectoryCatalog."""
+
+    async def find_member(scope: Scope, user_id: int, *, is_inherited: bool) -> MemberRecord:
+        """Find a member. Raises NotFound."""
+
+    async def add_member(scope: Scope, user_id: int, role: Role) -> MemberRecord:
+        """
+        Make a user a member.
+
+        Raises:
+            NotFound: no such user. AlreadyExists.
+            PermissionDenied: the role is greater than the caller's.
+        """
+
+    async def change_member(scope: Scope, user_id: int, role: Role) -> MemberRecord:
+        """
+        Change the role of a member.
+
+        Raises:
+            NotFound, LastOwner.
+            PermissionDenied: the role, or the one before, is greater than the caller's.
+        """
+
+    async def remove_member(scope: Scope, user_id: int) -> None:
+        """Remove a member: anybody one's own membership. Raises what change_member() raises."""
+
+    def check_role(scope: Scope, role: Role) -> None:
+        """Pass if the caller may hand out a role there. Raises PermissionDenied."""
+
+
+class IDirectories(Interface):
+    """Where directories are had."""
+
+    def directory(principal: Principal) -> IDirectory:
+        """Return the directory of a caller."""
 
 
 class IRouteTable(Interface):

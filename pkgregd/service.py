@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 
 from pkgregd.auth.accounts import Accounts, AccountSettings
 from pkgregd.auth.authenticator import TokenAuthenticator
+from pkgregd.auth.tokendesk import TokenDesk
 from pkgregd.blobs import open_blob_store
 from pkgregd.catalog import open_catalog
 from pkgregd.clockwork import PeriodicTask, start, with_deadline
@@ -37,8 +38,12 @@ from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import IBlobStore, IBuildFormat, ICatalog, IPackageFormat
 from pkgregd.manage.packages import PackageManagement
+from pkgregd.manage.people import PeopleManagement
+from pkgregd.manage.places import PlaceManagement
+from pkgregd.manage.tokens import TokenManagement
 from pkgregd.plugin import find_formats, read_manuals
 from pkgregd.registry.access import AccessPolicy
+from pkgregd.registry.directory import Directories
 from pkgregd.registry.events import LogEvents
 from pkgregd.registry.inspector_process import InspectionLimits
 from pkgregd.registry.inventory import Inventories
@@ -199,6 +204,7 @@ class Daemon(Service):
         external_url = self._config.http.external_url
         request_limits = PrefixLimits(self._config.rate_limits, time.monotonic)
         page_url = external_url.rstrip("/") + signin.PATH
+        directories = Directories(parts.catalog, policy)
         inventories = Inventories(parts.catalog, parts.blobs, policy, events)
         self._factory = make_factory(
             self._reactor,
@@ -213,7 +219,13 @@ class Daemon(Service):
             readiness=self.readiness,
             external_url=external_url,
             settings=front_settings(self._config),
-            tables=[PackageManagement(inventories, [made.name for made in parts.formats]), SignInPages()],
+            tables=[
+                PackageManagement(inventories, [made.name for made in parts.formats]),
+                PlaceManagement(directories),
+                PeopleManagement(directories),
+                TokenManagement(TokenDesk(parts.catalog, utc_now), directories, utc_now),
+                SignInPages(),
+            ],
             pages=help_pages(parts.manuals, external_url),
         )
         for description in self._config.http.listen:

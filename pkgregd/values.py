@@ -133,11 +133,25 @@ class Role(enum.IntEnum):
 
 
 class Permission(enum.Enum):
-    """What a route asks of its caller."""
+    """
+    What a route asks of its caller at a project or group.
+
+    Members:
+        READ_PROJECT: know that it is there, and how it is set up.
+        READ_MEMBERS: know who belongs to it.
+        ADMINISTER: change its members and tokens.
+        CREATE_PROJECT: add a project to a group.
+        REMOVE_PROJECT: remove it with all that is in it.
+    """
 
     READ_PACKAGE = "read_package"
     CREATE_PACKAGE = "create_package"
     DESTROY_PACKAGE = "destroy_package"
+    READ_PROJECT = "read_project"
+    READ_MEMBERS = "read_members"
+    ADMINISTER = "administer"
+    CREATE_PROJECT = "create_project"
+    REMOVE_PROJECT = "remove_project"
 
 
 class AccountPermission(enum.Enum):
@@ -149,12 +163,14 @@ class AccountPermission(enum.Enum):
         NOTHING: nothing, for what is the same for everybody; a credential that is shown has to be good.
         READ_USER: any good credential.
         MANAGE_TOKENS: a personal token that may do what its user may.
+        ADMINISTER_INSTANCE: the same, of an administrator.
     """
 
     SIGN_IN = "sign_in"
     NOTHING = "nothing"
     READ_USER = "read_user"
     MANAGE_TOKENS = "manage_tokens"
+    ADMINISTER_INSTANCE = "administer_instance"
 
 
 class TokenKind(enum.Enum):
@@ -263,6 +279,185 @@ class TokenRecord:
 
 
 @frozen
+class MintedToken:
+    """
+    A new token, the only time its secret is known.
+
+    Attributes:
+        secret: the whole text that its bearer shows.
+        public_id: the part of it that may be shown to others.
+        secret_sha256: hex digest of the whole text, to be stored.
+    """
+
+    secret: str = field(repr=False)
+    public_id: str
+    secret_sha256: str = field(repr=False)
+
+
+@frozen
+class TokenOwner:
+    """
+    Whose tokens of which kind; the tokens of one kind belong to users, projects or groups, as NewToken tells.
+
+    Attributes:
+        kind: of the tokens.
+        user_id, project_id, group_id: at most one of them; without any, tokens of that kind whoever has them.
+    """
+
+    kind: TokenKind
+    user_id: int | None = None
+    project_id: int | None = None
+    group_id: int | None = None
+
+
+@frozen
+class TokenOrder:
+    """
+    A token that somebody wants made.
+
+    Attributes:
+        owner: whose it will be, and of which kind.
+        name: the orderer's words.
+        scopes: what it allows.
+        role: of a project or group access token.
+        expires_at: aware; None means never.
+    """
+
+    owner: TokenOwner
+    name: str
+    scopes: frozenset[str]
+    role: Role | None = None
+    expires_at: datetime.datetime | None = None
+
+
+@frozen
+class TokenQuery:
+    """
+    Which tokens are listed.
+
+    Attributes:
+        owner: whose they are.
+        is_active: only those that are neither revoked nor expired, or only the others; None for all.
+        is_descending: newest first.
+    """
+
+    owner: TokenOwner
+    is_active: bool | None = None
+    is_descending: bool = False
+
+
+@frozen
+class TokenListing:
+    """A piece of a listing of tokens, and how long the whole is."""
+
+    tokens: tuple[TokenRecord, ...]
+    total: int
+
+
+@frozen
+class UserRecord:
+    """
+    A user.
+
+    Attributes:
+        created_at: aware UTC.
+    """
+
+    id: int
+    name: str
+    is_admin: bool
+    created_at: datetime.datetime
+
+
+@frozen
+class UserListing:
+    """A piece of a listing of users, and how long the whole is."""
+
+    users: tuple[UserRecord, ...]
+    total: int
+
+
+@frozen
+class MemberRecord:
+    """
+    A user's role in a project or group.
+
+    Attributes:
+        role: the greatest one, if those of the groups above count.
+    """
+
+    user_id: int
+    name: str
+    role: Role
+
+
+@frozen
+class MemberListing:
+    """A piece of a listing of members, and how long the whole is."""
+
+    members: tuple[MemberRecord, ...]
+    total: int
+
+
+@frozen
+class PlaceRecord:
+    """
+    A project or a group.
+
+    Attributes:
+        path: from the top.
+        parent_id: the group that it lies in; None for a group at the top.
+        created_at: aware UTC.
+    """
+
+    level: Level
+    id: int
+    path: str
+    visibility: Visibility
+    parent_id: int | None
+    created_at: datetime.datetime
+
+
+@frozen
+class PlaceListing:
+    """A piece of a listing of projects or of groups, and how long the whole is."""
+
+    places: tuple[PlaceRecord, ...]
+    total: int
+
+
+class PlaceOrder(enum.Enum):
+    """By what projects and groups are ordered; numbers follow the times at which they were made."""
+
+    ID = "id"
+    PATH = "path"
+
+
+@frozen
+class PlaceQuery:
+    """
+    Which projects or groups are listed.
+
+    Attributes:
+        text: a part of the path, whatever the case of its letters; None for any.
+        visibility: None for any.
+        parent_id: only what lies in that group; None for anywhere.
+        is_deep: what lies in groups below that group, too.
+        top_only: only groups at the top.
+        least_role: only where the viewer, a user, has at least that role.
+    """
+
+    text: str | None = None
+    visibility: Visibility | None = None
+    parent_id: int | None = None
+    is_deep: bool = False
+    top_only: bool = False
+    least_role: Role | None = None
+    order: PlaceOrder = PlaceOrder.ID
+    is_descending: bool = False
+
+
+@frozen
 class NewSignIn:
     """
     The request of a client without a credential that somebody signs it in.
@@ -324,11 +519,13 @@ class IssuedToken:
         token: what was stored.
         secret: the whole text that its bearer shows.
         created_at: aware UTC.
+        token_id: its number.
     """
 
     token: NewToken
     secret: str = field(repr=False)
     created_at: datetime.datetime
+    token_id: int = 0
 
 
 @frozen

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.http.dispatch import Mount
 from pkgregd.http.front import mounts
 from pkgregd.manage.packages import PackageManagement
+from pkgregd.manage.people import PeopleManagement
+from pkgregd.manage.places import PlaceManagement
+from pkgregd.manage.tokens import TokenManagement
 from pkgregd.plugin import find_formats
 from pkgregd.values import AccountPermission, Permission
 from pkgregd.web.signin import SignInPages
@@ -18,7 +23,15 @@ def whole_table() -> list[tuple[str, Mount]]:
     """Mount every format that is installed, and every other table of routes."""
     formats = find_formats()
     limits = {name: made.default_limits for name, made in formats.items()}
-    return mounts(formats.values(), limits, [PackageManagement(None, list(formats)), SignInPages()])  # type: ignore[arg-type]
+    nothing: Any = None
+    tables = [
+        PackageManagement(nothing, list(formats)),
+        PlaceManagement(nothing),
+        PeopleManagement(nothing),
+        TokenManagement(nothing, nothing, nothing),
+        SignInPages(),
+    ]
+    return mounts(formats.values(), limits, tables)
 
 
 class RouteTableTests(SynchronousTestCase):

@@ -11,8 +11,9 @@ from attrs import frozen
 from zope.interface import implementer
 
 from pkgregd.auth.authenticator import ANY_KIND, TokenChecker, TokenCredentials
+from pkgregd.auth.tokendesk import check_name
 from pkgregd.auth.tokens import is_public_id, mint
-from pkgregd.errors import InvalidCredentials, InvalidRequest, NotFound, PermissionDenied, RateLimited, WrongPassword
+from pkgregd.errors import InvalidCredentials, NotFound, PermissionDenied, RateLimited, WrongPassword
 from pkgregd.interfaces import IAccount, IAccounts, ICatalog, IRequestLimits
 from pkgregd.values import (
     AccountPermission,
@@ -24,6 +25,8 @@ from pkgregd.values import (
     SignIn,
     SignInStart,
     TokenKind,
+    TokenOwner,
+    TokenQuery,
     TokenRecord,
 )
 
@@ -35,7 +38,6 @@ WAIT = datetime.timedelta(minutes=10)
 
 MAX_WAITING_PER_ADDRESS = 20
 MAX_CLIENT_CHARACTERS = 200
-MAX_NAME_CHARACTERS = 255
 
 
 @frozen
@@ -146,19 +148,19 @@ class Account:
         """See IAccount."""
         record = await self._check(secret, ANY_KIND)
         if record.principal.token_kind is TokenKind.PERSONAL:
-            await self.settings.catalog.revoke_token(record.public_id, record.principal)
+            await self._revoke(record, record.principal)
 
     async def list_tokens(self, piece: Piece) -> tuple[TokenRecord, ...]:
         """See IAccount."""
         assert self.principal.user_id is not None, "the permission to manage tokens is a user's"
-        return await self.settings.catalog.list_user_tokens(self.principal.user_id, piece)
+        query = TokenQuery(_personal(self.principal), is_active=True, is_descending=True)
+        return (await self.settings.catalog.list_tokens_of(query, piece)).tokens
 
     async def add_token(
         self, secret: str, name: str, *, is_read_only: bool, lifetime: datetime.timedelta
     ) -> IssuedToken:
         """See IAccount."""
-        if not (name.isprintable() and 0 < len(name) <= MAX_NAME_CHARACTERS):
-            raise InvalidRequest(f"the name of a token has 1 to {MAX_NAME_CHARACTERS} printable letters")
+        check_name(name)
         record = await self._check(secret)
         if record.principal.user_id != self.principal.user_id:
             self._count_failure()
@@ -180,9 +182,15 @@ class Account:
 
     async def revoke_token(self, public_id: str) -> None:
         """See IAccount."""
-        is_found = is_public_id(public_id) and await self.settings.catalog.revoke_token(public_id, self.principal)
-        if not is_found:
+        record = await self.settings.catalog.find_token(public_id) if is_public_id(public_id) else None
+        if record is None or not await self._revoke(record, self.principal):
             raise NotFound("you have no token of this id")
+
+    async def _revoke(self, record: TokenRecord, principal: Principal) -> bool:
+        """Revoke a token if it is one of the user's own."""
+        token_id = record.principal.token_id
+        assert token_id is not None, "a stored token has a number"
+        return await self.settings.catalog.revoke_token_of(_personal(principal), token_id, principal)
 
     async def _check(self, secret: str, kinds: frozenset[TokenKind] = frozenset({TokenKind.PERSONAL})) -> TokenRecord:
         """Find the token of a secret; one that is not good counts against the address."""
@@ -205,6 +213,10 @@ class Account:
         """Name the token of a client that was signed in."""
         words = _printable(client).split("/")[0][:64].strip()
         return f"{words or 'client'} at {self.address}"
+
+
+def _personal(principal: Principal) -> TokenOwner:
+    return TokenOwner(TokenKind.PERSONAL, user_id=principal.user_id)
 
 
 def _printable(client: str) -> str:

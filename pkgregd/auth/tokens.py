@@ -22,10 +22,8 @@ import string
 import zlib
 from collections.abc import Mapping
 
-from attrs import field, frozen
-
 from pkgregd.errors import InvalidCredentials
-from pkgregd.values import TokenKind
+from pkgregd.values import MintedToken, TokenKind
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 KIND_WORDS: Mapping[TokenKind, str] = {
@@ -47,22 +45,6 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 _PUBLIC_ID = re.compile(rf"[0-9A-Za-z]{{{PUBLIC_ID_LETTERS}}}", re.ASCII)
-
-
-@frozen
-class MintedToken:
-    """
-    A new token, the only time its secret is known.
-
-    Attributes:
-        secret: the whole text that its bearer shows.
-        public_id: the part of it that may be shown to others.
-        secret_sha256: hex digest of the whole text, to be stored.
-    """
-
-    secret: str = field(repr=False)
-    public_id: str
-    secret_sha256: str = field(repr=False)
 
 
 def mint(kind: TokenKind) -> MintedToken:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, literal, literal_column, null, select
 
+from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.rules import (
     MAX_ID,
     can_be_path,
@@ -20,7 +21,7 @@ from pkgregd.catalog.rules import (
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
 from pkgregd.catalog.tables import group_ancestors, groups, members, packages, paths, projects, users
 from pkgregd.errors import AlreadyExists, GroupNotFound, NotFound
-from pkgregd.values import Level, Owner, Role, Scope, Visibility
+from pkgregd.values import Level, Owner, Principal, Role, Scope, Visibility
 
 # =================================================================== statements
 
@@ -194,15 +195,18 @@ PROJECTS_DIRECTLY_BELOW = Statement(_project_scopes(projects.c.group_id == bindp
 # ======================================================================== verbs
 
 
-async def add_user(tx: Transaction, name: str, is_admin: bool) -> int:
+async def add_user(tx: Transaction, name: str, is_admin: bool, principal: Principal | None) -> int:
     """See IIdentityCatalog."""
     check_user_name(name)
     if not await tx.execute(ADD_USER, name=name, name_key=key_of(name), is_admin=is_admin, now=tx.now):
         raise AlreadyExists(f"a user named {name} exists already")
-    return await user_id_of(tx, name)
+    user_id = await user_id_of(tx, name)
+    if principal is not None:
+        await add_audit_entry(tx, "add_user", principal, None, {"name": name, "is_admin": is_admin})
+    return user_id
 
 
-async def add_group(tx: Transaction, path: str, visibility: Visibility) -> int:
+async def add_group(tx: Transaction, path: str, visibility: Visibility, principal: Principal | None) -> int:
     """See IIdentityCatalog."""
     check_group_path(path)
     parent_id, path = await _below_parent(tx, path)
@@ -210,11 +214,18 @@ async def add_group(tx: Transaction, path: str, visibility: Visibility) -> int:
     await tx.execute(ADD_GROUP, path=path, path_key=key_of(path), visibility=visibility.value, now=tx.now)
     row = await tx.fetch_one(FIND_GROUP, path_key=key_of(path))
     assert row is not None
-    await tx.execute(ADD_ANCESTORS, group_id=row[0], parent_id=parent_id)
-    return int(row[0])
+    group_id = int(row[0])
+    await tx.execute(ADD_ANCESTORS, group_id=group_id, parent_id=parent_id)
+    if principal is not None:
+        await add_audit_entry(tx, "add_group", principal, None, {"path": path, "visibility": visibility.value})
+    if principal is not None and principal.user_id is not None and parent_id is None:
+        await tx.execute(
+            SET_GROUP_MEMBER, user_id=principal.user_id, group_id=group_id, project_id=None, role=Role.OWNER.value
+        )
+    return group_id
 
 
-async def add_project(tx: Transaction, path: str, visibility: Visibility) -> int:
+async def add_project(tx: Transaction, path: str, visibility: Visibility, principal: Principal | None) -> int:
     """See IIdentityCatalog."""
     check_project_path(path)
     group_id, path = await _below_parent(tx, path)
@@ -229,6 +240,9 @@ async def add_project(tx: Transaction, path: str, visibility: Visibility) -> int
     )
     row = await tx.fetch_one(FIND_PROJECT, path_key=key_of(path))
     assert row is not None
+    if principal is not None:
+        detail = {"path": path, "visibility": visibility.value}
+        await add_audit_entry(tx, "add_project", principal, int(row[0]), detail)
     return int(row[0])
 
 

@@ -11,37 +11,26 @@ import copy
 import datetime
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from attrs import define, evolve, field
+from attrs import define, evolve
 from zope.interface import implementer
 
 from pkgregd.catalog import memory_inventory
-from pkgregd.catalog.memory_signins import Approval, MemorySignIns
+from pkgregd.catalog.memory_directory import MemoryDirectory
 from pkgregd.catalog.rules import (
     KEPT_CHANGES,
-    can_be_path,
-    check_group_path,
-    check_project_path,
-    check_token_owner,
-    check_user_name,
     from_microseconds,
     index_state,
-    is_number,
-    key_of,
     search_text,
     search_words,
-    split_path,
     to_microseconds,
 )
 from pkgregd.errors import (
-    AlreadyExists,
     FileExists,
     FileSpelledOtherwise,
     FileWasDeleted,
-    GroupNotFound,
     NameSpelledOtherwise,
-    NotFound,
     PackageNotFound,
     PreconditionFailed,
     ProjectNotFound,
@@ -59,10 +48,7 @@ from pkgregd.values import (
     Level,
     NameListing,
     NewestVersion,
-    NewSignIn,
-    NewToken,
     OnDuplicate,
-    Owner,
     PackageFile,
     PackageListing,
     PackageName,
@@ -74,33 +60,9 @@ from pkgregd.values import (
     Principal,
     Publication,
     Published,
-    Role,
     Scope,
-    SignIn,
     Tag,
-    TokenKind,
-    TokenRecord,
-    Visibility,
 )
-
-
-@define
-class _User:
-    id: int
-    name: str
-    is_admin: bool
-
-
-@define
-class _Place:
-    """A group or a project."""
-
-    level: Level
-    id: int
-    path: str
-    visibility: Visibility
-    group_ids: tuple[int, ...]
-    roles: dict[int, Role] = field(factory=dict)
 
 
 @define
@@ -110,7 +72,7 @@ class _StoredBlob:
 
 
 @implementer(ICatalog)
-class MemoryCatalog:
+class MemoryCatalog(MemoryDirectory):
     """
     ICatalog in memory.
 
@@ -124,11 +86,7 @@ class MemoryCatalog:
     """
 
     def __init__(self, seconds: Callable[[], float] = time.time) -> None:
-        self._seconds = seconds
-        self._last_ids: dict[str, int] = {}
-        self._users: dict[str, _User] = {}
-        self._places: dict[str, _Place] = {}
-        self._tokens: dict[str, TokenRecord] = {}
+        super().__init__(seconds)
         self._files: dict[int, PackageFile] = {}
         self._package_times: dict[int, datetime.datetime] = {}
         self._blobs: dict[str, _StoredBlob] = {}
@@ -140,209 +98,26 @@ class MemoryCatalog:
         self._keys: dict[int, tuple[str, ...]] = {}
         self._beside: set[int] = set()
         self._search_texts: dict[tuple[int, str, str], str] = {}
-        self.sign_ins = MemorySignIns()
         self._closed = False
         self.audit: list[tuple[str, str, PackageFile]] = []
 
-    def _now(self) -> int:
-        return int(self._seconds() * 1_000_000)
-
-    def _next_id(self, what: str) -> int:
-        self._last_ids[what] = self._last_ids.get(what, 0) + 1
-        return self._last_ids[what]
-
-    # ---------------------------------------------------------------- identity
-
-    async def add_user(self, name: str, *, is_admin: bool = False) -> int:
-        """See IIdentityCatalog."""
-        check_user_name(name)
-        if key_of(name) in self._users:
-            raise AlreadyExists(f"a user named {name} exists already")
-        user = _User(self._next_id("user"), name, is_admin)
-        self._users[key_of(name)] = user
-        return user.id
-
-    async def add_group(self, path: str, visibility: Visibility) -> int:
-        """See IIdentityCatalog."""
-        check_group_path(path)
-        return self._add_place(Level.GROUP, path, visibility)
-
-    async def add_project(self, path: str, visibility: Visibility) -> int:
-        """See IIdentityCatalog."""
-        check_project_path(path)
-        return self._add_place(Level.PROJECT, path, visibility)
-
-    def _add_place(self, level: Level, path: str, visibility: Visibility) -> int:
-        parent_path, name = split_path(path)
-        group_ids: tuple[int, ...] = ()
-        if parent_path:
-            parent = self._places.get(key_of(parent_path))
-            if parent is None or parent.level is not Level.GROUP:
-                raise GroupNotFound
-            group_ids = parent.group_ids
-            path = f"{parent.path}/{name}"
-        if key_of(path) in self._places:
-            raise AlreadyExists(f"a group or project at {path} exists already")
-        place_id = self._next_id(level.value)
-        if level is Level.GROUP:
-            group_ids = (place_id, *group_ids)
-        self._places[key_of(path)] = _Place(level, place_id, path, visibility, group_ids)
-        return place_id
-
-    def _user(self, name: str) -> _User:
-        user = self._users.get(key_of(name))
-        if user is None:
-            raise NotFound(f"there is no user named {name}")
-        return user
-
-    def _place_by_id(self, level: Level, place_id: int) -> _Place | None:
-        return next((place for place in self._at(level) if place.id == place_id), None)
-
-    def _at(self, level: Level) -> Iterator[_Place]:
-        return (place for place in self._places.values() if place.level is level)
-
-    async def set_member(self, user: str, path: str, role: Role) -> None:
-        """See IIdentityCatalog."""
-        user_id = self._user(user).id
-        place = self._places.get(key_of(path))
-        if place is None:
-            raise NotFound(f"there is no group or project at {path}")
-        place.roles[user_id] = role
-
-    def _owner_id(self, level: Level, ident: str | None) -> int | None:
-        if ident is None:
-            return None
-        place = self._place_by_id(level, int(ident)) if is_number(ident) else self._places.get(key_of(ident))
-        if place is None or place.level is not level:
-            raise NotFound(f"there is no {level.value} {ident}")
-        return place.id
-
-    async def list_owners(self, project_id: int | None, group_ids: Sequence[int]) -> tuple[Owner, ...]:
-        """See IIdentityCatalog."""
-        places = [group for group in self._at(Level.GROUP) if group.id in group_ids]
-        places += [project for project in self._at(Level.PROJECT) if project.id == project_id]
-        return tuple(
-            Owner(user.id, user.name)
-            for _, user in sorted(self._users.items())
-            if any(place.roles.get(user.id, Role.GUEST) >= Role.MAINTAINER for place in places)
-        )
-
-    async def add_token(self, token: NewToken, principal: Principal | None = None) -> int:
-        """See IIdentityCatalog."""
-        check_token_owner(token)
-        user = None if token.user is None else self._user(token.user)
-        project_id = self._owner_id(Level.PROJECT, token.project)
-        group_id = self._owner_id(Level.GROUP, token.group)
-        if token.public_id in self._tokens:
-            raise AlreadyExists("a token of that id exists already")
-        token_id = self._next_id("token")
-        self._tokens[token.public_id] = TokenRecord(
-            public_id=token.public_id,
-            secret_sha256=token.secret_sha256,
-            name=token.name,
-            principal=Principal(
-                name=f"token:{token.name}" if user is None else user.name,
-                token_kind=token.kind,
-                token_id=token_id,
-                user_id=None if user is None else user.id,
-                is_admin=user is not None and user.is_admin,
-                scopes=token.scopes,
-                project_id=project_id,
-                group_id=group_id,
-                role=token.role,
-                project_path=self._path_of(project_id),
-            ),
-            created_at=from_microseconds(self._now()),
-            expires_at=token.expires_at,
-        )
-        return token_id
-
-    def _path_of(self, project_id: int | None) -> str | None:
-        place = None if project_id is None else self._place_by_id(Level.PROJECT, project_id)
-        return None if place is None else place.path
-
-    async def find_token(self, public_id: str) -> TokenRecord | None:
-        """See IReads."""
-        return self._tokens.get(public_id)
-
-    async def list_tokens(self) -> tuple[TokenRecord, ...]:
-        """See IIdentityCatalog."""
-        return tuple(self._tokens.values())
-
-    async def list_user_tokens(self, user_id: int, piece: Piece) -> tuple[TokenRecord, ...]:
-        """See IIdentityCatalog."""
-        own = [record for record in self._tokens.values() if record.principal.user_id == user_id]
-        good = [record for record in reversed(own) if record.revoked_at is None]
-        return tuple(good[piece.offset : piece.offset + piece.limit])
-
-    async def revoke_token(self, public_id: str, principal: Principal | None = None) -> bool:
-        """See IIdentityCatalog."""
-        record = self._tokens.get(public_id)
-        if record is None:
-            return False
-        owner = record.principal.user_id
-        if principal is not None and (owner is None or owner != principal.user_id):
-            return False
-        if record.revoked_at is None:
-            self._tokens[public_id] = evolve(record, revoked_at=from_microseconds(self._now()))
-        return True
-
-    async def add_sign_in(self, sign_in: NewSignIn, max_per_address: int) -> bool:
-        """See ISignInCatalog."""
-        return self.sign_ins.add(sign_in, from_microseconds(self._now()), max_per_address)
-
-    async def find_sign_in(self, public_id: str) -> SignIn | None:
-        """See ISignInCatalog."""
-        return self.sign_ins.find(public_id, from_microseconds(self._now()))
-
-    async def approve_sign_in(self, public_id: str, principal: Principal, token_expires_at: datetime.datetime) -> bool:
-        """See ISignInCatalog."""
-        approval = Approval(principal, token_expires_at)
-        return self.sign_ins.approve(public_id, approval, from_microseconds(self._now()))
-
-    async def take_sign_in(self, poll_sha256: str, public_id: str, secret_sha256: str, name: str) -> bool | None:
-        """See ISignInCatalog."""
-        approval = self.sign_ins.take(poll_sha256, from_microseconds(self._now()))
-        if not isinstance(approval, Approval):
-            return approval
-        approver = approval.principal
-        if any(kept.principal.token_id == approver.token_id and kept.revoked_at for kept in self._tokens.values()):
-            return None
-        token = NewToken(
-            public_id=public_id,
-            secret_sha256=secret_sha256,
-            kind=TokenKind.PERSONAL,
-            name=name,
-            scopes=approver.scopes,
-            user=approver.name,
-            expires_at=approval.token_expires_at,
-        )
-        await self.add_token(token, approver)
-        return True
-
-    async def find_scope(self, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
-        """See IReads."""
-        if level is Level.INSTANCE:
-            return Scope(Level.INSTANCE, 0, "", Visibility.PUBLIC)
-        if isinstance(ident, int):
-            place = self._place_by_id(level, ident)
-        else:
-            place = self._places.get(key_of(ident)) if can_be_path(ident) else None
-        return None if place is None or place.level is not level else self._scope(place, user_id)
-
-    def _scope(self, place: _Place, user_id: int | None) -> Scope:
-        above = [group for group in self._at(Level.GROUP) if group.id in place.group_ids]
-        roles = [met.roles[user_id] for met in (place, *above) if user_id is not None and user_id in met.roles]
-        return Scope(
-            level=place.level,
-            id=place.id,
-            path=place.path,
-            visibility=place.visibility,
-            group_ids=place.group_ids,
-            role=max(roles, default=None),
-        )
-
     # ---------------------------------------------------------------- packages
+
+    def _clear_project(self, project_id: int) -> None:
+        gone = [file for file in self._files.values() if file.project_id == project_id]
+        for file in gone:
+            del self._files[file.id]
+            self._documents.pop(file.id, None)
+            self._keys.pop(file.id, None)
+            self._beside.discard(file.id)
+            self._package_times.pop(file.package_id, None)
+        for file in gone:
+            self._release(file.blob.sha256.hex)
+        self._tombstones = {key: kept for key, kept in self._tombstones.items() if key[0] != project_id}
+        self._revisions = {key: kept for key, kept in self._revisions.items() if key[0] != project_id}
+        self._changes = {key: kept for key, kept in self._changes.items() if key[0] != project_id}
+        self._tags = {key: kept for key, kept in self._tags.items() if key[0] != project_id}
+        self._search_texts = {key: kept for key, kept in self._search_texts.items() if key[0] != project_id}
 
     async def publish(self, publication: Publication, principal: Principal) -> Published:
         """See IPackageCatalog."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Collection
 
 from attrs import Factory, define, evolve, frozen
 
@@ -56,6 +57,12 @@ class MemorySignIns:
         self._requests[public_id] = (self._requests[public_id][0], evolve(kept, is_approved=True))
         self._approvals[public_id] = approval
         return True
+
+    def forget_approvals_of(self, token_ids: Collection[int | None]) -> None:
+        """Forget requests that were approved by one of some tokens."""
+        for public_id, approval in list(self._approvals.items()):
+            if approval.principal.token_id in token_ids:
+                del self._approvals[public_id], self._requests[public_id]
 
     def take(self, poll_sha256: str, now: datetime.datetime) -> Approval | bool | None:
         """Forget a request that was approved and return the approval; else as ISignInCatalog.take_sign_in."""

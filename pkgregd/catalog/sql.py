@@ -14,11 +14,13 @@ from pkgregd.catalog import (
     branches,
     changes,
     deletions,
+    directory,
     documents,
     identity,
     inventory,
     names,
     packages,
+    removal,
     search,
     signins,
     tags,
@@ -37,6 +39,9 @@ from pkgregd.values import (
     Foresight,
     IndexState,
     Level,
+    MemberListing,
+    MemberRecord,
+    MintedToken,
     NameListing,
     NewestVersion,
     NewSignIn,
@@ -48,6 +53,9 @@ from pkgregd.values import (
     PackageQuery,
     PackageRecord,
     Piece,
+    PlaceListing,
+    PlaceQuery,
+    PlaceRecord,
     Precondition,
     Principal,
     Publication,
@@ -56,7 +64,12 @@ from pkgregd.values import (
     Scope,
     SignIn,
     Tag,
+    TokenListing,
+    TokenOwner,
+    TokenQuery,
     TokenRecord,
+    UserListing,
+    UserRecord,
     Visibility,
 )
 
@@ -106,17 +119,17 @@ class SqlCatalog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add_user(self, name: str, *, is_admin: bool = False) -> int:
+    async def add_user(self, name: str, *, is_admin: bool = False, principal: Principal | None = None) -> int:
         """See IIdentityCatalog."""
-        return await self._database.write(identity.add_user, name, is_admin)
+        return await self._database.write(identity.add_user, name, is_admin, principal)
 
-    async def add_group(self, path: str, visibility: Visibility) -> int:
+    async def add_group(self, path: str, visibility: Visibility, principal: Principal | None = None) -> int:
         """See IIdentityCatalog."""
-        return await self._database.write(identity.add_group, path, visibility)
+        return await self._database.write(identity.add_group, path, visibility, principal)
 
-    async def add_project(self, path: str, visibility: Visibility) -> int:
+    async def add_project(self, path: str, visibility: Visibility, principal: Principal | None = None) -> int:
         """See IIdentityCatalog."""
-        return await self._database.write(identity.add_project, path, visibility)
+        return await self._database.write(identity.add_project, path, visibility, principal)
 
     async def set_member(self, user: str, path: str, role: Role) -> None:
         """See IIdentityCatalog."""
@@ -138,13 +151,77 @@ class SqlCatalog:
         """See IIdentityCatalog."""
         return await self._database.read(tokens.list_tokens)
 
-    async def list_user_tokens(self, user_id: int, piece: Piece) -> tuple[TokenRecord, ...]:
+    async def list_tokens_of(self, query: TokenQuery, piece: Piece) -> TokenListing:
         """See IIdentityCatalog."""
-        return await self._database.read(tokens.list_user_tokens, user_id, piece)
+        return await self._database.read(tokens.list_tokens_of, query, piece)
 
-    async def revoke_token(self, public_id: str, principal: Principal | None = None) -> bool:
+    async def find_token_of(self, owner: TokenOwner, token_id: int) -> TokenRecord | None:
         """See IIdentityCatalog."""
-        return await self._database.write(tokens.revoke_token, public_id, principal)
+        return await self._database.read(tokens.find_token_of, owner, token_id)
+
+    async def revoke_token(self, public_id: str) -> bool:
+        """See IIdentityCatalog."""
+        return await self._database.write(tokens.revoke_token, public_id)
+
+    async def revoke_token_of(self, owner: TokenOwner, token_id: int, principal: Principal) -> bool:
+        """See IIdentityCatalog."""
+        return await self._database.write(tokens.revoke_token_of, owner, token_id, principal)
+
+    async def rotate_token_of(
+        self, owner: TokenOwner, token_id: int, minted: MintedToken, principal: Principal
+    ) -> bool:
+        """See IIdentityCatalog."""
+        return await self._database.write(tokens.rotate_token_of, owner, token_id, minted, principal)
+
+    async def list_users(self, text: str | None, name: str | None, piece: Piece) -> UserListing:
+        """See IDirectoryCatalog."""
+        return await self._database.read(directory.list_users, text, name, piece)
+
+    async def find_user(self, user_id: int) -> UserRecord | None:
+        """See IDirectoryCatalog."""
+        return await self._database.read(directory.find_user, user_id)
+
+    async def change_user(self, user_id: int, is_admin: bool, principal: Principal) -> bool:
+        """See IDirectoryCatalog."""
+        return await self._database.write(directory.change_user, user_id, is_admin, principal)
+
+    async def remove_user(self, user_id: int, principal: Principal) -> bool:
+        """See IDirectoryCatalog."""
+        return await self._database.write(removal.remove_user, user_id, principal)
+
+    async def list_places(self, level: Level, viewer: Principal, query: PlaceQuery, piece: Piece) -> PlaceListing:
+        """See IDirectoryCatalog."""
+        return await self._database.read(directory.list_places, level, viewer, query, piece)
+
+    async def find_place(self, level: Level, place_id: int) -> PlaceRecord | None:
+        """See IDirectoryCatalog."""
+        return await self._database.read(directory.find_place, level, place_id)
+
+    async def change_place(self, level: Level, place_id: int, visibility: Visibility, principal: Principal) -> bool:
+        """See IDirectoryCatalog."""
+        return await self._database.write(directory.change_place, level, place_id, visibility, principal)
+
+    async def remove_place(self, level: Level, place_id: int, principal: Principal) -> bool:
+        """See IDirectoryCatalog."""
+        return await self._database.write(removal.remove_place, level, place_id, principal)
+
+    async def list_members(self, scope: Scope, text: str | None, piece: Piece, *, is_inherited: bool) -> MemberListing:
+        """See IDirectoryCatalog."""
+        return await self._database.read(directory.list_members, scope, text, piece, is_inherited)
+
+    async def find_member(self, scope: Scope, user_id: int, *, is_inherited: bool) -> MemberRecord | None:
+        """See IDirectoryCatalog."""
+        return await self._database.read(directory.find_member, scope, user_id, is_inherited)
+
+    async def set_member_role(
+        self, scope: Scope, user_id: int, role: Role, principal: Principal, *, is_new: bool
+    ) -> bool:
+        """See IDirectoryCatalog."""
+        return await self._database.write(directory.set_member_role, scope, user_id, role, principal, is_new)
+
+    async def remove_member(self, scope: Scope, user_id: int, principal: Principal) -> bool:
+        """See IDirectoryCatalog."""
+        return await self._database.write(directory.remove_member, scope, user_id, principal)
 
     async def add_sign_in(self, sign_in: NewSignIn, max_per_address: int) -> bool:
         """See ISignInCatalog."""

@@ -109,6 +109,7 @@ members = Table(
     UniqueConstraint("project_id", "user_id"),
     CheckConstraint("(group_id IS NULL) <> (project_id IS NULL)", name="group_or_project"),
     CheckConstraint("role IN (10, 20, 30, 40, 50)", name="role"),
+    Index(None, "user_id"),
 )
 
 tokens = Table(
@@ -140,6 +141,8 @@ tokens = Table(
         name="owner",
     ),
     Index(None, "user_id"),
+    Index(None, "project_id"),
+    Index(None, "group_id"),
     sqlite_autoincrement=True,
 )
 

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from itertools import product
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, not_, or_, select, true, update
 
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.identity import owner_id_of, user_id_of
-from pkgregd.catalog.rules import check_token_owner, from_microseconds, to_microseconds
+from pkgregd.catalog.rules import MAX_ID, check_token_owner, from_microseconds, to_microseconds
 from pkgregd.catalog.statement import Row, Statement, Transaction, insert
 from pkgregd.catalog.tables import projects, tokens, users
 from pkgregd.errors import AlreadyExists
-from pkgregd.values import Level, NewToken, Piece, Principal, Role, TokenKind, TokenRecord
+from pkgregd.values import (
+    Level,
+    MintedToken,
+    NewToken,
+    Piece,
+    Principal,
+    Role,
+    TokenKind,
+    TokenListing,
+    TokenOwner,
+    TokenQuery,
+    TokenRecord,
+)
 
 ADD_TOKEN = Statement(
     insert(tokens)
@@ -57,12 +71,44 @@ FIND_TOKEN = Statement(_token_columns.where(tokens.c.public_id == bindparam("pub
 
 LIST_TOKENS = Statement(_token_columns.order_by(tokens.c.id))
 
-LIST_USER_TOKENS = Statement(
-    _token_columns.where(tokens.c.user_id == bindparam("user_id"), tokens.c.revoked_at.is_(None))
-    .order_by(tokens.c.id.desc())
-    .limit(bindparam("row_limit"))
-    .offset(bindparam("row_offset"))
+_OWNERS: Mapping[str | None, ColumnElement[bool]] = {
+    None: true(),
+    "user_id": tokens.c.user_id == bindparam("user_id"),
+    "project_id": tokens.c.project_id == bindparam("project_id"),
+    "group_id": tokens.c.group_id == bindparam("group_id"),
+}
+"""What an owner's tokens have in common, by the column that tells the owner."""
+
+_is_active = and_(
+    tokens.c.revoked_at.is_(None), or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > bindparam("now"))
 )
+_ACTIVITIES: Mapping[bool | None, ColumnElement[bool]] = {None: true(), True: _is_active, False: not_(_is_active)}
+
+COUNT_TOKENS_OF = {
+    (column, is_active): Statement(
+        select(func.count()).select_from(tokens).where(tokens.c.kind == bindparam("kind"), owned, active)
+    )
+    for (column, owned), (is_active, active) in product(_OWNERS.items(), _ACTIVITIES.items())
+}
+
+LIST_TOKENS_OF = {
+    (column, is_active, is_descending): Statement(
+        _token_columns.where(tokens.c.kind == bindparam("kind"), owned, active)
+        .order_by(tokens.c.id.desc() if is_descending else tokens.c.id)
+        .limit(bindparam("row_limit"))
+        .offset(bindparam("row_offset"))
+    )
+    for (column, owned), (is_active, active), is_descending in product(
+        _OWNERS.items(), _ACTIVITIES.items(), (False, True)
+    )
+}
+
+FIND_TOKEN_OF = {
+    column: Statement(
+        _token_columns.where(tokens.c.id == bindparam("token_id"), tokens.c.kind == bindparam("kind"), owned)
+    )
+    for column, owned in _OWNERS.items()
+}
 
 REVOKE_TOKEN = Statement(
     update(tokens)
@@ -133,10 +179,37 @@ async def list_tokens(tx: Transaction) -> tuple[TokenRecord, ...]:
     return tuple(_token_record(row) for row in await tx.fetch_all(LIST_TOKENS))
 
 
-async def list_user_tokens(tx: Transaction, user_id: int, piece: Piece) -> tuple[TokenRecord, ...]:
+async def list_tokens_of(tx: Transaction, query: TokenQuery, piece: Piece) -> TokenListing:
     """See IIdentityCatalog."""
-    rows = await tx.fetch_all(LIST_USER_TOKENS, user_id=user_id, row_offset=piece.offset, row_limit=piece.limit)
-    return tuple(_token_record(row) for row in rows)
+    column, owner = _owner(query.owner)
+    times = {} if query.is_active is None else {"now": tx.now}
+    counted = await tx.fetch_one(COUNT_TOKENS_OF[column, query.is_active], **owner, **times)
+    assert counted is not None
+    rows = await tx.fetch_all(
+        LIST_TOKENS_OF[column, query.is_active, query.is_descending],
+        row_offset=piece.offset,
+        row_limit=piece.limit,
+        **owner,
+        **times,
+    )
+    return TokenListing(tuple(_token_record(row) for row in rows), counted[0])
+
+
+async def find_token_of(tx: Transaction, owner: TokenOwner, token_id: int) -> TokenRecord | None:
+    """See IIdentityCatalog."""
+    if not 0 < token_id <= MAX_ID:
+        return None
+    column, parameters = _owner(owner)
+    row = await tx.fetch_one(FIND_TOKEN_OF[column], token_id=token_id, **parameters)
+    return None if row is None else _token_record(row)
+
+
+def _owner(owner: TokenOwner) -> tuple[str | None, dict[str, object]]:
+    """Which column tells an owner's tokens, and the parameters for it."""
+    given = {name: getattr(owner, name) for name in ("user_id", "project_id", "group_id")}
+    told = {name: value for name, value in given.items() if value is not None}
+    assert len(told) <= 1, "tokens belong to one owner"
+    return next(iter(told), None), {"kind": owner.kind.value, **told}
 
 
 def _token_record(row: Row) -> TokenRecord:
@@ -164,14 +237,45 @@ def _token_record(row: Row) -> TokenRecord:
     )
 
 
-async def revoke_token(tx: Transaction, public_id: str, principal: Principal | None = None) -> bool:
+async def revoke_token(tx: Transaction, public_id: str) -> bool:
     """See IIdentityCatalog."""
-    if principal is None:
-        return bool(await tx.execute(REVOKE_TOKEN, the_public_id=public_id, now=tx.now))
-    record = await find_token(tx, public_id)
-    if record is None or record.principal.user_id is None or record.principal.user_id != principal.user_id:
+    return bool(await tx.execute(REVOKE_TOKEN, the_public_id=public_id, now=tx.now))
+
+
+async def revoke_token_of(tx: Transaction, owner: TokenOwner, token_id: int, principal: Principal) -> bool:
+    """See IIdentityCatalog."""
+    record = await find_token_of(tx, owner, token_id)
+    if record is None:
         return False
     if record.revoked_at is None:
-        await tx.execute(REVOKE_TOKEN, the_public_id=public_id, now=tx.now)
-        await add_audit_entry(tx, "revoke_token", principal, None, _told(public_id, record.name))
+        await tx.execute(REVOKE_TOKEN, the_public_id=record.public_id, now=tx.now)
+        detail = _told(record.public_id, record.name)
+        await add_audit_entry(tx, "revoke_token", principal, record.principal.project_id, detail)
+    return True
+
+
+async def rotate_token_of(
+    tx: Transaction, owner: TokenOwner, token_id: int, minted: MintedToken, principal: Principal
+) -> bool:
+    """See IIdentityCatalog."""
+    record = await find_token_of(tx, owner, token_id)
+    if record is None or record.revoked_at is not None:
+        return False
+    if record.expires_at is not None and to_microseconds(record.expires_at) <= tx.now:
+        return False
+    bearer = record.principal
+    assert bearer.token_kind is not None, "a stored token is of some kind"
+    await tx.execute(REVOKE_TOKEN, the_public_id=record.public_id, now=tx.now)
+    token = NewToken(
+        public_id=minted.public_id,
+        secret_sha256=minted.secret_sha256,
+        kind=bearer.token_kind,
+        name=record.name,
+        scopes=bearer.scopes,
+        role=bearer.role,
+        expires_at=record.expires_at,
+    )
+    await store_token(tx, token, user_id=bearer.user_id, project_id=bearer.project_id, group_id=bearer.group_id)
+    detail = {**_told(minted.public_id, record.name), "instead_of": record.public_id}
+    await add_audit_entry(tx, "rotate_token", principal, bearer.project_id, detail)
     return True

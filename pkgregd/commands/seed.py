@@ -12,10 +12,10 @@ from collections.abc import Awaitable
 
 from attrs import frozen
 
-from pkgregd.auth.tokens import MintedToken, mint, parse, secret_sha256
+from pkgregd.auth.tokens import mint, parse, secret_sha256
 from pkgregd.commands.instance import Instance, Outcome
 from pkgregd.errors import AlreadyExists, ConfigError, InvalidCredentials, NotFound
-from pkgregd.values import Level, NewToken, TokenKind, Visibility
+from pkgregd.values import Level, MintedToken, NewToken, TokenKind, Visibility
 
 ROOT = "root"
 GROUP = "demo"

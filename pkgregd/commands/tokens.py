@@ -8,16 +8,13 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
+from pkgregd.auth.tokendesk import API_SCOPES, DEPLOY_SCOPES, check_name
 from pkgregd.auth.tokens import is_public_id, mint, parse
 from pkgregd.commands.instance import Instance, Outcome, UsageError, show_time
 from pkgregd.errors import InvalidCredentials, InvalidRequest, NotFound
 from pkgregd.values import NewToken, Role, TokenKind, TokenRecord
 
 JOB_LIFETIME = datetime.timedelta(hours=1)
-MAX_NAME_LETTERS = 255
-
-API_SCOPES = ("api", "read_api")
-DEPLOY_SCOPES = ("read_package_registry", "write_package_registry")
 
 
 @frozen
@@ -69,8 +66,11 @@ def check_request(arguments: Namespace) -> None:
     if rules.scopes and not rules.default_scopes and not arguments.scope:
         raise UsageError(f"{what} needs at least one --scope of " + ", ".join(rules.scopes))
     name = arguments.name
-    if name is not None and not (name.isprintable() and 0 < len(name) <= MAX_NAME_LETTERS):
-        raise UsageError(f"--name takes 1 to {MAX_NAME_LETTERS} printable letters")
+    if name is not None:
+        try:
+            check_name(name)
+        except InvalidRequest as error:
+            raise UsageError(f"--name: {error}") from None
 
 
 def new_token(arguments: Namespace, now: datetime.datetime) -> tuple[NewToken, str]:

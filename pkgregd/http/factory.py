@@ -126,7 +126,12 @@ class FrontFactory(ServerFactory):
 def _refusal(status: int, reason: str, headers: str = "") -> bytes:
     phrase = HTTPStatus(status).phrase
     body = json.dumps(
-        {"message": f"{status} {phrase} - {reason}", "error": "bad_request", "request_id": new_request_id()}
+        {
+            "message": f"{status} {phrase} - {reason}",
+            "error": reason,
+            "code": "bad_request",
+            "request_id": new_request_id(),
+        }
     ).encode()
     head = (
         f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"

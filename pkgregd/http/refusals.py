@@ -23,6 +23,7 @@ STATUSES: tuple[tuple[type[errors.PkgregdError], int, str], ...] = (
     (errors.NotFound, 404, "not_found"),
     (errors.FileExists, 409, "file_exists"),
     (errors.AlreadyExists, 409, "already_exists"),
+    (errors.LastOwner, 409, "last_owner"),
     (errors.PreconditionFailed, 412, "precondition_failed"),
     (errors.BodyTooSlow, 408, "body_too_slow"),
     (errors.BodyTooLarge, 413, "body_too_large"),
@@ -59,11 +60,12 @@ def internal_error(request_id: str) -> Refusal:
 
 
 def common_reply(refusal: Refusal) -> Reply:
-    """Dress a refusal as GitLab's API does: JSON with `message`, and beside it `error` and the request id."""
+    """Dress a refusal as GitLab's API does: JSON with `message`, `error`, and beside them `code` and the request id."""
     phrase = HTTPStatus(refusal.status).phrase
     fields = {
         "message": f"{refusal.status} {phrase} - {refusal.message}",
-        "error": refusal.code,
+        "error": refusal.message,
+        "code": refusal.code,
         "request_id": refusal.request_id,
     }
     return Reply(refusal.status, json.dumps(fields).encode(), "application/json")

@@ -12,19 +12,42 @@ LEAST_ROLES = {
     Permission.READ_PACKAGE: Role.REPORTER,
     Permission.CREATE_PACKAGE: Role.DEVELOPER,
     Permission.DESTROY_PACKAGE: Role.MAINTAINER,
+    Permission.READ_PROJECT: Role.GUEST,
+    Permission.READ_MEMBERS: Role.GUEST,
+    Permission.ADMINISTER: Role.MAINTAINER,
+    Permission.CREATE_PROJECT: Role.MAINTAINER,
+    Permission.REMOVE_PROJECT: Role.OWNER,
 }
-"""The least role that has a permission by itself."""
+"""The least role that has a permission by itself at a project."""
+
+LEAST_GROUP_ROLES = {**LEAST_ROLES, Permission.ADMINISTER: Role.OWNER}
+"""The same at a group."""
+
+FOR_EVERYBODY = frozenset({Permission.READ_PACKAGE, Permission.READ_PROJECT})
+"""What everybody may where it is public."""
+
+FOR_USERS = FOR_EVERYBODY | {Permission.READ_MEMBERS}
+"""What every user may where it is internal."""
+
+FOR_PEOPLE = frozenset({Permission.ADMINISTER, Permission.REMOVE_PROJECT})
+"""What no token has but a user's own, so that none can make itself another."""
 
 _API_SCOPES = {
     Permission.READ_PACKAGE: frozenset({"api", "read_api"}),
     Permission.CREATE_PACKAGE: frozenset({"api"}),
     Permission.DESTROY_PACKAGE: frozenset({"api"}),
+    Permission.READ_PROJECT: frozenset({"api", "read_api"}),
+    Permission.READ_MEMBERS: frozenset({"api", "read_api"}),
+    Permission.ADMINISTER: frozenset({"api"}),
+    Permission.CREATE_PROJECT: frozenset({"api"}),
+    Permission.REMOVE_PROJECT: frozenset({"api"}),
 }
 _DEPLOY_SCOPES = {
     Permission.READ_PACKAGE: frozenset({"read_package_registry"}),
     Permission.CREATE_PACKAGE: frozenset({"write_package_registry"}),
+    Permission.READ_PROJECT: frozenset({"read_package_registry", "write_package_registry"}),
 }
-_JOB_PERMISSIONS = frozenset({Permission.READ_PACKAGE, Permission.CREATE_PACKAGE})
+_JOB_PERMISSIONS = frozenset({Permission.READ_PACKAGE, Permission.CREATE_PACKAGE, Permission.READ_PROJECT})
 
 
 @implementer(IAccessPolicy)
@@ -33,7 +56,7 @@ class AccessPolicy:
 
     def permits(self, principal: Principal, permission: Permission, scope: Scope) -> bool:
         """See IAccessPolicy."""
-        if permission is Permission.READ_PACKAGE and scope.visibility is Visibility.PUBLIC:
+        if permission in FOR_EVERYBODY and scope.visibility is Visibility.PUBLIC:
             return True
         kind = principal.token_kind
         if kind is None:
@@ -46,10 +69,12 @@ class AccessPolicy:
         if not _API_SCOPES[permission] & principal.scopes:
             return False
         if kind is TokenKind.PERSONAL:
-            if permission is Permission.READ_PACKAGE and scope.visibility is Visibility.INTERNAL:
+            if permission in FOR_USERS and scope.visibility is not Visibility.PRIVATE:
                 return True
-            return principal.is_admin or (scope.role is not None and scope.role >= LEAST_ROLES[permission])
-        return is_within and (principal.role or 0) >= LEAST_ROLES[permission]
+            return principal.is_admin or (scope.role is not None and scope.role >= least_role(permission, scope.level))
+        if permission in FOR_PEOPLE:
+            return False
+        return is_within and (principal.role or 0) >= least_role(permission, scope.level)
 
     def sees(self, principal: Principal, scope: Scope) -> bool:
         """See IAccessPolicy."""
@@ -77,10 +102,16 @@ class AccessPolicy:
             return
         if principal.is_anonymous:
             raise AuthenticationRequired
-        if permission is AccountPermission.MANAGE_TOKENS and not (
-            principal.token_kind is TokenKind.PERSONAL and "api" in principal.scopes
-        ):
+        if permission is AccountPermission.READ_USER:
+            return
+        is_whole = principal.token_kind is TokenKind.PERSONAL and "api" in principal.scopes
+        if not is_whole or (permission is AccountPermission.ADMINISTER_INSTANCE and not principal.is_admin):
             raise PermissionDenied(permission.value)
+
+
+def least_role(permission: Permission, level: Level) -> Role:
+    """Return the least role that has a permission at a level."""
+    return (LEAST_GROUP_ROLES if level is Level.GROUP else LEAST_ROLES)[permission]
 
 
 def _is_within(principal: Principal, scope: Scope) -> bool:

@@ -7,12 +7,32 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from pkgregd.values import ANONYMOUS, NewSignIn, NewToken, Piece, Principal, TokenKind, TokenRecord
+from pkgregd.values import (
+    ANONYMOUS,
+    MintedToken,
+    NewSignIn,
+    NewToken,
+    Piece,
+    Principal,
+    Role,
+    TokenKind,
+    TokenOwner,
+    TokenQuery,
+    TokenRecord,
+)
 
 if TYPE_CHECKING:
     from pkgregd.testing.catalog_contract import CatalogContract as _Base
 else:
     _Base = object
+
+
+def owner_of(record: TokenRecord) -> TokenOwner:
+    """Whose a token is."""
+    bearer = record.principal
+    assert bearer.token_kind is not None
+    return TokenOwner(bearer.token_kind, bearer.user_id, bearer.project_id, bearer.group_id)
+
 
 MINUTE = datetime.timedelta(minutes=1)
 
@@ -28,44 +48,100 @@ class UserTokensContract(_Base):
         assert record is not None
         return record
 
-    def tokens_of(self, record: TokenRecord, offset: int = 0, limit: int = 10) -> list[str]:
-        """The public ids of a user's tokens."""
-        assert record.principal.user_id is not None
-        piece = Piece(offset, limit)
-        return [found.public_id for found in self.get(self.catalog.list_user_tokens(record.principal.user_id, piece))]
+    def tokens_of(self, record: TokenRecord, offset: int = 0, limit: int = 10, **options: bool | None) -> list[str]:
+        """The public ids of a user's tokens, newest first."""
+        query = TokenQuery(owner_of(record), is_descending=True, **options)
+        listing = self.get(self.catalog.list_tokens_of(query, Piece(offset, limit)))
+        return [found.public_id for found in listing.tokens]
+
+    def revoke(self, owner: TokenOwner, record: TokenRecord) -> bool:
+        """Revoke one of somebody's tokens."""
+        assert record.principal.token_id is not None
+        return self.get(self.catalog.revoke_token_of(owner, record.principal.token_id, ANONYMOUS))
+
+    def add_other(self, public_id: str, kind: TokenKind, role: Role | None = None, **owner: str) -> TokenRecord:
+        """Store a token that is not a user's."""
+        self.get(self.catalog.add_token(NewToken(public_id, "e" * 64, kind, public_id, role=role, **owner)))  # type: ignore[arg-type] # owners are texts
+        record = self.get(self.catalog.find_token(public_id))
+        assert record is not None
+        return record
 
     def test_tokens_of_a_user(self) -> None:
-        """Newest first, in pieces, without those of others and those that are revoked."""
+        """In their order, in pieces and counted, good ones and others, without those of others."""
         for name in ("jane", "john"):
             self.get(self.catalog.add_user(name))
         first, *_ = [self.add_personal(public_id) for public_id in ("a", "b", "c", "d")]
         self.add_personal("x", "john")
         self.get(self.catalog.revoke_token("c"))
-        self.assertEqual(self.tokens_of(first), ["d", "b", "a"])
-        self.assertEqual(self.tokens_of(first, 1, 1), ["b"])
-        self.assertEqual(self.tokens_of(first, 3), [])
+        self.assertEqual(self.tokens_of(first), ["d", "c", "b", "a"])
+        self.assertEqual(self.tokens_of(first, is_active=True), ["d", "b", "a"])
+        self.assertEqual(self.tokens_of(first, is_active=False), ["c"])
+        self.assertEqual(self.tokens_of(first, 1, 1, is_active=True), ["b"])
+        self.assertEqual(self.tokens_of(first, 4), [])
+        listing = self.get(self.catalog.list_tokens_of(TokenQuery(owner_of(first), is_active=True), Piece(0, 1)))
+        self.assertEqual(([found.public_id for found in listing.tokens], listing.total), (["a"], 3))
 
-    def test_revoke_ones_own(self) -> None:
-        """A user's tokens are the user's to revoke; nobody else's are."""
-        for name in ("jane", "john"):
-            self.get(self.catalog.add_user(name))
-        jane, john = self.add_personal("a").principal, self.add_personal("b", "john").principal
-        self.assertFalse(self.get(self.catalog.revoke_token("b", jane)))
-        self.assertFalse(self.get(self.catalog.revoke_token("a", ANONYMOUS)))
-        self.assertFalse(self.get(self.catalog.revoke_token("c", jane)))
-        for _ in range(2):
-            self.assertTrue(self.get(self.catalog.revoke_token("b", john)))
-        record = self.get(self.catalog.find_token("b"))
+    def test_expired_tokens_are_not_active(self) -> None:
+        """From the moment on."""
+        self.get(self.catalog.add_user("jane"))
+        expires_at = datetime.datetime.fromtimestamp(self.clock.seconds() + 60, datetime.UTC)
+        token = NewToken("a", "a" * 64, TokenKind.PERSONAL, "a", user="jane", expires_at=expires_at)
+        self.get(self.catalog.add_token(token))
+        record = self.get(self.catalog.find_token("a"))
         assert record is not None
-        self.assertIsNotNone(record.revoked_at)
+        self.assertEqual(self.tokens_of(record, is_active=True), ["a"])
+        self.clock.advance(60)
+        self.assertEqual(self.tokens_of(record, is_active=True), [])
+        self.assertEqual(self.tokens_of(record, is_active=False), ["a"])
 
-    def test_tokens_without_a_user_are_nobodys_own(self) -> None:
-        """Who is no user either does not get at them."""
-        self.get(self.catalog.add_token(NewToken("d", "e" * 64, TokenKind.DEPLOY, "deploy", project="1")))
-        deploy = self.get(self.catalog.find_token("d"))
-        assert deploy is not None
-        self.assertFalse(self.get(self.catalog.revoke_token("d", deploy.principal)))
-        self.assertFalse(self.get(self.catalog.revoke_token("d", ANONYMOUS)))
+    def test_each_kind_has_its_owners(self) -> None:
+        """Tokens of projects and groups are found by them, by their kind, and by nothing else."""
+        self.get(self.catalog.add_user("jane"))
+        jane = self.add_personal("a")
+        records = [
+            self.add_other("d", TokenKind.DEPLOY, project="1"),
+            self.add_other("e", TokenKind.DEPLOY, group="1"),
+            self.add_other("p", TokenKind.PROJECT, Role.DEVELOPER, project="1"),
+            self.add_other("g", TokenKind.GROUP, Role.DEVELOPER, group="1"),
+        ]
+        for record in (jane, *records):
+            self.assertEqual(self.tokens_of(record), [record.public_id])
+            found = self.get(self.catalog.find_token_of(owner_of(record), record.principal.token_id or 0))
+            self.assertEqual(found, record)
+            for other in (jane, *records):
+                if other is not record:
+                    self.assertFalse(self.revoke(owner_of(other), record))
+        for kind, wanted in ((TokenKind.PERSONAL, ["a"]), (TokenKind.DEPLOY, ["d", "e"]), (TokenKind.JOB, [])):
+            listing = self.get(self.catalog.list_tokens_of(TokenQuery(TokenOwner(kind)), Piece(0, 9)))
+            self.assertEqual([found.public_id for found in listing.tokens], wanted)
+
+    def test_revoking(self) -> None:
+        """Once is enough, and twice does not move the time."""
+        self.get(self.catalog.add_user("jane"))
+        jane = self.add_personal("a")
+        self.assertTrue(self.revoke(owner_of(jane), jane))
+        revoked = self.get(self.catalog.find_token("a"))
+        self.clock.advance(5)
+        self.assertTrue(self.revoke(owner_of(jane), jane))
+        self.assertEqual(self.get(self.catalog.find_token("a")), revoked)
+        self.assertFalse(self.get(self.catalog.revoke_token_of(owner_of(jane), 99, ANONYMOUS)))
+        self.assertIsNone(self.get(self.catalog.find_token_of(owner_of(jane), 2**63)))
+
+    def test_rotating(self) -> None:
+        """The old secret ends, another begins that is the same else; nothing comes of what is no good."""
+        self.get(self.catalog.add_user("jane"))
+        jane = self.add_personal("a")
+        token_id = jane.principal.token_id or 0
+        minted = MintedToken("secret", "b", "b" * 64)
+        rotate = self.catalog.rotate_token_of
+        self.assertTrue(self.get(rotate(owner_of(jane), token_id, minted, ANONYMOUS)))
+        self.assertFalse(self.get(rotate(owner_of(jane), token_id, MintedToken("secret", "c", "c"), ANONYMOUS)))
+        self.assertFalse(self.get(rotate(owner_of(jane), 99, MintedToken("secret", "c", "c"), ANONYMOUS)))
+        self.assertEqual(self.tokens_of(jane, is_active=True), ["b"])
+        new = self.get(self.catalog.find_token("b"))
+        assert new is not None
+        self.assertEqual((new.name, new.secret_sha256), (jane.name, "b" * 64))
+        self.assertEqual(new.principal, evolve(jane.principal, token_id=new.principal.token_id))
 
 
 class SignInsContract(UserTokensContract):

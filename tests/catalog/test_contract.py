@@ -13,6 +13,7 @@ from pkgregd.testing.branches_contract import BranchesContract
 from pkgregd.testing.catalog_contract import START_SECONDS, CatalogContract
 from pkgregd.testing.changes_contract import ChangesContract
 from pkgregd.testing.deletions_contract import DeletionsContract
+from pkgregd.testing.directory_contract import DirectoryContract
 from pkgregd.testing.foresight_contract import ForesightContract
 from pkgregd.testing.keys_contract import KeysContract, TogetherContract
 from pkgregd.testing.listings_contract import ListingsContract
@@ -34,6 +35,7 @@ class WholeContract(
     SearchContract,
     OwnersContract,
     SignInsContract,
+    DirectoryContract,
     DocumentsContract,
     ForesightContract,
     SpellingsContract,

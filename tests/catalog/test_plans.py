@@ -52,6 +52,7 @@ PARAMETERS = {
     "id": 1,
     "ident": 1,
     "key": "x.pdb/0",
+    "kind": "personal",
     "limit": 10,
     "name_key": "jane",
     "name_pattern": None,
@@ -106,7 +107,10 @@ class PlanTests(SynchronousTestCase):
 
     def test_identity(self) -> None:
         """Tokens and scopes."""
-        self.assert_by_index(tokens.FIND_TOKEN, tokens.LIST_USER_TOKENS)
+        self.assert_by_index(tokens.FIND_TOKEN, *tokens.FIND_TOKEN_OF.values())
+        for column, statement in (*tokens.COUNT_TOKENS_OF.items(), *tokens.LIST_TOKENS_OF.items()):
+            if column[0] is not None:
+                self.assert_by_index(statement)
         self.assert_by_index(identity.FIND_USER, identity.FIND_GROUP, identity.FIND_PROJECT)
         for level in (Level.PROJECT, Level.GROUP):
             self.assert_by_index(identity.SCOPE_BY_ID[level], identity.SCOPE_BY_PATH[level])

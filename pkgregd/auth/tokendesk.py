@@ -1,0 +1,128 @@
+"""Making and looking after the tokens of users, projects and groups."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+
+from attrs import frozen
+from zope.interface import implementer
+
+from pkgregd.auth.tokens import mint
+from pkgregd.errors import InvalidRequest, NotFound
+from pkgregd.interfaces import ICatalog, ITokenDesk
+from pkgregd.values import (
+    IssuedToken,
+    NewToken,
+    Piece,
+    Principal,
+    TokenKind,
+    TokenListing,
+    TokenOrder,
+    TokenOwner,
+    TokenQuery,
+    TokenRecord,
+)
+
+API_SCOPES = ("api", "read_api")
+DEPLOY_SCOPES = ("read_package_registry", "write_package_registry")
+SCOPES: Mapping[TokenKind, tuple[str, ...]] = {
+    TokenKind.PERSONAL: API_SCOPES,
+    TokenKind.PROJECT: API_SCOPES,
+    TokenKind.GROUP: API_SCOPES,
+    TokenKind.DEPLOY: DEPLOY_SCOPES,
+    TokenKind.JOB: (),
+}
+"""What a token of each kind may allow; the kind without any says all by itself."""
+
+MAX_NAME_CHARACTERS = 255
+
+
+def check_name(name: str) -> None:
+    """Raise InvalidRequest unless it is a name for a token."""
+    if not (name.isprintable() and 0 < len(name) <= MAX_NAME_CHARACTERS):
+        raise InvalidRequest(f"the name of a token has 1 to {MAX_NAME_CHARACTERS} printable letters")
+
+
+@implementer(ITokenDesk)
+@frozen
+class TokenDesk:
+    """
+    See ITokenDesk.
+
+    Attributes:
+        catalog: keeps the tokens.
+        clock: tells the time, aware.
+    """
+
+    catalog: ICatalog
+    clock: Callable[[], datetime.datetime]
+
+    async def issue(self, order: TokenOrder, principal: Principal) -> IssuedToken:
+        """See ITokenDesk."""
+        owner = order.owner
+        check_name(order.name)
+        self._check(order)
+        minted = mint(owner.kind)
+        token = NewToken(
+            public_id=minted.public_id,
+            secret_sha256=minted.secret_sha256,
+            kind=owner.kind,
+            name=order.name,
+            scopes=order.scopes,
+            role=order.role,
+            expires_at=order.expires_at,
+            user=None if owner.user_id is None else await self._user_name(owner.user_id),
+            project=None if owner.project_id is None else str(owner.project_id),
+            group=None if owner.group_id is None else str(owner.group_id),
+        )
+        token_id = await self.catalog.add_token(token, principal)
+        return IssuedToken(token, minted.secret, self.clock(), token_id)
+
+    def _check(self, order: TokenOrder) -> None:
+        known = SCOPES[order.owner.kind]
+        if not order.scopes or not order.scopes <= set(known):
+            raise InvalidRequest(f"scopes: one or more of {', '.join(known)}")
+        if order.expires_at is not None and order.expires_at <= self.clock():
+            raise InvalidRequest("expires_at: it is past")
+
+    async def _user_name(self, user_id: int) -> str:
+        user = await self.catalog.find_user(user_id)
+        if user is None:
+            raise NotFound("there is no such user")
+        return user.name
+
+    async def list_tokens(self, query: TokenQuery, piece: Piece) -> TokenListing:
+        """See ITokenDesk."""
+        return await self.catalog.list_tokens_of(query, piece)
+
+    async def find_token(self, owner: TokenOwner, token_id: int) -> TokenRecord:
+        """See ITokenDesk."""
+        record = await self.catalog.find_token_of(owner, token_id)
+        if record is None:
+            raise NotFound("there is no such token")
+        return record
+
+    async def revoke(self, owner: TokenOwner, token_id: int, principal: Principal) -> None:
+        """See ITokenDesk."""
+        if not await self.catalog.revoke_token_of(owner, token_id, principal):
+            raise NotFound("there is no such token")
+
+    async def rotate(self, owner: TokenOwner, token_id: int, principal: Principal) -> IssuedToken:
+        """See ITokenDesk."""
+        record = await self.find_token(owner, token_id)
+        minted = mint(owner.kind)
+        if not await self.catalog.rotate_token_of(owner, token_id, minted, principal):
+            raise NotFound("the token is not good any more")
+        stored = await self.catalog.find_token(minted.public_id)
+        assert stored is not None, "it was stored just now"
+        token = NewToken(
+            public_id=minted.public_id,
+            secret_sha256=minted.secret_sha256,
+            kind=owner.kind,
+            name=record.name,
+            scopes=record.principal.scopes,
+            role=record.principal.role,
+            expires_at=record.expires_at,
+        )
+        return IssuedToken(token, minted.secret, self.clock(), stored.principal.token_id or 0)

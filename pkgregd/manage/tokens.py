@@ -1,0 +1,252 @@
+"""
+Tokens of users, projects and groups.
+
+Source: GitLab's documentation, `api/deploy_tokens.md`, `api/personal_access_tokens.md`, `api/project_access_tokens.md`
+and `api/group_access_tokens.md`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from zope.interface import implementer
+
+from pkgregd.interfaces import IAuthorisedCall, IDirectories, IRouteTable, ITokenDesk
+from pkgregd.manage.bodies import day, read_fields, text, texts
+from pkgregd.manage.bodies import role as read_role
+from pkgregd.manage.pagination import page_headers, read_page
+from pkgregd.manage.parameters import read_choice, read_flag, read_number
+from pkgregd.manage.people_shapes import issued_fields, token_fields
+from pkgregd.manage.shapes import json_reply
+from pkgregd.values import (
+    AccountPermission,
+    IssuedToken,
+    Level,
+    Permission,
+    Refusal,
+    Reply,
+    Role,
+    Route,
+    TokenKind,
+    TokenOrder,
+    TokenOwner,
+    TokenQuery,
+)
+
+API = "/api/v4"
+INSTANCE = frozenset({Level.INSTANCE})
+BOTH = frozenset({Level.PROJECT, Level.GROUP})
+NO_STORE = (("Cache-Control", "no-store"),)
+STATES: Mapping[str, bool | None] = {"active": True, "inactive": False}
+LIST_PARAMETERS = ("state", "active", "user_id", "revoked")
+IGNORED_OF_TOKENS = frozenset({"description", "username"})
+
+_ACCESS_KINDS = {Level.PROJECT: TokenKind.PROJECT, Level.GROUP: TokenKind.GROUP}
+
+
+@implementer(IRouteTable)
+class TokenManagement:
+    """
+    See IRouteTable.
+
+    Args:
+        desk: makes and keeps tokens.
+        directories: tell which roles may be handed out.
+        clock: tells the time, aware.
+    """
+
+    name = "manage_tokens"
+    challenge: str | None = None
+
+    def __init__(self, desk: ITokenDesk, directories: IDirectories, clock: Callable[[], datetime.datetime]) -> None:
+        self._desk = desk
+        self._directories = directories
+        self._clock = clock
+
+    def routes(self) -> Sequence[Route]:
+        """See IRouteTable."""
+        administer, own = Permission.ADMINISTER, AccountPermission.MANAGE_TOKENS
+        instance = AccountPermission.ADMINISTER_INSTANCE
+        deploy, access, personal = "/deploy_tokens", "/access_tokens", f"{API}/personal_access_tokens"
+        by_id = "/<number:token_id>"
+        return (
+            Route(("GET",), deploy, administer, self.list_deploy, BOTH),
+            Route(("POST",), deploy, administer, self.add_deploy, BOTH),
+            Route(("GET",), deploy + by_id, administer, self.show_deploy, BOTH),
+            Route(("DELETE",), deploy + by_id, administer, self.revoke_deploy, BOTH),
+            Route(("GET",), API + deploy, instance, self.list_all_deploy, INSTANCE),
+            Route(("GET",), access, administer, self.list_access, BOTH),
+            Route(("POST",), access, administer, self.add_access, BOTH),
+            Route(("GET",), access + by_id, administer, self.show_access, BOTH),
+            Route(("DELETE",), access + by_id, administer, self.revoke_access, BOTH),
+            Route(("POST",), access + by_id + "/rotate", administer, self.rotate_access, BOTH),
+            Route(("GET",), personal, own, self.list_personal, INSTANCE),
+            Route(("GET",), personal + "/self", AccountPermission.READ_USER, self.show_self, INSTANCE),
+            Route(("DELETE",), personal + "/self", AccountPermission.READ_USER, self.revoke_self, INSTANCE),
+            Route(("GET",), personal + by_id, own, self.show_personal, INSTANCE),
+            Route(("DELETE",), personal + by_id, own, self.revoke_personal, INSTANCE),
+            Route(("POST",), personal + by_id + "/rotate", own, self.rotate_personal, INSTANCE),
+            Route(
+                ("POST",), f"{API}/users/<number:user_id>/personal_access_tokens", instance, self.add_personal, INSTANCE
+            ),
+        )
+
+    def render_error(self, refusal: Refusal) -> Reply | None:
+        """Leave it to the common JSON, which is GitLab's."""
+        return None
+
+    # ---------------------------------------------------------------------- whose
+
+    def _of(self, call: IAuthorisedCall, kind: TokenKind) -> TokenOwner:
+        if call.scope.level is Level.PROJECT:
+            return TokenOwner(kind, project_id=call.scope.id)
+        return TokenOwner(kind, group_id=call.scope.id)
+
+    def _access(self, call: IAuthorisedCall) -> TokenOwner:
+        return self._of(call, _ACCESS_KINDS[call.scope.level])
+
+    def _deploy(self, call: IAuthorisedCall) -> TokenOwner:
+        return self._of(call, TokenKind.DEPLOY)
+
+    def _personal(self, call: IAuthorisedCall) -> TokenOwner:
+        """The caller's own personal tokens; all of them for an administrator."""
+        return TokenOwner(TokenKind.PERSONAL, user_id=None if call.principal.is_admin else call.principal.user_id)
+
+    # --------------------------------------------------------------------- common
+
+    async def _list(self, call: IAuthorisedCall, owner: TokenOwner, path: str, *, is_active: bool | None) -> Reply:
+        page = read_page(call)
+        listing = await self._desk.list_tokens(TokenQuery(owner, is_active), page.piece)
+        now = self._clock()
+        headers = page_headers(call, call.base_url + path, LIST_PARAMETERS, page, listing.total)
+        return json_reply([token_fields(record, now) for record in listing.tokens], headers)
+
+    async def _show(self, call: IAuthorisedCall, owner: TokenOwner) -> Reply:
+        record = await self._desk.find_token(owner, call.arguments["token_id"])
+        return json_reply(token_fields(record, self._clock()))
+
+    async def _revoke(self, call: IAuthorisedCall, owner: TokenOwner) -> Reply:
+        await self._desk.revoke(owner, call.arguments["token_id"], call.principal)
+        return Reply(204)
+
+    async def _rotate(self, call: IAuthorisedCall, owner: TokenOwner) -> Reply:
+        await read_fields(call, {}, ignored=frozenset({"expires_at"}))
+        before = await self._desk.find_token(owner, call.arguments["token_id"])
+        issued = await self._desk.rotate(owner, call.arguments["token_id"], call.principal)
+        return _issued(200, issued, before.principal.user_id)
+
+    # --------------------------------------------------------------------- deploy
+
+    async def list_deploy(self, call: IAuthorisedCall) -> Reply:
+        """List the deploy tokens of a project or group."""
+        return await self._list(call, self._deploy(call), "/deploy_tokens", is_active=read_flag(call, "active") or None)
+
+    async def list_all_deploy(self, call: IAuthorisedCall) -> Reply:
+        """List all deploy tokens there are."""
+        owner = TokenOwner(TokenKind.DEPLOY)
+        return await self._list(call, owner, f"{API}/deploy_tokens", is_active=read_flag(call, "active") or None)
+
+    async def add_deploy(self, call: IAuthorisedCall) -> Reply:
+        """Make a deploy token."""
+        readers = {"name": text, "scopes": texts, "expires_at": day}
+        given = await read_fields(call, readers, required=("name", "scopes"), ignored=IGNORED_OF_TOKENS)
+        order = TokenOrder(self._deploy(call), given["name"], given["scopes"], expires_at=given.get("expires_at"))
+        return _issued(201, await self._desk.issue(order, call.principal), None)
+
+    async def show_deploy(self, call: IAuthorisedCall) -> Reply:
+        """Show a deploy token."""
+        return await self._show(call, self._deploy(call))
+
+    async def revoke_deploy(self, call: IAuthorisedCall) -> Reply:
+        """Revoke a deploy token."""
+        return await self._revoke(call, self._deploy(call))
+
+    # --------------------------------------------------------------------- access
+
+    async def list_access(self, call: IAuthorisedCall) -> Reply:
+        """List the access tokens of a project or group."""
+        is_active = read_choice(call, "state", STATES, None)
+        return await self._list(call, self._access(call), "/access_tokens", is_active=is_active)
+
+    async def add_access(self, call: IAuthorisedCall) -> Reply:
+        """Make an access token, with at most the role of who makes it."""
+        readers = {"name": text, "scopes": texts, "access_level": read_role, "expires_at": day}
+        given = await read_fields(call, readers, required=("name", "scopes"), ignored=IGNORED_OF_TOKENS)
+        role: Role = given.get("access_level", Role.MAINTAINER)
+        self._directories.directory(call.principal).check_role(call.scope, role)
+        order = TokenOrder(self._access(call), given["name"], given["scopes"], role, given.get("expires_at"))
+        return _issued(201, await self._desk.issue(order, call.principal), None)
+
+    async def show_access(self, call: IAuthorisedCall) -> Reply:
+        """Show an access token."""
+        return await self._show(call, self._access(call))
+
+    async def revoke_access(self, call: IAuthorisedCall) -> Reply:
+        """Revoke an access token."""
+        return await self._revoke(call, self._access(call))
+
+    async def rotate_access(self, call: IAuthorisedCall) -> Reply:
+        """Replace an access token, with at most the role of who does it."""
+        record = await self._desk.find_token(self._access(call), call.arguments["token_id"])
+        role = record.principal.role
+        if role is not None:
+            self._directories.directory(call.principal).check_role(call.scope, role)
+        return await self._rotate(call, self._access(call))
+
+    # ------------------------------------------------------------------- personal
+
+    async def list_personal(self, call: IAuthorisedCall) -> Reply:
+        """List the caller's personal tokens; for an administrator those of one user, or all."""
+        owner = self._personal(call)
+        if call.query("user_id") is not None:
+            user_id = read_number(call, "user_id", 1)
+            is_own = call.principal.is_admin or user_id == call.principal.user_id
+            owner = TokenOwner(TokenKind.PERSONAL, user_id=user_id if is_own else -1)
+        is_active = read_choice(call, "state", STATES, None)
+        return await self._list(call, owner, f"{API}/personal_access_tokens", is_active=is_active)
+
+    async def show_personal(self, call: IAuthorisedCall) -> Reply:
+        """Show a personal token."""
+        return await self._show(call, self._personal(call))
+
+    async def revoke_personal(self, call: IAuthorisedCall) -> Reply:
+        """Revoke a personal token."""
+        return await self._revoke(call, self._personal(call))
+
+    async def rotate_personal(self, call: IAuthorisedCall) -> Reply:
+        """Replace one of the caller's own personal tokens."""
+        return await self._rotate(call, TokenOwner(TokenKind.PERSONAL, user_id=call.principal.user_id))
+
+    async def add_personal(self, call: IAuthorisedCall) -> Reply:
+        """Make a personal token for a user, as an administrator."""
+        readers = {"name": text, "scopes": texts, "expires_at": day}
+        given = await read_fields(call, readers, required=("name", "scopes"), ignored=IGNORED_OF_TOKENS)
+        user_id: int = call.arguments["user_id"]
+        owner = TokenOwner(TokenKind.PERSONAL, user_id=user_id)
+        order = TokenOrder(owner, given["name"], given["scopes"], expires_at=given.get("expires_at"))
+        return _issued(201, await self._desk.issue(order, call.principal), user_id)
+
+    async def show_self(self, call: IAuthorisedCall) -> Reply:
+        """Show the token that the request shows."""
+        record = await self._desk.find_token(*_shown(call))
+        return json_reply(token_fields(record, self._clock()))
+
+    async def revoke_self(self, call: IAuthorisedCall) -> Reply:
+        """Revoke the token that the request shows."""
+        await self._desk.revoke(*_shown(call), call.principal)
+        return Reply(204)
+
+
+def _shown(call: IAuthorisedCall) -> tuple[TokenOwner, int]:
+    """The token that a request shows."""
+    bearer = call.principal
+    assert bearer.token_kind is not None, "the caller is known"
+    assert bearer.token_id is not None, "the caller is known"
+    return TokenOwner(bearer.token_kind, bearer.user_id, bearer.project_id, bearer.group_id), bearer.token_id
+
+
+def _issued(status: int, issued: IssuedToken, user_id: int | None) -> Reply:
+    body = json.dumps(issued_fields(issued, user_id)).encode()
+    return Reply(status, body, "application/json", NO_STORE)
