@@ -78,10 +78,18 @@ class MetadataMismatch(InvalidRequest):
 
 
 class DigestMismatch(PkgregdError):
-    """The bytes that arrived are not those that were promised."""
+    """
+    The bytes that arrived are not those that were promised.
 
-    def __init__(self, algorithm: str, promised_hex: str, found_hex: str) -> None:
-        super().__init__(f"{algorithm} differs: {promised_hex} was promised, {found_hex} arrived")
+    Args:
+        found_hex: of what arrived; None if that is not for the caller to know.
+        consequence: what became of it, if there is something to say.
+    """
+
+    def __init__(self, algorithm: str, promised_hex: str, found_hex: str | None, consequence: str = "") -> None:
+        end = f"; {consequence}" if consequence else ""
+        found = "something else" if found_hex is None else found_hex
+        super().__init__(f"{algorithm} differs: {promised_hex} was promised, {found} arrived{end}")
 
 
 # --- the caller may not -----------------------------------------------------------------

@@ -89,6 +89,9 @@ or `pkgregd.formatkit` that imports neither `pkgregd.interfaces` nor Twisted: it
 its own, which has read hostile bytes. Whoever gets its answer checks it, with `pkgregd.formatkit.answers`.
 """
 
+WITHDRAWAL_SECONDS = 600
+"""How long whoever published a file may take it back; a checksum follows its file at once."""
+
 # ======================================================================== blobs
 
 
@@ -600,6 +603,45 @@ class IPackageCatalog(Interface):
 
     async def find_document(file_id: int, name: str) -> bytes | None:
         """Return a document that was published beside a file, or None if there is none of that name. One query."""
+
+    async def replace_metadata(
+        project_id: int,
+        format: str,
+        canonical_name: str,
+        canonical_version: str,
+        known_json: str,
+        new_json: str,
+        principal: Principal,
+    ) -> bool:
+        """
+        Change what is kept of a package, if it is still what the caller knows of it; see PackageFile.
+
+        Returns:
+            Whether it was changed; then the name's index revision moved.
+
+        Raises:
+            PackageNotFound.
+        """
+
+    async def confirm_file(file_id: int, sha256: Digest) -> None:
+        """
+        Note that these bytes of a file came as they were sent: nobody may take it back any more.
+
+        Bytes that took their place meanwhile, or a file that is gone, are not confirmed.
+        """
+
+    async def withdraw_file(file_id: int, sha256: Digest, principal: Principal) -> bool:
+        """
+        Take back a file that did not come as it was sent, and the package with its last file. No tombstone stays, and
+        bytes that it had taken the place of do not come back.
+
+        Only with the token by which these bytes were published, with Publication.awaits_checksum, at most
+        WITHDRAWAL_SECONDS ago; and only until they are confirmed, by confirm_file() or by the same bytes from somebody
+        else. So nobody loses a file that others may already count on.
+
+        Returns:
+            Whether it was taken back.
+        """
 
     async def set_yanked(
         project_id: int,
@@ -1201,6 +1243,20 @@ class IRemote(Interface):
 
     def start_publish() -> IDraft:
         """Start an upload. Raises RuntimeError at a level that does not publish."""
+
+    async def replace_metadata(canonical_name: str, canonical_version: str, known_json: str, new_json: str) -> bool:
+        """
+        Change what is kept of a package; see IPackageCatalog.replace_metadata.
+
+        Raises:
+            PackageNotFound. RuntimeError at a level that does not publish.
+        """
+
+    async def confirm_file(file: PackageFile) -> None:
+        """Note that a file came as it was sent; see IPackageCatalog.confirm_file."""
+
+    async def withdraw_file(file: PackageFile) -> bool:
+        """Take back a file that did not come as it was sent; see IPackageCatalog.withdraw_file."""
 
     async def yank(canonical_name: str, canonical_version: str, reason: str | None) -> None:
         """

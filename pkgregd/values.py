@@ -945,6 +945,8 @@ class Publication:
             of a longer one the first 1000 characters count.
         file_key: brings a file name of this package to the form in which two of them are the same file, of which
             one spelling is kept; pure, quick and total. None where every name is a file of its own.
+        awaits_checksum: the publisher is going to send a checksum, and may take these bytes back if that does not fit;
+            see IPackageCatalog.withdraw_file. Without a token there is no publisher to be known again.
         demands_spelling: refuse the first file of a version if the newest version of the name spells it otherwise.
         keys: what the file is found by without the name of its package, until it is replaced or deleted; see
             IPackageCatalog.find_by_key. Of a length that the format has bounded, none twice.
@@ -965,6 +967,7 @@ class Publication:
     tags: tuple[str, ...] = ()
     summary: str = ""
     file_key: Callable[[str], str] | None = None
+    awaits_checksum: bool = False
     demands_spelling: bool = False
     keys: tuple[str, ...] = ()
     beside: str | None = None
@@ -990,8 +993,8 @@ class Event:
     Something that happened to packages, for counters and subscribers.
 
     Attributes:
-        name: `push_package`, `pull_package`, `delete_package`, `yank_package`, `unyank_package`, `tag_package` or
-            `untag_package`.
+        name: `push_package`, `pull_package`, `delete_package`, `withdraw_package`, `yank_package`, `unyank_package`,
+            `tag_package` or `untag_package`.
         format: the format's name.
         project_id: where.
         principal: who.
@@ -1066,12 +1069,15 @@ class PageLayout:
         order: by what canonical versions are sorted. Pure.
         sum_up: makes what comes between the last piece and the tail, from all versions in their order, of which there
             is at least one. Pure.
+        is_shown: whether a version with these files, of which there is at least one, is on the page. Pure. None if
+            every one is.
     """
 
     sections: tuple[PageSection, ...]
     tail: bytes
     order: Callable[[str], Any]
     sum_up: Callable[[Sequence[str]], bytes] | None = None
+    is_shown: Callable[[Sequence[PackageFile]], bool] | None = None
 
 
 MakeLayout: TypeAlias = "Callable[[], Awaitable[PageLayout]]"

@@ -36,7 +36,7 @@ from pkgregd.errors import (
     ProjectNotFound,
     Unavailable,
 )
-from pkgregd.interfaces import ICatalog, IReads
+from pkgregd.interfaces import WITHDRAWAL_SECONDS, ICatalog, IReads
 from pkgregd.values import (
     BlobInfo,
     Coordinates,
@@ -94,6 +94,7 @@ class MemoryCatalog(MemoryDirectory):
         self._documents: dict[int, dict[str, bytes]] = {}
         self._revisions: dict[tuple[int, str, str], tuple[int, int]] = {}
         self._changes: dict[tuple[int, str, str], dict[int, str]] = {}
+        self._unconfirmed: dict[int, tuple[int, int]] = {}
         self._tags: dict[tuple[int, str, str], dict[str, int]] = {}
         self._keys: dict[int, tuple[str, ...]] = {}
         self._beside: set[int] = set()
@@ -110,6 +111,7 @@ class MemoryCatalog(MemoryDirectory):
             self._documents.pop(file.id, None)
             self._keys.pop(file.id, None)
             self._beside.discard(file.id)
+            self._unconfirmed.pop(file.id, None)
             self._package_times.pop(file.package_id, None)
         for file in gone:
             self._release(file.blob.sha256.hex)
@@ -144,6 +146,9 @@ class MemoryCatalog(MemoryDirectory):
 
         status = publication.status or (package[0].status if package else PackageStatus.DEFAULT)
         if existing is not None and same and existing.status is status:
+            token_id, _ = self._unconfirmed.get(existing.id, (None, 0))
+            if publication.awaits_checksum and token_id != principal.token_id:
+                self._unconfirmed.pop(existing.id, None)
             return Published(self._with_blob(existing), created=False)
         shown_before = self._shown_name(wanted.project_id, wanted.format, wanted.canonical_name)
         if existing is not None and same:
@@ -152,6 +157,9 @@ class MemoryCatalog(MemoryDirectory):
             file = self._new_file(publication, package, existing, self._adopt(blob))
             self._files[file.id] = file
             self._documents[file.id] = dict(publication.documents)
+            self._unconfirmed.pop(file.id, None)
+            if publication.awaits_checksum and principal.token_id is not None:
+                self._unconfirmed[file.id] = principal.token_id, self._now()
             self._keys[file.id] = publication.keys
             if publication.beside is not None:
                 self._beside.add(file.id)
@@ -267,6 +275,49 @@ class MemoryCatalog(MemoryDirectory):
     async def find_document(self, file_id: int, name: str) -> bytes | None:
         """See IPackageCatalog."""
         return self._documents.get(file_id, {}).get(name)
+
+    async def replace_metadata(
+        self,
+        project_id: int,
+        format: str,
+        canonical_name: str,
+        canonical_version: str,
+        known_json: str,
+        new_json: str,
+        principal: Principal,
+    ) -> bool:
+        """See IPackageCatalog."""
+        package = self._package(Coordinates(format, project_id, "", canonical_name, "", canonical_version, ""))
+        if not package:
+            raise PackageNotFound
+        if known_json == new_json or package[0].package_metadata_json != known_json:
+            return False
+        for each in package:
+            self._files[each.id] = evolve(each, package_metadata_json=new_json)
+        self._bump(package[0], self._shown_name(project_id, format, canonical_name))
+        self.audit.append(("describe", principal.name, package[0]))
+        return True
+
+    async def confirm_file(self, file_id: int, sha256: Digest) -> None:
+        """See IPackageCatalog."""
+        file = self._files.get(file_id)
+        if file is not None and file.blob.sha256 == sha256:
+            self._unconfirmed.pop(file_id, None)
+
+    async def withdraw_file(self, file_id: int, sha256: Digest, principal: Principal) -> bool:
+        """See IPackageCatalog."""
+        file = self._files.get(file_id)
+        token_id, published_at = self._unconfirmed.get(file_id, (None, 0))
+        is_in_time = published_at >= self._now() - WITHDRAWAL_SECONDS * 1_000_000
+        if file is None or token_id is None or token_id != principal.token_id or not is_in_time:
+            return False
+        if file.blob.sha256 != sha256:
+            return False
+        shown_before = self._shown_name(file.project_id, file.format, file.canonical_name)
+        self._remove(file)
+        self._bump(file, shown_before)
+        self.audit.append(("withdraw", principal.name, file))
+        return True
 
     async def set_yanked(
         self,
@@ -427,10 +478,15 @@ class MemoryCatalog(MemoryDirectory):
         return True
 
     def _bury(self, file: PackageFile) -> None:
+        self._tombstones[_tombstone_key(file)] = file.blob.sha256.hex
+        self._remove(file)
+
+    def _remove(self, file: PackageFile) -> None:
         del self._files[file.id]
         del self._documents[file.id]
         del self._keys[file.id]
-        self._tombstones[_tombstone_key(file)] = file.blob.sha256.hex
+        self._beside.discard(file.id)
+        self._unconfirmed.pop(file.id, None)
         self._release(file.blob.sha256.hex)
 
     def _found(self, project_ids: Sequence[int], format: str) -> list[PackageFile]:

@@ -142,10 +142,10 @@ class MemoryDirectory(MemoryIdentity):
         if level is Level.GROUP:
             inside = [found for found in self._places.values() if place_id in found.group_ids]
         for found in inside:
-            self._remove(found)
+            self._remove_place(found)
         return True
 
-    def _remove(self, place: Place) -> None:
+    def _remove_place(self, place: Place) -> None:
         if place.level is Level.PROJECT:
             self._clear_project(place.id)
         del self._places[key_of(place.path)]

@@ -26,6 +26,7 @@ from pkgregd.catalog.tables import (
     tombstones,
 )
 from pkgregd.catalog.tags import point_tags
+from pkgregd.catalog.unconfirmed import may_withdraw, note_confirmed, note_sent_again, note_unconfirmed
 from pkgregd.errors import (
     FileExists,
     FileSpelledOtherwise,
@@ -308,6 +309,8 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
     sets_status = package is not None and publication.status not in (None, PackageStatus(package[1]))
     if has_bytes and not sets_status:
         assert existing is not None
+        if publication.awaits_checksum:
+            await note_sent_again(tx, existing[0], principal)
         return Published(await _load(tx, existing[0]), created=False)
     if not has_bytes:
         if existing is not None and publication.on_duplicate is OnDuplicate.REFUSE:
@@ -328,6 +331,10 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
         action, file_id = await _write_file(tx, publication, package_id, existing)
         if existing is not None or publication.keys:
             await set_keys(tx, wanted.project_id, wanted.format, file_id, publication.keys)
+        if publication.awaits_checksum and principal.token_id is not None:
+            await note_unconfirmed(tx, file_id, principal)
+        elif existing is not None:
+            await note_confirmed(tx, file_id)
     name = (wanted.project_id, wanted.format, wanted.canonical_name)
     await point_tags(tx, *name, package_id, publication.tags)
     if publication.beside is None:
@@ -486,7 +493,6 @@ async def delete_file(tx: Transaction, file_id: int, principal: Principal, preco
     sha256 = file.blob.sha256.hex
     precondition.demand(sha256, file.file_name)
     precondition.demand_unmodified(file.created_at, f"the file {file.file_name}")
-    shown_before = await listed_name(tx, file.project_id, file.format, file.canonical_name)
     await tx.execute(
         LEAVE_TOMBSTONE,
         project_id=file.project_id,
@@ -497,13 +503,31 @@ async def delete_file(tx: Transaction, file_id: int, principal: Principal, preco
         sha256=sha256,
         now=tx.now,
     )
-    await drop_documents(tx, file_id)
-    await tx.execute(DELETE_FILE, file_id=file_id)
-    await tx.execute(DELETE_EMPTY_PACKAGE, package_id=file.package_id)
-    await release_blob(tx, sha256)
-    await bump_index(tx, file.project_id, file.format, file.canonical_name, file.canonical_version, shown_before)
+    await _remove(tx, file)
     await _audit(tx, "delete", principal, file)
     return True
+
+
+async def withdraw_file(tx: Transaction, file_id: int, sha256: Digest, principal: Principal) -> bool:
+    """See IPackageCatalog."""
+    if not await may_withdraw(tx, file_id, principal):
+        return False
+    file = await _load(tx, file_id)
+    if file.blob.sha256 != sha256:
+        return False
+    await _remove(tx, file)
+    await _audit(tx, "withdraw", principal, file)
+    return True
+
+
+async def _remove(tx: Transaction, file: PackageFile) -> None:
+    """Remove a file, and its package with the last one."""
+    shown_before = await listed_name(tx, file.project_id, file.format, file.canonical_name)
+    await drop_documents(tx, file.id)
+    await tx.execute(DELETE_FILE, file_id=file.id)
+    await tx.execute(DELETE_EMPTY_PACKAGE, package_id=file.package_id)
+    await release_blob(tx, file.blob.sha256.hex)
+    await bump_index(tx, file.project_id, file.format, file.canonical_name, file.canonical_version, shown_before)
 
 
 async def listed_name(tx: Transaction, project_id: int, format: str, canonical_name: str) -> str | None:

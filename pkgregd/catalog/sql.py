@@ -25,6 +25,7 @@ from pkgregd.catalog import (
     signins,
     tags,
     tokens,
+    unconfirmed,
     versions,
 )
 from pkgregd.catalog.foreseen import ForeseenReads
@@ -348,6 +349,28 @@ class SqlCatalog:
     async def find_document(self, file_id: int, name: str) -> bytes | None:
         """See IPackageCatalog."""
         return await self._database.read(documents.find_document, file_id, name)
+
+    async def replace_metadata(
+        self,
+        project_id: int,
+        format: str,
+        canonical_name: str,
+        canonical_version: str,
+        known_json: str,
+        new_json: str,
+        principal: Principal,
+    ) -> bool:
+        """See IPackageCatalog."""
+        version = (project_id, format, canonical_name, canonical_version)
+        return await self._database.write(versions.replace_metadata, *version, known_json, new_json, principal)
+
+    async def confirm_file(self, file_id: int, sha256: Digest) -> None:
+        """See IPackageCatalog."""
+        await self._database.write(unconfirmed.confirm_file, file_id, sha256)
+
+    async def withdraw_file(self, file_id: int, sha256: Digest, principal: Principal) -> bool:
+        """See IPackageCatalog."""
+        return await self._database.write(packages.withdraw_file, file_id, sha256, principal)
 
     async def set_yanked(
         self,

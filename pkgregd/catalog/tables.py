@@ -245,6 +245,16 @@ file_keys = Table(
     Index(None, "file_id"),
 )
 
+# Files that whoever published them may take back, while no checksum has confirmed that they came as they were sent.
+unconfirmed_files = Table(
+    "unconfirmed_files",
+    metadata,
+    Column("file_id", ROW_NUMBER, ForeignKey("package_files.id", ondelete="CASCADE"), primary_key=True),
+    Column("token_id", ROW_NUMBER, nullable=False),
+    Column("published_at", BigInteger, nullable=False),
+    Index(None, "published_at"),
+)
+
 # Movable names of versions. A tag goes with the version it points at.
 tags = Table(
     "tags",

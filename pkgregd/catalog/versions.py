@@ -1,4 +1,4 @@
-"""A version of a name: found to be changed, and yanked."""
+"""A version of a name: found to be changed, yanked, and described otherwise."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ FIND_VERSION = Statement(
 
 SET_YANKED = Statement(
     update(packages).where(packages.c.id == bindparam("package_id")).values(yanked_reason=bindparam("new_reason"))
+)
+
+REPLACE_METADATA = Statement(
+    update(packages)
+    .where(packages.c.id == bindparam("package_id"), packages.c.metadata_json == bindparam("known_json"))
+    .values(metadata_json=bindparam("new_metadata_json"))
 )
 
 
@@ -84,4 +90,26 @@ async def set_yanked(
     await record_change(tx, project_id, format, canonical_name, canonical_version)
     detail = {"format": format, "name": package.name, "version": package.version, "reason": reason}
     await add_audit_entry(tx, "unyank" if reason is None else "yank", principal, project_id, detail)
+    return True
+
+
+async def replace_metadata(
+    tx: Transaction,
+    project_id: int,
+    format: str,
+    canonical_name: str,
+    canonical_version: str,
+    known_json: str,
+    new_json: str,
+    principal: Principal,
+) -> bool:
+    """See IPackageCatalog."""
+    package = await find_version(tx, project_id, format, canonical_name, canonical_version)
+    if known_json == new_json or not await tx.execute(
+        REPLACE_METADATA, package_id=package.id, known_json=known_json, new_metadata_json=new_json
+    ):
+        return False
+    await record_change(tx, project_id, format, canonical_name, canonical_version)
+    detail = {"format": format, "name": package.name, "version": package.version}
+    await add_audit_entry(tx, "describe", principal, project_id, detail)
     return True

@@ -2,7 +2,7 @@
 Reading XML from strangers: a tree of elements, within limits, without document types and what they bring.
 
 Source: XML 1.0, read by expat. A document type is refused as a whole, and with it entities of its own, external ones
-and default attributes; namespaces are taken off the names.
+and default attributes; namespaces are taken off the names, unless they are not looked at.
 """
 
 from __future__ import annotations
@@ -82,19 +82,21 @@ class Element:
         self._pieces.append(text)
 
 
-def read_xml(data: bytes, what: str, limits: XmlLimits = DEFAULT_LIMITS) -> Element:
+def read_xml(data: bytes, what: str, limits: XmlLimits = DEFAULT_LIMITS, *, checks_namespaces: bool = True) -> Element:
     """
     Read a document.
 
     Args:
         data: whole; whoever calls limits its size.
         what: names the document in messages, e.g. `POM`.
+        checks_namespaces: refuse prefixes that nothing declares, and take namespaces off the names. Without it names
+            stay as they are written, which is what readers see that know no namespaces.
 
     Raises:
         InvalidRequest: not well-formed, beyond a limit, or with a document type.
     """
     builder = _Builder(what, limits)
-    parser = expat.ParserCreate(namespace_separator=" ")
+    parser = expat.ParserCreate(namespace_separator=" ") if checks_namespaces else expat.ParserCreate()
     parser.buffer_text = True
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end

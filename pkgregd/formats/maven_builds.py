@@ -18,10 +18,12 @@ class _Files:
     The files of one build.
 
     Attributes:
-        is_current: whether the metadata of the snapshot names it for some kind of file.
+        kinds: which files it has, by classifier and extension; without those that are about others.
+        is_current: whether the metadata of the snapshot may name it for some kind of file.
     """
 
     files: list[FileRecord] = field(factory=list)
+    kinds: set[tuple[str, str]] = field(factory=set)
     is_current: bool = False
 
     @property
@@ -37,7 +39,9 @@ def superseded_builds(
     Choose the builds of a snapshot that may go; see IBuildFormat.
 
     A build stays as long as the metadata names it as the newest that has some kind of file: of builds that bring the
-    natives of one platform each, none takes another's place. A file that does not tell its build is left alone.
+    natives of one platform each, none takes another's place. Metadata passes over builds without a POM, but not over
+    those that their client named: so the newest and the newest with a POM stay, both. A file that does not tell its
+    build is left alone.
     """
     builds = _builds(name, version, files)
     settled = sorted((build for build in builds if builds[build].changed_at < settled_before), key=age_of)
@@ -50,15 +54,17 @@ def superseded_builds(
 
 def _builds(name: str, version: str, files: Sequence[FileRecord]) -> dict[Build, _Files]:
     builds: dict[Build, _Files] = {}
-    newest: dict[tuple[str, str], Build] = {}
     for file in files:
         artifact = artifact_of(FilePath(name, version, file.file_name))
         if artifact is None or artifact.build is None:
             continue
-        builds.setdefault(artifact.build, _Files()).files.append(file)
-        kind = (artifact.classifier, artifact.extension)
+        found = builds.setdefault(artifact.build, _Files())
+        found.files.append(file)
         if not is_aside(artifact):
-            newest[kind] = max(artifact.build, newest.get(kind, artifact.build), key=age_of)
-    for build in newest.values():
-        builds[build].is_current = True
+            found.kinds.add((artifact.classifier, artifact.extension))
+    described = {build: found for build, found in builds.items() if ("", "pom") in found.kinds}
+    for some in (builds, described):
+        newest = {kind: build for build in sorted(some, key=age_of) for kind in some[build].kinds}
+        for build in newest.values():
+            builds[build].is_current = True
     return builds

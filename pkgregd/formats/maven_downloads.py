@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from pkgregd.errors import FileNotFound, PackageNotFound
+from pkgregd.errors import FileNotFound, InvalidRequest, PackageNotFound
 from pkgregd.formats.maven_metadata import CONTENT_TYPE, REVISION, artifact_layout, render_group, render_snapshot
-from pkgregd.formats.maven_paths import METADATA, FilePath, artifact_of, parse_file, split_checksum
+from pkgregd.formats.maven_paths import METADATA, parse_file, split_checksum
 from pkgregd.formats.maven_plugins import render_plugins, render_prefixes
 from pkgregd.formats.maven_pom import PLUGIN
 from pkgregd.formats.maven_versions import is_snapshot
@@ -27,7 +27,6 @@ from pkgregd.values import (
 )
 
 _CHECKSUM_TYPE = "text/plain; charset=utf-8"
-_FOR_EVER = ("Cache-Control", "private, max-age=31536000, immutable")
 _ASK_AGAIN = ("Cache-Control", "no-cache")
 
 
@@ -37,10 +36,12 @@ async def download(call: ICall) -> Reply:
     base, algorithm = split_checksum(file_name)
     if base == METADATA:
         return await _send_metadata(call, folder, algorithm)
-    place = parse_file(f"{folder}/{base}")
-    file = await call.remote.find_file(place.name, place.version, place.file_name)
+    wanted = lookup(call.arguments)
+    if not isinstance(wanted, FileLookup):
+        raise FileNotFound
+    file = await call.remote.find_file(wanted.canonical_name, wanted.canonical_version, wanted.file_name)
     if algorithm is None:
-        return _send_file(call, place, file)
+        return _send_file(call, file)
     digest = file.blob.digests.get(algorithm)
     if digest is None:
         raise FileNotFound
@@ -49,26 +50,33 @@ async def download(call: ICall) -> Reply:
     )
 
 
-def lookup(arguments: Mapping[str, str]) -> FileLookup | IndexLookup:
-    """Say which file, or whose metadata, a path is about."""
+def lookup(arguments: Mapping[str, str]) -> FileLookup | IndexLookup | None:
+    """Say which file, or whose metadata, a path is about; None if nothing can be there, though clients ask for it."""
     folder, _, file_name = arguments["file"].rpartition("/")
     base, _ = split_checksum(file_name)
     if base == METADATA:
         above, _, last = folder.rpartition("/")
         return IndexLookup(above if above and is_snapshot(last) else folder)
-    place = parse_file(f"{folder}/{base}")
+    try:
+        place = parse_file(f"{folder}/{base}")
+    except InvalidRequest:
+        return None
     return FileLookup(place.name, place.version, place.file_name)
 
 
-def _send_file(call: ICall, place: FilePath, file: PackageFile) -> Reply:
+def _send_file(call: ICall, file: PackageFile) -> Reply:
+    """
+    Send a file, which whoever keeps it has to ask about again.
+
+    No file is there for ever: at a group another project may come before the one that had it, its publisher may take
+    it back, the project's owner may delete it.
+    """
     digests = file.blob.digests
-    artifact = artifact_of(place)
-    is_final = not is_snapshot(place.version) or (artifact is not None and artifact.build is not None)
     return Reply(
         body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
         content_type="application/octet-stream",
         headers=(
-            _FOR_EVER if is_final and not call.remote.duplicate_rule(place.name, place.version) else _ASK_AGAIN,
+            _ASK_AGAIN,
             *((f"X-Checksum-{name.upper()}", digests[name]) for name in ("sha1", "md5", "sha256") if name in digests),
         ),
         etag=file.blob.sha256.hex,
@@ -123,12 +131,23 @@ async def _artifact(call: ICall, name: str, state: IndexState, plugins: bytes, p
 
 async def _snapshot(call: ICall, name: str, version: str) -> Reply:
     state = await call.remote.index_state(name)
+    if state.changed_at is None:
+        raise FileNotFound
+    return Reply(
+        body=PageBody(partial(_render_snapshot, call, name, version, state)),
+        content_type=CONTENT_TYPE,
+        headers=(_ASK_AGAIN,),
+        etag=f"{state.token}-{version}-{REVISION}",
+        last_modified=state.changed_at,
+    )
+
+
+async def _render_snapshot(call: ICall, name: str, version: str, state: IndexState) -> Page:
     render = partial(render_snapshot, name, version)
     try:
-        page = await call.remote.render_version(name, version, state, f"maven-{REVISION}", render)
+        return await call.remote.render_version(name, version, state, f"maven-{REVISION}", render)
     except PackageNotFound:
         raise FileNotFound from None
-    return _page(page, f"{state.token}-{version}-{REVISION}", state.changed_at)
 
 
 async def read_prefixes(remote: IRemote, group: str) -> bytes:

@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
-from pkgregd.errors import InvalidRequest, MetadataMismatch
-from pkgregd.formatkit.xmltree import read_xml
-from pkgregd.formats.maven_paths import METADATA, Artifact, Build, FilePath, artifact_of
+from attrs import frozen
+
+from pkgregd.errors import InvalidRequest, MetadataMismatch, PackageNotFound
+from pkgregd.formatkit.xmltree import XmlLimits, read_xml
+from pkgregd.formats.maven_announcements import Announcement, announcements_in
+from pkgregd.formats.maven_paths import ASIDE, METADATA, Artifact, Build
 from pkgregd.formats.maven_versions import is_snapshot, version_key
+from pkgregd.formats.maven_whole import is_whole, whole_artifacts
 from pkgregd.formats.maven_xml import element
 from pkgregd.values import PackageFile, PageLayout, PageSection
 
-REVISION = "2"
+REVISION = "3"
 """Of how these pages look: part of their validators."""
 
-MAX_METADATA_BYTES = 4 << 20
+MAX_METADATA_BYTES = 1 << 20
+"""Of what a client sends. It sends what it got and one version more: of some 20 000 at most."""
+
+_LIMITS = XmlLimits(max_elements=25_000, max_depth=16, max_text_characters=256 << 10, max_attributes=16)
+"""Text is the white space between versions, too."""
 
 CONTENT_TYPE = "application/xml"
 
 _HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n'
-_ASIDE = (".asc", ".sigstore", ".sigstore.json")
-"""Endings of files that are about another one, and no artifacts themselves."""
 
 
 def artifact_layout(
@@ -45,6 +52,7 @@ def artifact_layout(
         element("    ", "lastUpdated", _moment(changed_at)) + b"  </versioning>\n</metadata>\n",
         version_key,
         _newest,
+        partial(is_whole, f"{group_id.replace('.', '/')}/{artifact_id}"),
     )
 
 
@@ -61,14 +69,23 @@ def render_group(plugins: bytes) -> bytes:
 
 def render_snapshot(name: str, version: str, files: Sequence[PackageFile]) -> bytes:
     """
-    Write the metadata of a snapshot: its newest build, and for each kind of file the newest one.
+    Write the metadata of a snapshot: its newest whole build, and where to find each kind of file.
+
+    Main files, whose dependencies the POM tells, are all of that build. Classified ones are of the newest whole build
+    that has them, as in the metadata that Maven writes: natives of several platforms may be built one by one.
 
     Args:
         files: of the version, by creation.
+
+    Raises:
+        PackageNotFound: no build is whole.
     """
     group, _, artifact_id = name.rpartition("/")
-    found = list(_artifacts(name, version, files))
-    newest = max((build for artifact, _ in found if (build := artifact.build) is not None), key=age_of, default=None)
+    found = whole_artifacts(name, version, files)
+    if not found:
+        raise PackageNotFound
+    newest = max((artifact.build for artifact, _ in found), key=age_of)
+    found = [(artifact, file) for artifact, file in found if artifact.classifier or artifact.build == newest]
     lines = [
         _HEAD + b'<metadata modelVersion="1.1.0">\n',
         element("  ", "groupId", group.replace("/", ".")),
@@ -76,23 +93,16 @@ def render_snapshot(name: str, version: str, files: Sequence[PackageFile]) -> by
         element("  ", "version", version),
         b"  <versioning>\n",
         *_newest_build(newest),
-        element("    ", "lastUpdated", _moment(max((file.created_at for file in files), default=None))),
+        element("    ", "lastUpdated", _moment(max(file.created_at for _, file in found))),
         *_snapshot_versions(found),
         b"  </versioning>\n</metadata>\n",
     ]
     return b"".join(lines)
 
 
-def _artifacts(name: str, version: str, files: Sequence[PackageFile]) -> Iterable[tuple[Artifact, PackageFile]]:
-    for file in files:
-        artifact = artifact_of(FilePath(name, version, file.file_name))
-        if artifact is not None and not is_aside(artifact):
-            yield artifact, file
-
-
 def is_aside(artifact: Artifact) -> bool:
     """Whether a file is about another one, such as a signature: metadata does not tell of it."""
-    return artifact.extension.endswith(_ASIDE)
+    return artifact.extension.endswith(ASIDE)
 
 
 def _newest_build(build: Build | None) -> Iterable[bytes]:
@@ -112,8 +122,6 @@ def _snapshot_versions(found: Iterable[tuple[Artifact, PackageFile]]) -> Iterabl
         key = (artifact.classifier, artifact.extension)
         if key not in newest or age_of(artifact.build) >= age_of(newest[key][0].build):
             newest[key] = (artifact, file)
-    if not newest:
-        return
     yield b"    <snapshotVersions>\n"
     for (classifier, extension), (artifact, file) in sorted(newest.items()):
         yield b"      <snapshotVersion>\n"
@@ -136,7 +144,21 @@ def _moment(moment: datetime.datetime | None) -> str:
     return "" if moment is None else moment.astimezone(datetime.UTC).strftime("%Y%m%d%H%M%S")
 
 
-def compare_metadata(data: bytes, expected: Mapping[str, str]) -> Sequence[tuple[str, str]]:
+@frozen
+class Told:
+    """
+    What a client's metadata says.
+
+    Attributes:
+        prefixes: of plugins: the artifact and the prefix of each.
+        deployed: which versions it names as deployed.
+    """
+
+    prefixes: tuple[tuple[str, str], ...]
+    deployed: tuple[Announcement, ...]
+
+
+def compare_metadata(data: bytes, expected: Mapping[str, str]) -> Told:
     """
     Pass if what a client sends as metadata is about what its path says. Blocks for its size.
 
@@ -144,12 +166,12 @@ def compare_metadata(data: bytes, expected: Mapping[str, str]) -> Sequence[tuple
         expected: what the path says, by the name of the element; an element that is not there agrees.
 
     Returns:
-        What it says of plugins: the artifact and the prefix of each.
+        What it says beside that.
 
     Raises:
         InvalidRequest: no metadata, or MetadataMismatch.
     """
-    root = read_xml(data, METADATA)
+    root = read_xml(data, METADATA, _LIMITS)
     if root.name != "metadata":
         raise InvalidRequest(f"{METADATA} begins with <{root.name[:64]}>, not with <metadata>")
     for what, wanted in expected.items():
@@ -157,7 +179,11 @@ def compare_metadata(data: bytes, expected: Mapping[str, str]) -> Sequence[tuple
         if found is not None and found != wanted:
             raise MetadataMismatch(what, ("path", wanted), (METADATA, found))
     plugins = root.first("plugins")
-    return [
+    prefixes = tuple(
         (plugin.first_text("artifactId") or "", plugin.first_text("prefix") or "")
         for plugin in (() if plugins is None else plugins.each("plugin"))
-    ]
+    )
+    if "groupId" not in expected:
+        return Told(prefixes, ())
+    name = f"{expected['groupId'].replace('.', '/')}/{expected['artifactId']}"
+    return Told(prefixes, announcements_in(root, name, expected.get("version")))

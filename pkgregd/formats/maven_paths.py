@@ -9,7 +9,7 @@ from attrs import frozen
 
 from pkgregd.errors import InvalidFileName, InvalidName, InvalidVersion
 from pkgregd.formatkit.names import check
-from pkgregd.formats.maven_versions import SNAPSHOT, is_snapshot
+from pkgregd.formats.maven_versions import MAX_NESTING, SNAPSHOT, is_snapshot, nesting_of
 
 MAX_CHARACTERS = 255
 """Of each part of a path."""
@@ -21,6 +21,10 @@ METADATA = "maven-metadata.xml"
 CHECKSUMS: Mapping[str, str] = {".sha1": "sha1", ".md5": "md5", ".sha256": "sha256", ".sha512": "sha512"}
 """What is promised of a file beside it, by the ending that its name gets."""
 
+ASIDE = (".asc", ".sigstore", ".sigstore.json")
+"""Endings of files that are about another one, and no artifacts themselves."""
+
+_EXTENSION = re.compile(r"\.(tar\.(?:gz|bz2|xz|lzma|lz4|zst|Z)|[^.]+)$")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 _VERSION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_+.-]+", re.ASCII)
 _FILE = re.compile(r"[A-Za-z0-9_+~()=,@][A-Za-z0-9_+~()=,@.-]*", re.ASCII)
@@ -119,6 +123,8 @@ def parse_file(path: str) -> FilePath:
     parts = path.split("/")
     if len(parts) < 4:
         raise InvalidFileName(f"a file is at GROUP/ARTIFACT/VERSION/FILE, not at {path!a}")
+    if parts[-1].startswith(f"{METADATA}."):
+        raise InvalidFileName(f"{METADATA} is made here: nobody else can say anything about it")
     name = check_name("/".join(parts[:-2]))
     version = check_version(parts[-2])
     return FilePath(name, version, check(parts[-1], _FILE, MAX_CHARACTERS, InvalidFileName, "file name"))
@@ -143,7 +149,10 @@ def check_version(version: str) -> str:
     """Check a version. Raises InvalidVersion."""
     if version in (".", SNAPSHOT):
         raise InvalidVersion(f"not a valid version: {version!a}")
-    return check(version, _VERSION, MAX_CHARACTERS, InvalidVersion, "version")
+    check(version, _VERSION, MAX_CHARACTERS, InvalidVersion, "version")
+    if nesting_of(version) > MAX_NESTING:
+        raise InvalidVersion(f"the version changes more than {MAX_NESTING} times between letters and digits")
+    return version
 
 
 def artifact_of(path: FilePath) -> Artifact | None:
@@ -163,10 +172,25 @@ def artifact_of(path: FilePath) -> Artifact | None:
         build = Build(found["timestamp"], int(found["number"]))
     else:
         return None
-    classifier, dot, extension = rest[len(version) :].partition(".")
-    if not dot or not extension or (classifier and not classifier.startswith("-")):
+    classifier, extension = _split_ending(rest[len(version) :])
+    if not extension or (classifier and not classifier.startswith("-")):
         return None
     return Artifact(version, build, classifier[1:], extension)
+
+
+def _split_ending(ending: str) -> tuple[str, str]:
+    """
+    Split what comes behind the version into a classifier with its hyphen and an extension without its dot.
+
+    A classifier may have dots in it (`-hadoop2.6.jar`): an extension has one only if it is known to (`tar.gz`).
+    """
+    if ending.startswith("."):
+        return "", ending[1:]
+    core = ending
+    while aside := next((each for each in ASIDE if core.endswith(each)), ""):
+        core = core.removesuffix(aside)
+    found = _EXTENSION.search(core)
+    return (ending, "") if found is None else (ending[: found.start()], ending[found.start() + 1 :])
 
 
 def owner_of(path: str) -> str:

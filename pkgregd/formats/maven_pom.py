@@ -30,10 +30,12 @@ class PackageMetadata:
     Attributes:
         packaging: such as `jar`, or `maven-plugin`.
         name: for people; None if it has none.
+        announced: the version without a POM, or the build of it, that a client's own metadata named last.
     """
 
     packaging: str = "jar"
     name: str | None = None
+    announced: str | None = None
 
     def to_json(self) -> str:
         """Write it down."""
@@ -43,7 +45,7 @@ class PackageMetadata:
     def from_json(cls, text: str) -> PackageMetadata:
         """Read what to_json() wrote; of a package without a POM, what Maven takes for granted."""
         kept = json.loads(text)
-        return cls(kept.get("packaging", "jar"), kept.get("name"))
+        return cls(kept.get("packaging", "jar"), kept.get("name"), kept.get("announced"))
 
 
 def inspect_pom(file: IO[bytes], group_id: str, artifact_id: str, version: str) -> Mapping[str, object]:
@@ -56,7 +58,8 @@ def inspect_pom(file: IO[bytes], group_id: str, artifact_id: str, version: str) 
     data = file.read(MAX_POM_BYTES + 1)
     if len(data) > MAX_POM_BYTES:
         raise InvalidRequest(f"the POM is larger than {MAX_POM_BYTES} bytes")
-    root = read_xml(data, "POM")
+    # as Maven's own reader, which knows no namespaces: old POMs have prefixes that nothing declares
+    root = read_xml(data, "POM", checks_namespaces=False)
     if root.name != "project":
         raise InvalidRequest(f"the POM begins with <{root.name[:64]}>, not with <project>")
     for what, wanted in (("groupId", group_id), ("artifactId", artifact_id), ("version", version)):

@@ -1,8 +1,9 @@
 """
 Publishing: a PUT for each file of a version, and for what Maven and Gradle send beside them.
 
-A checksum is compared with the file that it is about, and not kept: it is told from the file ever after. Metadata is
-compared with its path, and not kept: it is made from what is published.
+A checksum is compared with the file that it is about, and not kept: it is told from the file ever after. One that does
+not fit takes the file back, as its publisher takes such a refusal for a warning and goes on. Metadata is compared with
+its path, and not kept: it is made from what is published.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import re
 from collections.abc import Mapping
 from functools import partial
 
-from pkgregd.errors import DigestMismatch, InvalidArchive, InvalidRequest
+from attrs import evolve
+
+from pkgregd.errors import DigestMismatch, FileExists, InvalidArchive, InvalidRequest, PkgregdError
 from pkgregd.formatkit.lookout import Lookout
+from pkgregd.formats.maven_announcements import keep_announcement
 from pkgregd.formats.maven_downloads import read_prefixes
 from pkgregd.formats.maven_jar import DESCRIPTOR, MAX_JAR_BYTES, file_metadata, inspect_jar
 from pkgregd.formats.maven_metadata import MAX_METADATA_BYTES, compare_metadata
@@ -21,7 +25,7 @@ from pkgregd.formats.maven_plugins import compare_prefixes
 from pkgregd.formats.maven_pom import Pom, inspect_pom, pom_of
 from pkgregd.formats.maven_versions import is_snapshot
 from pkgregd.interfaces import ICall, IDraft
-from pkgregd.values import HEX_LENGTHS, BlobInfo, Coordinates, OnDuplicate, Publication, Reply
+from pkgregd.values import HEX_LENGTHS, BlobInfo, Coordinates, OnDuplicate, Permission, Publication, Published, Reply
 
 FORMAT = "maven"
 
@@ -30,6 +34,10 @@ DIGESTS = ("md5", "sha1", "sha512")
 
 MAX_CHECKSUM_BYTES = 1024
 """Of a file with a checksum: some have the file's name in them, too."""
+
+
+_WITHDRAWN = "the file was taken back: send it again"
+_STAYS = "the file stays as it is"
 
 
 async def check_upload(call: ICall) -> None:
@@ -65,8 +73,10 @@ async def _store(call: ICall, place: FilePath) -> Reply:
         blob = await sink.commit()
         pom = await _read_pom(draft, blob, place) if place.is_pom else None
         about_file = await _read_jar(draft, blob, place) if lookout.is_found else "{}"
-        replaces = _may_replace(call, place)
-        published = await draft.publish(
+        published = await _publish(
+            call,
+            draft,
+            place,
             Publication(
                 coordinates=Coordinates(
                     format=FORMAT,
@@ -78,12 +88,11 @@ async def _store(call: ICall, place: FilePath) -> Reply:
                     file_name=place.file_name,
                 ),
                 blob=blob,
-                on_duplicate=OnDuplicate.REPLACE if replaces else OnDuplicate.REFUSE,
-                respects_tombstones=not replaces,
                 package_metadata_json="{}" if pom is None else pom.metadata.to_json(),
                 file_metadata_json=about_file,
                 summary="" if pom is None else pom.summary,
-            )
+                awaits_checksum=True,
+            ),
         )
     if published.created:
         return Reply(201, b'{"message": "201 Created"}', "application/json")
@@ -104,12 +113,45 @@ async def _read_jar(draft: IDraft, blob: BlobInfo, place: FilePath) -> str:
         return "{}"
 
 
-def _may_replace(call: ICall, place: FilePath) -> bool:
-    """Whether other bytes may come under the same name: for a snapshot whose file does not tell its build."""
-    if is_snapshot(place.version):
-        artifact = artifact_of(place)
-        return artifact is None or artifact.build is None
-    return call.remote.duplicate_rule(place.name, place.version)
+async def _publish(call: ICall, draft: IDraft, place: FilePath, publication: Publication) -> Published:
+    """
+    Publish, replacing what may be replaced.
+
+    A snapshot's file that does not tell its build is made to be replaced. That takes away what others published: so,
+    unless the configuration lets whoever publishes do it, it asks for the right to destroy. Whether something is there
+    to be replaced, the transaction decides.
+
+    Raises:
+        PermissionDenied: it is, and the right is missing. FileExists, FileWasDeleted: nobody may replace it.
+    """
+    is_lasting = not is_snapshot(place.version) or _tells_build(place)
+    may_publisher = call.remote.duplicate_rule(place.name, place.version) and not _tells_build(place)
+    may_caller = not is_lasting and _permits(call, Permission.DESTROY_PACKAGE)
+    publication = evolve(
+        publication,
+        on_duplicate=OnDuplicate.REPLACE if may_publisher or may_caller else OnDuplicate.REFUSE,
+        respects_tombstones=is_lasting and not may_publisher,
+    )
+    try:
+        return await draft.publish(publication)
+    except FileExists:
+        if not is_lasting:
+            call.demand(Permission.DESTROY_PACKAGE)
+        raise
+
+
+def _tells_build(place: FilePath) -> bool:
+    """Whether the name of a snapshot's file tells which build it is of."""
+    artifact = artifact_of(place)
+    return artifact is not None and artifact.build is not None
+
+
+def _permits(call: ICall, permission: Permission) -> bool:
+    try:
+        call.demand(permission)
+    except PkgregdError:
+        return False
+    return True
 
 
 # --------------------------------------------------------------------- checksums
@@ -117,7 +159,7 @@ def _may_replace(call: ICall, place: FilePath) -> bool:
 
 async def _take_checksum(call: ICall, path: str, algorithm: str) -> Reply:
     """
-    Compare a checksum with what is there.
+    Compare a checksum with what is there, and take that back if they differ and it came from the caller just now.
 
     Raises:
         DigestMismatch: they differ. FileNotFound: there is no file that it could be about.
@@ -129,7 +171,13 @@ async def _take_checksum(call: ICall, path: str, algorithm: str) -> Reply:
     file = await call.remote.find_file(place.name, place.version, place.file_name)
     found = file.blob.digests.get(algorithm)
     if found is not None and found != promised:
-        raise DigestMismatch(algorithm, promised, found)
+        is_withdrawn = await call.remote.withdraw_file(file)
+        told = found if _permits(call, Permission.READ_PACKAGE) else None
+        raise DigestMismatch(algorithm, promised, told, _WITHDRAWN if is_withdrawn else _STAYS)
+    if found is not None:
+        await call.remote.confirm_file(file)
+    if algorithm == "sha1":
+        return Reply(204)
     return Reply(200, b'{"message": "200 OK - it is right"}', "application/json")
 
 
@@ -153,10 +201,12 @@ def _checksum_in(data: bytes, algorithm: str) -> str:
 async def _take_metadata(call: ICall, path: str) -> Reply:
     expected = _coordinates_of_metadata(path)
     data = await call.body.read_all(MAX_METADATA_BYTES)
-    claims = await call.remote.compute(partial(compare_metadata, data, expected))
-    if claims:
+    told = await call.remote.compute(partial(compare_metadata, data, expected))
+    if told.prefixes:
         prefixes = await read_prefixes(call.remote, path.rpartition("/")[0])
-        await call.remote.compute(partial(compare_prefixes, claims, prefixes))
+        await call.remote.compute(partial(compare_prefixes, told.prefixes, prefixes))
+    for announcement in told.deployed:
+        await keep_announcement(call.remote, announcement)
     return Reply(200, b'{"message": "200 OK - it is made from what is published"}', "application/json")
 
 

@@ -1,15 +1,24 @@
-"""The order of versions, as Maven's own resolver has it."""
+"""
+The order of versions, as Maven's POM reference has it.
+
+It decides in which order metadata lists versions, and what `latest` and `release` say there. A range is not resolved
+by it: Maven's resolver and Gradle sort the list again, each by an order of its own; the resolver's, GenericVersion,
+differs from ComparableVersion, which the reference describes, in about one of a hundred odd pairs, such as 2.2 and
+2-111. A client that writes the metadata itself names in `release` what it deployed last, so that after a repair of an
+old line it is an old version. Here it is the greatest, whatever came last.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import cmp_to_key
 from itertools import zip_longest
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 SNAPSHOT = "-SNAPSHOT"
 """How a version ends that is still being worked at."""
+
+MAX_NESTING = 100
+"""How often a new version may change between letters and digits or have a hyphen: a SHA-256 does it some 30 times."""
 
 _QUALIFIERS = ("alpha", "beta", "milestone", "rc", "snapshot", "", "sp")
 _ALIASES = {"ga": "", "final": "", "release": "", "cr": "rc"}
@@ -20,16 +29,45 @@ _PART = re.compile(r"[0-9]+|[^0-9.-]+|[.-]")
 Item: TypeAlias = "int | str | list[Item]"
 """A number, the rank of a qualifier, or what stands behind a hyphen."""
 
+VersionKey: TypeAlias = tuple[tuple[int, int | str], ...]
+"""Items one behind the other, lists taken apart: of each its kind, and what decides among those of one kind."""
 
-def version_key(version: str) -> Any:
+_EARLIER_TEXT, _EARLIER_LIST, _END, _LATER_TEXT, _LATER_LIST, _NUMBER = range(6)
+"""Kinds of items; what is behind the end of a version is later than the version without it."""
+
+
+def version_key(version: str) -> VersionKey:
     """
     Order versions as Maven does: 1.0-alpha < 1.0-rc < 1.0-SNAPSHOT < 1.0 < 1.0-sp < 1.0-anything < 1.0-1 < 1.0.1.
+
+    ComparableVersion goes round in circles among versions with a qualifier between a dot or hyphen and another one:
+    1.0.beta-1 < 1 < 1-1 < 1.0.beta-1. Here they have an order: what is before the release stays before it.
 
     Returns:
         A key; equal keys mean versions that Maven takes for equally new, such as 1 and 1.0.
     Source: Maven's POM reference, "Version Order Specification", as its ComparableVersion does it.
     """
-    return _key(_parsed(version.lower()))
+    root, _ = _parsed(version.lower())
+    key: list[tuple[int, int | str]] = []
+    open_lists = [iter(root)]
+    while open_lists:
+        item = next(open_lists[-1], None)
+        if item is None:
+            open_lists.pop()
+            key.append((_END, 0))
+        elif isinstance(item, list):
+            key.append((_EARLIER_LIST if _is_earlier(item) else _LATER_LIST, 0))
+            open_lists.append(iter(item))
+        elif isinstance(item, int):
+            key.append((_NUMBER, item))
+        else:
+            key.append((_EARLIER_TEXT if item < _RELEASE else _LATER_TEXT, item))
+    return tuple(key)
+
+
+def nesting_of(version: str) -> int:
+    """Count how many lists in lists a version is read as."""
+    return _parsed(version.lower())[1]
 
 
 def is_snapshot(version: str) -> bool:
@@ -37,7 +75,8 @@ def is_snapshot(version: str) -> bool:
     return version.endswith(SNAPSHOT)
 
 
-def _parsed(version: str) -> Item:
+def _parsed(version: str) -> tuple[list[Item], int]:
+    """Return the items, none of them without a meaning, and how many lists there were."""
     root: list[Item] = []
     lists = [root]
     is_empty = True  # whether nothing has come since the last sign
@@ -62,7 +101,7 @@ def _parsed(version: str) -> Item:
             _descend(lists)  # between a number and letters stands a hyphen that is not written
     for each in reversed(lists):
         _normalize(each)
-    return root
+    return root, len(lists)
 
 
 def _descend(lists: list[list[Item]]) -> None:
@@ -82,42 +121,20 @@ def _rank(qualifier: str, *, is_short: bool) -> str:
 
 
 def _normalize(items: list[Item]) -> None:
-    """Take away what means nothing at the end, and before what stands behind a hyphen."""
-    for place in reversed(range(len(items))):
-        item = items[place]
-        if item in (0, _RELEASE, []):
-            del items[place]
-        elif not isinstance(item, list):
-            break
+    """Take away what means nothing: zeros and the like at the end, or before what makes the version an earlier one."""
+    kept: list[Item] = []
+    is_later = False  # whether what is kept so far makes the version a later one, whatever comes before it
+    for item in reversed(items):
+        if item in (0, _RELEASE, []) and not is_later:
+            continue
+        is_later = not isinstance(item, list) and (isinstance(item, int) or item >= _RELEASE)
+        kept.append(item)
+    items[:] = reversed(kept)
 
 
-def _compare(left: Item | None, right: Item | None) -> int:
-    if left is None:
-        return 0 if right is None else -_compare(right, None)
-    if isinstance(left, list):
-        return _compare_list(left, right)
-    if right is None:
-        return _sign(left, 0) if isinstance(left, int) else _sign(left, _RELEASE)
-    if isinstance(left, int):
-        return _sign(left, right) if isinstance(right, int) else 1
-    return _sign(left, right) if isinstance(right, str) else -1
-
-
-def _compare_list(left: list[Item], right: Item | None) -> int:
-    if isinstance(right, int):
-        return -1
-    if isinstance(right, str):
-        return 1
-    return next((found for found in _differences(left, right or []) if found), 0)
-
-
-def _differences(left: list[Item], right: list[Item]) -> Iterator[int]:
-    for one, other in zip_longest(left, right):
-        yield _compare(one, other)
-
-
-def _sign(left: Any, right: Any) -> int:
-    return int(left > right) - int(left < right)
-
-
-_key = cmp_to_key(_compare)
+def _is_earlier(items: list[Item]) -> bool:
+    """Whether a version is earlier with these behind it than without them; there is at least one."""
+    first: Item = items
+    while isinstance(first, list):
+        first = first[0]
+    return isinstance(first, str) and first < _RELEASE

@@ -43,7 +43,7 @@ Versions: TypeAlias = Mapping[str, Sequence[PackageFile]]
 """Files by canonical version, those of a version by creation. Nothing for a version that is gone."""
 
 
-@define
+@define(eq=False)
 class _Block:
     """
     Some versions that follow each other.
@@ -93,12 +93,13 @@ class Listing:
 
     def __init__(self, layout: PageLayout, versions: Versions) -> None:
         self._layout = layout
-        rendered = [(version, self._render(files)) for version, files in versions.items() if files]
+        rendered = [(version, self._render(files)) for version, files in versions.items() if self._is_shown(files)]
         rendered.sort(key=lambda pair: self._order(pair[0]))
         self._blocks = [
             _Block([version for version, _ in some], [pieces for _, pieces in some])
             for some in (rendered[first : first + BLOCK_VERSIONS] for first in range(0, len(rendered), BLOCK_VERSIONS))
         ]
+        self._block_of = {version: block for block in self._blocks for version in block.versions}
 
     @property
     def size_bytes(self) -> int:
@@ -116,7 +117,7 @@ class Listing:
         """
         self._layout = layout
         for version, files in versions.items():
-            self._place(version, self._render(files) if files else None)
+            self._place(version, self._render(files) if self._is_shown(files) else None)
 
     def page(self) -> Page | None:
         """Put the page together; None if there is no version left."""
@@ -154,25 +155,50 @@ class Listing:
     def _render(self, files: Sequence[PackageFile]) -> tuple[bytes, ...]:
         return tuple(section.render(files) for section in self._layout.sections)
 
+    def _is_shown(self, files: Sequence[PackageFile]) -> bool:
+        return bool(files) and (self._layout.is_shown is None or self._layout.is_shown(files))
+
     def _place(self, version: str, pieces: tuple[bytes, ...] | None) -> None:
-        """Put the pieces of a version where they belong, or take them away."""
-        if not self._blocks:
-            self._blocks = [] if pieces is None else [_Block([version], [pieces])]
-            return
-        wanted = self._order(version)
-        number = max(0, bisect_right(self._blocks, wanted, key=lambda block: self._order(block.versions[0])) - 1)
-        block = self._blocks[number]
-        place = bisect_left(block.versions, wanted, key=self._order)
-        is_there = place < len(block.versions) and block.versions[place] == version
-        if is_there and pieces is not None:
-            block.pieces[place] = pieces
-        elif is_there:
-            del block.versions[place], block.pieces[place]
+        """
+        Put the pieces of a version where they belong, or take them away.
+
+        What is there is found by its name: an order that goes round in circles would lead past it.
+        """
+        block = self._block_of.get(version)
+        if block is not None:
+            place = block.versions.index(version)
+            if pieces is not None:
+                block.pieces[place] = pieces
+            else:
+                del block.versions[place], block.pieces[place], self._block_of[version]
         elif pieces is not None:
-            block.versions.insert(place, version)
-            block.pieces.insert(place, pieces)
+            block = self._insert(version, pieces)
+        else:
+            return
         block.changed()
-        self._blocks[number : number + 1] = _balanced(block)
+        self._balance(block)
+
+    def _insert(self, version: str, pieces: tuple[bytes, ...]) -> _Block:
+        """Add a version where its order has it; returns the block that it is in."""
+        if not self._blocks:
+            self._blocks = [_Block([], [])]
+        wanted = self._order(version)
+        firsts = self._blocks[1:]
+        block = self._blocks[bisect_right(firsts, wanted, key=lambda block: self._order(block.versions[0]))]
+        place = bisect_left(block.versions, wanted, key=self._order)
+        block.versions.insert(place, version)
+        block.pieces.insert(place, pieces)
+        self._block_of[version] = block
+        return block
+
+    def _balance(self, block: _Block) -> None:
+        """Drop a block that is empty, split a great one."""
+        blocks = tuple(_balanced(block))
+        if blocks == (block,):
+            return
+        number = self._blocks.index(block)
+        self._blocks[number : number + 1] = blocks
+        self._block_of |= {version: part for part in blocks for version in part.versions}
 
     def _order(self, version: str) -> tuple[Any, str]:
         return self._layout.order(version), version

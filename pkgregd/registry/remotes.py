@@ -347,6 +347,24 @@ class ProjectRemote:
     def _emit(self, event: str, coordinates_text: str) -> None:
         self._events.emit(Event(event, self._format, self.scope.id, self._principal, coordinates_text))
 
+    async def replace_metadata(
+        self, canonical_name: str, canonical_version: str, known_json: str, new_json: str
+    ) -> bool:
+        """See IRemote."""
+        version = (self.scope.id, self._format, canonical_name, canonical_version)
+        return await self._catalog.replace_metadata(*version, known_json, new_json, self._principal)
+
+    async def confirm_file(self, file: PackageFile) -> None:
+        """See IRemote."""
+        await self._catalog.confirm_file(file.id, file.blob.sha256)
+
+    async def withdraw_file(self, file: PackageFile) -> bool:
+        """See IRemote."""
+        is_withdrawn = await self._catalog.withdraw_file(file.id, file.blob.sha256, self._principal)
+        if is_withdrawn:
+            emit_for_file(self._events, "withdraw_package", self._principal, file)
+        return is_withdrawn
+
     async def search(self, text: str, offset: int, limit: int) -> NameListing:
         """See IRemote."""
         return await self._catalog.search_names(await self._project_ids(None), self._format, text, Piece(offset, limit))
@@ -417,6 +435,12 @@ class GroupRemote(ProjectRemote):
     async def delete_file(self, file: PackageFile, precondition: Precondition) -> None:
         """See IRemote."""
         raise RuntimeError("a group's remote does not delete")
+
+    async def replace_metadata(
+        self, canonical_name: str, canonical_version: str, known_json: str, new_json: str
+    ) -> bool:
+        """See IRemote."""
+        raise RuntimeError("a group's remote does not describe")
 
     async def set_tag(self, canonical_name: str, canonical_version: str, tag: str) -> bool:
         """See IRemote."""

@@ -224,6 +224,7 @@ class FormatWorld:
         pages: kept ones.
         listings: kept ones, from which pages are brought up to date.
         last_body: of the last request.
+        principal: who makes requests.
     """
 
     format: IPackageFormat
@@ -233,6 +234,7 @@ class FormatWorld:
     pages: Pages = Factory(lambda: Pages(_at_once))
     listings: Listings = Factory(Listings)
     last_body: FakeBody = Factory(lambda: FakeBody([]))
+    principal: Principal = WRITER
 
     def __attrs_post_init__(self) -> None:
         now(self.catalog.add_group("acme", Visibility.PUBLIC))
@@ -261,7 +263,7 @@ class FormatWorld:
         path: str = "acme/one",
         headers: Mapping[str, str] | None = None,
         queries: Mapping[str, str] | None = None,
-        principal: Principal = WRITER,
+        principal: Principal | None = None,
         **arguments: str,
     ) -> Reply:
         """
@@ -271,7 +273,7 @@ class FormatWorld:
             rule: the route's path.
             pieces: of the body.
             path: of the project or group; empty at the instance, where the route tells whose the packages are.
-            principal: who asks; a WRITER unless told otherwise.
+            principal: who asks; that of this world unless told otherwise.
             arguments: of the route.
         """
         self.last_body = FakeBody(pieces)
@@ -279,13 +281,13 @@ class FormatWorld:
         if not path and route.owner is not None:
             path = route.owner(arguments)
         call = FakeCall(
-            remote=self.remote(path, principal),
+            remote=self.remote(path, principal or self.principal),
             arguments=arguments,
             headers={name.lower(): value for name, value in (headers or {}).items()},
             queries=queries or {},
             body=self.last_body,
             method=method,
-            principal=principal,
+            principal=principal or self.principal,
         )
         if route.check is not None:
             now(_coroutine(route.check, call))

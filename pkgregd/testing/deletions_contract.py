@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred, ensureDeferred
 
 from pkgregd.errors import FileWasDeleted
 from pkgregd.testing.catalog_contract import PRIVATE, blob_of, publication_of
@@ -70,6 +73,24 @@ class DeletionsContract(_Base):
         self.assertEqual(self.files(version="1.0"), ["one", "two"])
         self.assertNotEqual(self.state(), before)
 
+    def test_several_at_once(self) -> None:
+        """Of many deletions of the same files, among publishes, at most one does anything; what comes is there."""
+        one, two = self.put_files("one", "two")
+        ((_, revision),) = self.state().revisions
+        package_id, ids = one.package_id, [one.id, two.id]
+        running: list[Deferred[object]] = []
+        for number in range(8):
+            publication = publication_of(b"%d" % number, file_name=f"{number}")
+            deletion = self.catalog.delete_files(1, package_id, ids, revision, ANONYMOUS)
+            publishing = self.catalog.publish(publication, ANONYMOUS)
+            running += [ensureDeferred(_awaited(verb)) for verb in (deletion, publishing)]
+        for deferred in running:
+            self.wait(deferred)
+        done = [self.successResultOf(deferred) for deferred in running[::2]]
+        self.assertLessEqual(done.count(True), 1)
+        kept = [] if True in done else ["one", "two"]
+        self.assertEqual(sorted(self.files()), sorted([*map(str, range(8)), *kept]))
+
     def test_blobs_are_released_with_their_last_file(self) -> None:
         """Bytes that only the deleted files had are unused from then on; what another file has is not."""
         same = self.put_files("one", "two", data=b"same")
@@ -101,3 +122,7 @@ class DeletionsContract(_Base):
             ["acme/tools pypi n0", "acme/yard npm n1", "acme/tools pypi n2", "acme/yard npm n3", "acme/tools pypi n4"],
         )
         self.assertEqual(self.get(self.catalog.list_all_packages(2**63, 2)), ())
+
+
+async def _awaited(awaitable: Awaitable[object]) -> object:
+    return await awaitable

@@ -22,6 +22,7 @@ from pkgregd.catalog import (
     signins,
     tags,
     tokens,
+    unconfirmed,
     versions,
 )
 from pkgregd.catalog.statement import SQLITE, Statement, compile_all
@@ -64,11 +65,16 @@ PARAMETERS = {
     "project_id": 1,
     "project_ids": json.dumps([1, 2]),
     "public_id": "abc",
+    "published_after": 0,
+    "published_before": 0,
     "row_limit": 10,
     "row_offset": 0,
     "sha256": "0" * 64,
     "the_public_id": "abc",
     "the_sha256": "0" * 64,
+    "the_token_id": 1,
+    "known_json": "{}",
+    "new_metadata_json": "{}",
     "status": "default",
     "tag": "latest",
     "token_id": 1,
@@ -116,6 +122,13 @@ class PlanTests(SynchronousTestCase):
             self.assert_by_index(identity.SCOPE_BY_ID[level], identity.SCOPE_BY_PATH[level])
         self.assert_by_index(identity.PROJECTS_WITH_NAME, identity.PROJECTS_WITH_FORMAT)
         self.assert_by_index(identity.PROJECTS_BELOW, identity.PROJECTS_DIRECTLY_BELOW, identity.LIST_OWNERS)
+
+    def test_confirmations(self) -> None:
+        """Checksums, what they confirm, and forgetting what was never confirmed."""
+        self.assert_by_index(
+            unconfirmed.FORGET_UNCONFIRMED, unconfirmed.CONFIRM, unconfirmed.CONFIRM_BYTES,
+            unconfirmed.CONFIRM_OF_OTHERS, unconfirmed.MAY_WITHDRAW, versions.REPLACE_METADATA,
+        )  # fmt: skip
 
     def test_sign_ins(self) -> None:
         """Clients ask again and again whether they were signed in."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import pathlib
 import re
 import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from typing import TYPE_CHECKING
 
 from tests.support.clients import OverHttps
+from tests.support.damaging import damaging_proxy
 from tests.support.maven import PLUGINS, MavenTestCase
 
 if TYPE_CHECKING:
@@ -56,6 +59,32 @@ class MavenTests(MavenTestCase, FileContract):
         self.assert_works(self.deploy_file(jar, "1.0"))
         other = self.write_jar("b.jar", "43")
         self.assert_fails(self.deploy_file(other, "1.0"), "409", "already been taken by other bytes")
+
+    def test_damaged_on_the_way(self) -> None:
+        """What Maven takes for a success, though a jar came damaged, leaves no jar; the next deployment brings it."""
+        jar = self.write_jar()
+        self.write_settings(self.private_url)
+        with damaging_proxy(self.host_and_port, lambda path: path.endswith(".jar")) as through:
+            url = self.private_url.replace(self.host_and_port, through)
+            self.assert_works(self.deploy_file(jar, "1.0", url))
+        self.assert_fails(self.get("1.0", self.private_url), f"Could not find artifact {self.group_id}:")
+        self.assert_works(self.deploy_file(jar, "1.0"))
+        shutil.rmtree(self.folder / "local")
+        self.assert_works(self.get("1.0", self.private_url))
+        self.assertEqual(self.local("1.0").read_bytes(), jar.read_bytes())
+
+    def test_without_a_pom(self) -> None:
+        """What is deployed without a POM is found in a range, too."""
+        self.write_settings(self.private_url)
+        for version in ("1.0", "1.1"):
+            self.assert_works(self.deploy_file(self.write_jar(text=version), version, "", "-DgeneratePom=false"))
+        source = "public class Main { }"
+        consumer = self.write_project("main", f"{self.artifact_id}-main", "1", source, (self.artifact_id, "[1.0,2.0)"))
+        self.assert_works(self.mvn("compile", folder=consumer))
+        found = [
+            path.parent.name for path in (self.folder / "local" / self.group_id / self.artifact_id).glob("*/*.jar")
+        ]
+        self.assertEqual(found, ["1.1"])
 
     def test_tokens(self) -> None:
         """Deploy and job tokens, as a password and as a header; a wrong one is refused as such."""
@@ -141,13 +170,47 @@ class MavenTests(MavenTestCase, FileContract):
         """Maven's own library puts versions in the order that ours does."""
         from pkgregd.formats.maven_versions import version_key
 
-        versions = ["1-alpha", "1.0-rc1", "1.0-SNAPSHOT", "1.0", "1.0-sp", "1.0-foo", "1.0.x", "1.0-1", "1.0.1", "1.1"]
-        self.assertEqual(sorted(versions, key=version_key), versions)
+        shuffle = Random(1)
+        numbers = ["1", "1.0", "1.0.0", "1.0.1", "1.2", "1.10", "2", "2.0.0.1", "10.0"]
+        endings = [
+            "",
+            "-alpha",
+            "-alpha-1",
+            "-a2",
+            "-beta3",
+            "-M1",
+            "-rc1",
+            "-CR2",
+            ".RC3",
+            "-SNAPSHOT",
+            "-rc1-SNAPSHOT",
+        ]
+        endings += [
+            ".Final",
+            ".GA",
+            "-sp1",
+            ".SP2",
+            "-jre",
+            "-android",
+            ".jre8",
+            "-1",
+            "-2",
+            "-redhat-00001",
+            ".x",
+            "-x",
+        ]
+        endings += [".v20200101", "-20200101.101112", "+build", "-1-gabc123", "-b07", "_1", "-foo.bar"]
+        versions = [number + ending for number in numbers for ending in endings]
+        shuffle.shuffle(versions)
+        versions.sort(key=version_key)
         libraries = ":".join(map(str, self.maven_libraries()))
         run = self.run_program(
             self.find("java"), "-cp", libraries, "org.apache.maven.artifact.versioning.ComparableVersion", *versions
         )
-        self.assertEqual(self.assert_works(run).count(" < "), len(versions) - 1, run.output)
+        output = self.assert_works(run)
+        signs = re.findall(r"^ +\S+ (<|==|>) \S+$", output, re.MULTILINE)
+        same = [version_key(one) == version_key(other) for one, other in itertools.pairwise(versions)]
+        self.assertEqual(signs, ["==" if each else "<" for each in same], output)
 
 
 class PluginTests(MavenTestCase):

@@ -63,6 +63,22 @@ class XmlTests(SynchronousTestCase):
             with contextlib.suppress(InvalidRequest):
                 read_xml(document, "text")
 
+    def test_prefixes_that_nothing_declares(self) -> None:
+        """They are refused, or part of the name for readers that know no namespaces; nothing else is allowed then."""
+        data = b'<a xsi:b="1" c="2"><x:d>other</x:d><d>text</d></a>'
+        self.assertRaises(InvalidRequest, read_xml, data, "text")
+        root = read_xml(data, "text", checks_namespaces=False)
+        self.assertEqual((root.name, root.attributes, root.first_text("d")), ("a", {"xsi:b": "1", "c": "2"}, "text"))
+        for bad in (
+            b"<x:a></a>",
+            b"<a>&x;</a>",
+            b"<!DOCTYPE a><a/>",
+            b"<a b='1' b='2'/>",
+            b"<a>" * 100 + b"</a>" * 100,
+            b"<a",
+        ):
+            self.assertRaises(InvalidRequest, read_xml, bad, "text", checks_namespaces=False)
+
     def test_limits(self) -> None:
         """Each limit holds exactly."""
         limits = XmlLimits(max_elements=3, max_depth=2, max_text_characters=4, max_attributes=1)

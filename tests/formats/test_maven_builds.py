@@ -74,6 +74,13 @@ class SupersededTests(SynchronousTestCase):
         ]
         self.assertEqual([name for name, _ in self.choose(files)], ["3"])
 
+    def test_builds_that_are_half(self) -> None:
+        """A newer build without a POM does not take the place of one that metadata leads to for some kind of file."""
+        main = (".jar", ".pom")
+        endings = {1: (*main, "-linux.jar"), 2: main, 3: ("-linux.jar",), 4: main}
+        files = [file for build, each in endings.items() for file in build_files(build, each)]
+        self.assertEqual([build for build, _ in self.choose(files)], ["2"])
+
     def test_files_without_a_build(self) -> None:
         """They are left alone, and so is what is not named as Maven does."""
         names = ("lib-1.0-SNAPSHOT.jar", "other.txt", "lib-1.0-20261128.jar", "ivy-1.0-20261128.090100-1.xml")

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import itertools
+from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.errors import InvalidRequest
-from pkgregd.formats.maven_paths import Artifact, Build, artifact_of, owner_of, parse_file, split_checksum
+from pkgregd.errors import InvalidRequest, InvalidVersion
+from pkgregd.formats.maven_paths import (
+    Artifact,
+    Build,
+    artifact_of,
+    check_version,
+    owner_of,
+    parse_file,
+    split_checksum,
+)
 from pkgregd.formats.maven_plugins import Plugin
 from pkgregd.formats.maven_versions import version_key
 
@@ -25,7 +34,10 @@ EQUAL = (
     ("1-a1", "1-alpha-1"),
 )
 
-texts = st.text("01289.-abmxrcSNAPSHOT_+", max_size=20)
+parts = st.sampled_from(
+    ["0", "1", "2", "10", "a", "alpha", "beta", "cr", "rc", "m", "sp", "ga", "final", "snapshot", "x", ".", "-"]
+)
+texts = st.text("01289.-abmxrcSNAPSHOT_+", max_size=20) | st.lists(parts, max_size=9).map("".join)
 
 
 class VersionTests(SynchronousTestCase):
@@ -42,14 +54,47 @@ class VersionTests(SynchronousTestCase):
             for one, other in itertools.pairwise(group):
                 self.assertEqual(version_key(one), version_key(other), (one, other))
 
+    @settings(max_examples=400)
     @given(texts, texts, texts)
     def test_any_texts_have_an_order(self, one: str, two: str, three: str) -> None:
-        """Every text has a place, and to turn two around turns their order around."""
+        """Every text has a place: to turn two around turns their order around, and of three none goes in circles."""
         first, second, third = map(version_key, (one, two, three))
         self.assertEqual(first < second, second > first)
         self.assertFalse(first < second and second < first)
         self.assertEqual(first, version_key(one))
         self.assertEqual(sum((first < third, first == third, first > third)), 1)
+        if first <= second <= third:
+            self.assertLessEqual(first, third)
+
+    @given(st.lists(texts, max_size=30), st.randoms(use_true_random=False))
+    def test_sorted_the_same_from_anywhere(self, versions: list[str], random: Random) -> None:
+        """However versions come, they are listed in one order."""
+        shuffled = list(versions)
+        random.shuffle(shuffled)
+        self.assertEqual(*(sorted(each, key=lambda text: (version_key(text), text)) for each in (versions, shuffled)))
+
+    @given(texts, st.sampled_from([".0", "-0", ".ga", "-final", ".0.0", "-release"]))
+    def test_what_means_nothing(self, version: str, ending: str) -> None:
+        """Zeros and words for a release at the end change nothing."""
+        if version[-1:].isdigit():
+            self.assertEqual(version_key(version), version_key(version + ending))
+
+    @given(st.integers(0, 99), st.integers(0, 99), st.sampled_from(["alpha", "beta", "rc", "SNAPSHOT"]))
+    def test_numbers_and_previews(self, number: int, more: int, qualifier: str) -> None:
+        """Numbers are compared as such, and a preview is older than its release and newer than the release before."""
+        self.assertLess(version_key(f"1.{number}"), version_key(f"1.{number + more + 1}"))
+        self.assertLess(version_key(f"1.{number}-{qualifier}"), version_key(f"1.{number}"))
+        self.assertLess(version_key(f"1.{number}"), version_key(f"1.{number + 1}-{qualifier}"))
+
+    def test_nested_without_end(self) -> None:
+        """However often letters and digits take turns, versions are compared; new ones may not do it that often."""
+        deep = "1a" * 127
+        self.assertLess(version_key(f"{deep}1"), version_key(f"{deep}2"))
+        self.assertRaises(InvalidVersion, check_version, deep)
+        digest = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+        self.assertEqual(
+            check_version(f"1.0.0-alpha.1-20261128.093000-{digest}"), f"1.0.0-alpha.1-20261128.093000-{digest}"
+        )
 
 
 class PathTests(SynchronousTestCase):
@@ -74,6 +119,14 @@ class PathTests(SynchronousTestCase):
             ("a/b/1-SNAPSHOT/b-1-SNAPSHOT.jar", Artifact("1-SNAPSHOT", None, "", "jar")),
             ("a/b/1-SNAPSHOT/b-1-20260101.010203-7.jar", Artifact("1-20260101.010203-7", build, "", "jar")),
             ("a/b/1-SNAPSHOT/b-1-20260101.010203-7-x.jar", Artifact("1-20260101.010203-7", build, "x", "jar")),
+            ("a/b/1.0/b-1.0-hadoop2.6.jar", Artifact("1.0", None, "hadoop2.6", "jar")),
+            ("a/b/1.0/b-1.0-hadoop2.6.jar.asc", Artifact("1.0", None, "hadoop2.6", "jar.asc")),
+            ("a/b/1.0/b-1.0-x.y.tar.gz.asc.sigstore.json", Artifact("1.0", None, "x.y", "tar.gz.asc.sigstore.json")),
+            ("a/b/1.0/b-1.0-bin.tar.bz2", Artifact("1.0", None, "bin", "tar.bz2")),
+            ("a/b/1.0/b-1.0-bin.tar.", None),
+            ("a/b/1.0/b-1.0-bin", None),
+            ("a/b/1.0/b-1.0.asc", Artifact("1.0", None, "", "asc")),
+            ("a/b/1.0/b-1.0-x.asc", None),
             ("a/b/1.0/b-1.1.jar", None),
             ("a/b/1.0/b-1.0", None),
             ("a/b/1.0/b-1.0x.jar", None),

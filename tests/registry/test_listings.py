@@ -7,7 +7,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, total_ordering
 
 from attrs import evolve
 from hypothesis import given, settings
@@ -79,6 +79,24 @@ def whole(page: Page | None) -> dict[str, object]:
     return found
 
 
+@total_ordering
+class Circle:
+    """A key in an order that goes round in circles, as that of scissors, paper and stone does."""
+
+    def __init__(self, version: str) -> None:
+        self.number = int(version)
+
+    def __lt__(self, other: Circle) -> bool:
+        small, great = sorted((self.number, other.number))
+        return self != other and (self.number == small) == bool(zlib.crc32(f"{small} {great}".encode()) & 1)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Circle) and other.number == self.number
+
+    def __hash__(self) -> int:
+        return self.number
+
+
 class ListingTests(SynchronousTestCase):
     """Pieces, blocks and pages."""
 
@@ -110,6 +128,38 @@ class ListingTests(SynchronousTestCase):
         self.assertEqual(whole(page), expected)
         anew = Listing(layout_of(title), {str(each): [file_of(each, text)] for each, text in versions.items()})
         self.assertEqual(anew.page().body, page.body)  # type: ignore[union-attr]
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.sets(st.integers(0, 400), max_size=400),
+        st.lists(st.dictionaries(st.integers(0, 400), st.booleans(), max_size=150), max_size=5),
+    )
+    def test_an_order_that_goes_round_in_circles(self, first: set[int], updates: list[dict[int, bool]]) -> None:
+        """Each version is there once and those that are gone are gone, however bad the order of a format is."""
+        layout = evolve(layout_of(), order=Circle)
+        listing = Listing(layout, {str(version): [file_of(version)] for version in first})
+        versions = set(first)
+        for update in updates:
+            listing.update(layout, {str(each): [file_of(each)] if stays else [] for each, stays in update.items()})
+            versions |= update.keys()
+            versions -= {version for version, stays in update.items() if not stays}
+        page = listing.page()
+        found: list[str] = whole(page)["versions"] if page is not None else []  # type: ignore[assignment]
+        self.assertEqual(sorted(found), sorted(map(str, versions)))
+
+    def test_versions_that_are_not_shown(self) -> None:
+        """A version comes when its files are such that it is shown, goes when they are not, and is not summed up."""
+
+        def is_shown(files: Sequence[PackageFile]) -> bool:
+            return any(file.file_name.endswith("x") for file in files)
+
+        layout = evolve(layout_of(), is_shown=is_shown)
+        listing = Listing(layout, {"1": [file_of(1, "x")], "2": [file_of(2)]})
+        self.assertEqual(whole(listing.page())["sum"], [1, ["1", "1"]])
+        listing.update(layout, {"2": [file_of(2), file_of(2, "x")], "3": [file_of(3)]})
+        self.assertEqual(whole(listing.page())["versions"], ["1", "2"])
+        listing.update(layout, {"1": [file_of(1)], "2": [file_of(2)]})
+        self.assertIsNone(listing.page())
 
     def test_only_what_changed_is_made(self) -> None:
         """One change renders one version and compresses one block, however many there are."""

@@ -185,12 +185,12 @@ class MavenTestCase(ClientTestCase):
                  "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"},
         )  # fmt: skip
 
-    def deploy_file(self, jar: pathlib.Path, version: str, url: str = "") -> Run:
+    def deploy_file(self, jar: pathlib.Path, version: str, url: str = "", *settings: str) -> Run:
         """Deploy one jar, for which Maven writes a POM."""
         return self.mvn(
             f"{DEPLOY}:deploy-file", f"-Durl={url or self.private_url}", f"-DrepositoryId={REPOSITORY_ID}",
             f"-DgroupId={self.group_id}", f"-DartifactId={self.artifact_id}", f"-Dversion={version}", "-Dpackaging=jar",
-            f"-Dfile={jar}",
+            f"-Dfile={jar}", *settings,
         )  # fmt: skip
 
     def get(self, version: str, url: str) -> Run:
