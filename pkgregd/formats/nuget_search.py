@@ -100,27 +100,32 @@ async def _find(call: ICall, show: Show) -> tuple[Sequence[object], int]:
     offset, first = (0, skip) if skip + take <= MAX_NAMES else (skip, 0)
     if is_id:
         name = await call.remote.find_name(text.lower())
-        shown = await _show_names(call, show, [] if name is None else [name])
-        return shown[skip : skip + take], len(shown)
-    shown = []
-    passed_over, at_once = 0, max(take, MIN_NAMES_AT_ONCE)
+        entry = None if name is None else await _show_name(call, show, name)
+        entries = [] if entry is None else [entry]
+        return entries[skip : skip + take], len(entries)
+    shown: list[object] = []
+    seen, passed_over, at_once = 0, 0, max(take, MIN_NAMES_AT_ONCE)
     while True:
         listing = await call.remote.search(text, offset, at_once)
-        entries = await _show_names(call, show, listing.names)
-        shown += entries
-        passed_over += len(listing.names) - len(entries)
+        for name in listing.names:  # one after the other: no more than one's versions are in memory
+            entry = await _show_name(call, show, name)
+            if entry is None:
+                passed_over += 1
+                continue
+            if first <= seen < first + take:
+                shown.append(entry)
+            seen += 1
+            if seen >= first + take:
+                return shown, max(listing.total - passed_over, 0)
         offset += len(listing.names)
         at_once *= 2
-        is_over = not listing.names or offset >= min(listing.total, max(MAX_NAMES, skip + take))
-        if is_over or len(shown) >= first + take:
-            return shown[first : first + take], max(listing.total - passed_over, 0)
+        if not listing.names or offset >= min(listing.total, max(MAX_NAMES, skip + take)):
+            return shown, max(listing.total - passed_over, 0)
 
 
-async def _show_names(call: ICall, show: Show, names: Sequence[PackageName]) -> list[object]:
-    found = [(name, await call.remote.list_files(name.canonical_name)) for name in names]
-    return await call.remote.compute(
-        lambda: [entry for name, files in found if (entry := show(name, files)) is not None]
-    )
+async def _show_name(call: ICall, show: Show, name: PackageName) -> object:
+    files = await call.remote.list_files(name.canonical_name)
+    return await call.remote.compute(partial(show, name, files))
 
 
 def _text(call: ICall) -> tuple[str, bool]:

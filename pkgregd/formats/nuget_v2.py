@@ -128,15 +128,14 @@ async def show_count(call: ICall) -> Reply:
     if call.arguments["option"] != "$count":
         raise FileNotFound
     question = _question(call, call.arguments["resource"].removesuffix("()"))
-    rows, _ = await _rows(call, question, None)
-    return Reply(200, str(len(rows)).encode(), "text/plain; charset=utf-8", (_ASK_AGAIN,))
+    found = await _find(call, question, range(0), counts_all=True)
+    return Reply(200, str(found.seen).encode(), "text/plain; charset=utf-8", (_ASK_AGAIN,))
 
 
 async def _show_version(call: ICall, name: str, version: str) -> Reply:
     wanted = canonical_version(version)
     everything = Question(canonical_name(name), "", None, True, True, True, False, 0, MAX_TOP)
-    rows, _ = await _rows(call, everything, None)
-    for row in rows:
+    for row in await _rows_of(call, everything, canonical_name(name)):
         if row.file.canonical_version == wanted:
             body = await call.remote.compute(partial(render_entry, _base(call), row))
             return Reply(200, body, ENTRY_TYPE, (_ASK_AGAIN,))
@@ -145,10 +144,11 @@ async def _show_version(call: ICall, name: str, version: str) -> Reply:
 
 async def _show_feed(call: ICall, title: str) -> Reply:
     question = _question(call, title)
-    rows, goes_on = await _rows(call, question, question.skip + min(question.top, MAX_TOP))
-    shown = rows[question.skip : question.skip + min(question.top, MAX_TOP)]
-    next_url = _next_url(call, title, question, len(shown)) if goes_on and question.top > MAX_TOP else None
-    body = await call.remote.compute(partial(render_feed, _base(call), title, shown, next_url))
+    window = range(question.skip, question.skip + min(question.top, MAX_TOP))
+    found = await _find(call, question, window)
+    is_cut = found.goes_on and question.top > MAX_TOP
+    next_url = _next_url(call, title, question, len(found.rows)) if is_cut else None
+    body = await call.remote.compute(partial(render_feed, _base(call), title, found.rows, next_url))
     return Reply(200, body, FEED_TYPE, (_ASK_AGAIN,))
 
 
@@ -159,48 +159,71 @@ def _next_url(call: ICall, title: str, question: Question, shown: int) -> str:
     return f"{_base(call)}/{title}()?{urlencode({**given, '$skip': str(question.skip + shown)})}"
 
 
-async def _rows(call: ICall, question: Question, enough: int | None) -> tuple[list[Row], bool]:
+@frozen
+class Found:
     """
-    Find versions, in the order of their names.
+    A piece of an answer.
+
+    Attributes:
+        rows: those of the piece.
+        seen: how many there were up to where the search ended.
+        goes_on: whether there are more behind the piece.
+    """
+
+    rows: Sequence[Row]
+    seen: int
+    goes_on: bool
+
+
+async def _find(call: ICall, question: Question, window: range, *, counts_all: bool = False) -> Found:
+    """
+    Find versions, in the order of their names; of one name after the other, so that no more than its versions and the
+    piece are in memory.
 
     Args:
-        enough: so many are wanted, the skipped ones included; None for all.
-
-    Returns:
-        At least as many as are enough, or all; and whether there are more than that.
+        window: the numbers of those that are wanted.
+        counts_all: whether to go on behind the piece, for their number.
 
     Raises:
         InvalidRequest: that goes through too many names.
     """
-    if question.name is not None:
-        rows = await _rows_of(call, question, [question.name])
-        _demand_somebody(call, rows)
-        return rows, enough is not None and len(rows) > enough
-    found: list[Row] = []
+    rows: list[Row] = []
+    seen = 0
     for offset in range(0, MAX_NAMES, NAMES_AT_ONCE):
-        listing = await call.remote.search(question.term, offset, NAMES_AT_ONCE)
-        found += await _rows_of(call, question, [name.canonical_name for name in listing.names])
-        if enough is not None and len(found) > enough:
-            return found, True
-        if offset + NAMES_AT_ONCE >= listing.total:
-            _demand_somebody(call, found)
-            return found, False
+        names, is_last = await _names(call, question, offset)
+        for name in names:
+            chosen = await _rows_of(call, question, name)
+            rows += chosen[max(window.start - seen, 0) : max(window.stop - seen, 0)]
+            seen += len(chosen)
+            if seen > window.stop and not counts_all:
+                return Found(rows, seen, goes_on=True)
+        if is_last:
+            _demand_somebody(call, seen)
+            return Found(rows, seen, goes_on=False)
     raise InvalidRequest(f"this goes through more than {MAX_NAMES} packages: search, or ask by the third version")
 
 
-async def _rows_of(call: ICall, question: Question, names: Sequence[str]) -> list[Row]:
-    files = [await call.remote.list_files(name) for name in names]
-    return await call.remote.compute(lambda: [row for each in files for row in question.choose(each)])
+async def _names(call: ICall, question: Question, offset: int) -> tuple[Sequence[str], bool]:
+    """Return some names that may have an answer, from there on; and whether they are the last ones."""
+    if question.name is not None:
+        return (question.name,), True
+    listing = await call.remote.search(question.term, offset, NAMES_AT_ONCE)
+    return [name.canonical_name for name in listing.names], offset + NAMES_AT_ONCE >= listing.total
 
 
-def _demand_somebody(call: ICall, rows: Sequence[Row]) -> None:
+async def _rows_of(call: ICall, question: Question, name: str) -> list[Row]:
+    files = await call.remote.list_files(name)
+    return await call.remote.compute(partial(question.choose, files))
+
+
+def _demand_somebody(call: ICall, seen: int) -> None:
     """
     Have the anonymous asked who they are if they find nothing at a group.
 
     Raises:
         PackageNotFound: to them alone: for others an empty feed is the answer.
     """
-    if not rows and call.principal.is_anonymous and call.scope.level is not Level.PROJECT:
+    if not seen and call.principal.is_anonymous and call.scope.level is not Level.PROJECT:
         raise PackageNotFound
 
 
