@@ -96,7 +96,8 @@ class WireTests(DaemonTestCase):
                 for name in ("closed-x", "absent-x"):
                     for rest in (f"{name[:2]}/{name[2:4]}/{name}", f"{name}/1.0.0/download"):
                         found = self.daemon.get(f"/api/v4/packages/cargo/{folder}{rest}", headers)
-                        answers.append((found[0], found[1]["WWW-Authenticate"], json.loads(found[2])["error"]))
+                        (reason,) = json.loads(found[2])["errors"]
+                        answers.append((found[0], found[1]["WWW-Authenticate"], reason["detail"]))
                 self.assertEqual({answer[0] for answer in answers}, {status})
                 self.assertEqual(len(set(answers)), 1)
         self.assertEqual(self.daemon.get("/api/v4/packages/cargo/config.json")[0], 200)
