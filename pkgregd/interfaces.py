@@ -1008,7 +1008,8 @@ class IAuthorisedCall(Interface):
     arguments: Mapping[str, Any] = Attribute("decoded path arguments of the route; `<number:x>` makes an int")
     method: str = Attribute("GET, HEAD, PUT, …; GET for HEAD is up to http")
     base_url: str = Attribute(
-        "absolute URL of what the route's path is below, as the client wrote it, without a final slash"
+        "absolute URL of what the route's path is below, without a final slash; by number or by path, as the client "
+        "chose, and otherwise the same however it was written"
     )
     body: IRequestBody = Attribute("the body")
     account: IAccount = Attribute("what the caller may do about being known here")

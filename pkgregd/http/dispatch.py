@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred
@@ -45,6 +46,7 @@ from pkgregd.values import (
     Refusal,
     Reply,
     Route,
+    Scope,
 )
 
 log = Logger()
@@ -65,6 +67,10 @@ class Gate:
     external_url: str
 
 
+SCOPE_RULE = "<scope:scope>"
+"""Stands in a rule for the number or path of a project or group."""
+
+
 @frozen
 class Mount:
     """
@@ -73,7 +79,7 @@ class Mount:
     Attributes:
         table: whose route it is.
         format: the same if it is a format, whose handlers get a remote; else None.
-        prefix_segments: how many segments of the path make up the base URL.
+        prefix: the rule of what all routes of the table are below there, in which SCOPE_RULE stands for the scope.
     """
 
     table: IRouteTable
@@ -81,7 +87,7 @@ class Mount:
     limits: FormatLimits
     route: Route
     level: Level
-    prefix_segments: int
+    prefix: str
 
 
 async def serve(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> None:
@@ -186,7 +192,7 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
         scope=scope,
         arguments=named,
         method=request.method.decode("ascii"),
-        base_url=gate.external_url + "/".join(path.split("/")[: mount.prefix_segments + 1]),
+        base_url=gate.external_url + _base_path(mount, arguments.get("scope"), scope),
         body=body,
         request=request,
         policy=gate.policy,
@@ -208,6 +214,19 @@ def _place(mount: Mount, arguments: Mapping[str, str], scope: int | str | None) 
         return Level.GROUP, mount.route.owner(arguments)
     except PkgregdError:
         return Level.GROUP, ""  # there is none of that name, and whoever may be told so will be
+
+
+def _base_path(mount: Mount, asked: int | str | None, scope: Scope) -> str:
+    """
+    Write the path of what the table's routes are below.
+
+    A path has many spellings, by escapes and by case, and pages with absolute addresses are kept for each base URL:
+    so only the client's choice between number and path is kept.
+    """
+    if asked is None:
+        return mount.prefix
+    path = scope.path if scope.level is mount.level else str(asked)
+    return mount.prefix.replace(SCOPE_RULE, str(asked) if isinstance(asked, int) else quote(path, safe=""))
 
 
 def _foreseen(route: Route, arguments: Mapping[str, str]) -> IndexLookup | FileLookup | None:

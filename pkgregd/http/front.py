@@ -15,7 +15,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from pkgregd.errors import PkgregdError
 from pkgregd.http.accesslog import AccessLog
-from pkgregd.http.dispatch import Gate, Mount, respond, serve, serve_public
+from pkgregd.http.dispatch import SCOPE_RULE, Gate, Mount, respond, serve, serve_public
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.paths import CONVERTERS
 from pkgregd.http.refusals import common_reply, refuse
@@ -35,15 +35,15 @@ from pkgregd.interfaces import (
 from pkgregd.values import FormatLimits, Level, PublicPages, Refusal, Reply, Route
 
 PREFIXES: Mapping[Level, str] = {
-    Level.PROJECT: "/api/v4/projects/<scope:scope>/packages/",
-    Level.GROUP: "/api/v4/groups/<scope:scope>/-/packages/",
+    Level.PROJECT: f"/api/v4/projects/{SCOPE_RULE}/packages/",
+    Level.GROUP: f"/api/v4/groups/{SCOPE_RULE}/-/packages/",
     Level.INSTANCE: "/api/v4/packages/",
 }
 """Where a format's routes are mounted at each level, before the format's name."""
 
 TABLE_PREFIXES: Mapping[Level, str] = {
-    Level.PROJECT: "/api/v4/projects/<scope:scope>",
-    Level.GROUP: "/api/v4/groups/<scope:scope>",
+    Level.PROJECT: f"/api/v4/projects/{SCOPE_RULE}",
+    Level.GROUP: f"/api/v4/groups/{SCOPE_RULE}",
     Level.INSTANCE: "",
 }
 """Where the routes of other tables are mounted at each level."""
@@ -71,12 +71,12 @@ def mounts(
         limits = limits_by_format[package_format.name]
         for route, level in _by_level(package_format):
             prefix = PREFIXES[level] + package_format.name
-            mount = Mount(package_format, package_format, limits, route, level, prefix.count("/"))
+            mount = Mount(package_format, package_format, limits, route, level, prefix)
             found.append((prefix + route.path, mount))
     for table in tables:
         for route, level in _by_level(table):
             prefix = TABLE_PREFIXES[level]
-            found.append((prefix + route.path, Mount(table, None, TABLE_LIMITS, route, level, prefix.count("/"))))
+            found.append((prefix + route.path, Mount(table, None, TABLE_LIMITS, route, level, prefix)))
     return found
 
 

@@ -222,7 +222,8 @@ class World:
     async def find_scope(self, level, ident, user_id):
         """Answer as commanded."""
         self.asked.append((level, ident, user_id))
-        return self.scope and evolve(self.scope, level=level)
+        path = ident.lower() if isinstance(ident, str) else "acme/tools"
+        return self.scope and evolve(self.scope, level=level, path=path)
 
     def admit(self, path, principal, address):
         """Answer as commanded."""
@@ -389,6 +390,15 @@ class RoutingTests(FrontCase):
                 "https://registry.test/api/v4/groups/acme/-/packages/toy",
             ],
         )
+
+    def test_spellings_of_a_scope(self):
+        """However a path or number is written, the base URL, by which pages are kept, is the same."""
+        for number in ("7", "007"):
+            self.client.request("GET", f"/api/v4/projects/{number}/packages/toy/n/f")
+            self.assertEqual(self.calls[-1].base_url, "https://registry.test" + BASE)
+        for path in ("acme%2Ftools", "%61cme%2ftools", "ACME%2FTools"):
+            self.client.request("GET", f"/api/v4/projects/{path}/packages/toy/n/f")
+            self.assertEqual(self.calls[-1].base_url, "https://registry.test/api/v4/projects/acme%2Ftools/packages/toy")
 
     def test_instance(self):
         """At the instance the name tells the group whose packages they are; a name of nobody's is nowhere."""

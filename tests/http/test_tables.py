@@ -76,7 +76,7 @@ class TableTests(FrontCase):
         self.assertFalse(ICall.providedBy(self.calls[0]))
 
     def test_levels_and_base_url(self):
-        """The same route serves projects and groups; its base is theirs, as the client wrote it."""
+        """The same route serves projects and groups; its base is theirs, by number or path as the client chose."""
         for base in (PROJECT, "/api/v4/groups/9"):
             self.assertEqual(self.client.request("GET", base + "/packages").status, 200)
             self.assertEqual(self.calls[-1].base_url, "https://registry.test" + base)
