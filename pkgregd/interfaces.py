@@ -44,6 +44,7 @@ from pkgregd.values import (
     PackageName,
     PackageQuery,
     PackageRecord,
+    PackageVersion,
     Page,
     PageLayout,
     Permission,
@@ -71,6 +72,7 @@ from pkgregd.values import (
     TokenRecord,
     UserListing,
     UserRecord,
+    VersionLayout,
     Visibility,
 )
 
@@ -528,6 +530,11 @@ class IPackageCatalog(Interface):
         Files that were published beside others are left out.
         """
 
+    async def list_versions(
+        project_ids: Sequence[int], format: str, canonical_name: str, canonical_version: str | None = None
+    ) -> tuple[PackageVersion, ...]:
+        """Listed packages of a name (of one version), by row number: the first that came is the first. One query."""
+
     async def list_changes(
         project_id: int, format: str, canonical_name: str, after: int, upto: int
     ) -> frozenset[str] | None:
@@ -549,12 +556,16 @@ class IPackageCatalog(Interface):
     async def find_name(project_ids: Sequence[int], format: str, canonical_name: str) -> PackageName | None:
         """Find a name among those that list_names() lists, spelt as there; None if it is not. One query a project."""
 
-    async def search_names(project_ids: Sequence[int], format: str, text: str, piece: Piece) -> NameListing:
+    async def search_names(
+        project_ids: Sequence[int], format: str, text: str, piece: Piece, traits: Sequence[str] | None = None
+    ) -> NameListing:
         """
         Find names with a listed package by parts of the name and of what was said of it (Publication.summary).
 
         Args:
             text: words which all have to be found, without regard to case; none finds every name.
+            traits: at most four that one of its listed packages must have, all of them, which is not yanked; None
+                asks for none, and takes yanked ones too.
 
         Returns:
             The name that equals the text first, then by canonical name; each once, spelt as list_names() does.
@@ -641,6 +652,13 @@ class IPackageCatalog(Interface):
 
         Returns:
             Whether it was taken back.
+        """
+
+    async def list_documents(package_ids: Sequence[int], name: str) -> Mapping[int, bytes]:
+        """
+        Return the documents of one name that were published beside files of packages, by package.
+
+        Those that have none are left out; of several the one of the first file. The caller bounds how much it asks for.
         """
 
     async def set_yanked(
@@ -1139,6 +1157,9 @@ class IRemote(Interface):
     ) -> tuple[PackageFile, ...]:
         """Files of a name, by creation. Empty when there are none."""
 
+    async def list_versions(canonical_name: str, canonical_version: str | None = None) -> tuple[PackageVersion, ...]:
+        """List packages of a name; see IPackageCatalog.list_versions. Empty when there are none."""
+
     async def find_file(
         canonical_name: str, canonical_version: str | None, file_name: str, sha256: Digest | None = None
     ) -> PackageFile:
@@ -1230,11 +1251,29 @@ class IRemote(Interface):
             render: pure; called off the reactor with what IPackageCatalog.list_branch() returns, MAX_BRANCH of it.
         """
 
+    async def render_versions(canonical_name: str, state: IndexState, variant: str, layout: VersionLayout) -> Page:
+        """
+        Render versions of a name, or return what was rendered for the same state and variant.
+
+        Unlike the other pages it is made of what the format kept small, and of documents of those versions alone that
+        the layout chooses.
+
+        Args:
+            variant: everything else that the page depends on: equal variants mean equal layouts.
+            layout: its functions are called off the reactor with what list_versions() returns.
+
+        Raises:
+            PackageNotFound: there are none, or the layout says so.
+        """
+
     async def compute(job: Callable[[], T]) -> T:
         """Run a pure job away from the reactor, which everything longer than a millisecond needs."""
 
     async def find_document(file: PackageFile, name: str) -> bytes:
         """Return a document that was published beside a file. Raises FileNotFound."""
+
+    async def list_documents(versions: Sequence[PackageVersion], name: str) -> Mapping[int, bytes]:
+        """Return documents by package, of versions that this remote listed; see IPackageCatalog.list_documents."""
 
     async def open_file(file: PackageFile, byte_range: ByteRange | None = None) -> IBlobSource:
         """Open the bytes, and emit `pull_package` for a whole file or its first range. Raises BlobMissing."""
@@ -1289,7 +1328,7 @@ class IRemote(Interface):
             PackageNotFound, PreconditionFailed. RuntimeError at a level that does not publish.
         """
 
-    async def search(text: str, offset: int, limit: int) -> NameListing:
+    async def search(text: str, offset: int, limit: int, traits: Sequence[str] | None = None) -> NameListing:
         """Find names; see IPackageCatalog.search_names."""
 
     async def list_owners() -> tuple[Owner, ...]:

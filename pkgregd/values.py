@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import enum
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import field, frozen
@@ -707,6 +707,28 @@ class FileLookup:
 
 
 @frozen
+class PackageVersion:
+    """
+    A package of a name, without its files.
+
+    Attributes:
+        package_id, project_id: row numbers.
+        version, canonical_version: as published first, and as compared.
+        metadata_json: what its format keeps of it, as PackageFile has it.
+        created_at: when it got its first file, aware UTC.
+        yanked_reason: see PackageFile.
+    """
+
+    package_id: int
+    project_id: int
+    version: str
+    canonical_version: str
+    metadata_json: str = field(repr=False)
+    created_at: datetime.datetime
+    yanked_reason: str | None
+
+
+@frozen
 class Foresight:
     """
     What a request is going to ask of the catalog, as far as its URL tells, so that one query answers it all.
@@ -943,6 +965,8 @@ class Publication:
         tags: these names point at this version afterwards, wherever they pointed before; not if equal bytes were there.
         summary: what the name is found by beside itself: a description, keywords. Empty leaves what was said before;
             of a longer one the first 1000 characters count.
+        traits: words without spaces which say what a search can ask of a version; they come and go with
+            package_metadata_json.
         file_key: brings a file name of this package to the form in which two of them are the same file, of which
             one spelling is kept; pure, quick and total. None where every name is a file of its own.
         awaits_checksum: the publisher is going to send a checksum, and may take these bytes back if that does not fit;
@@ -966,6 +990,7 @@ class Publication:
     respects_tombstones: bool = False
     tags: tuple[str, ...] = ()
     summary: str = ""
+    traits: tuple[str, ...] = ()
     file_key: Callable[[str], str] | None = None
     awaits_checksum: bool = False
     demands_spelling: bool = False
@@ -1082,6 +1107,38 @@ class PageLayout:
 
 MakeLayout: TypeAlias = "Callable[[], Awaitable[PageLayout]]"
 """Makes a layout when a page has to be rendered: it may ask the remote for what the page shows beside the files."""
+
+
+@frozen
+class ChosenVersions:
+    """
+    Which versions a page shows.
+
+    Attributes:
+        versions: those whose documents it needs.
+        is_kept: whether the page is worth being kept: not if it is one of any number that can be asked for.
+    """
+
+    versions: Sequence[PackageVersion]
+    is_kept: bool = True
+
+
+@frozen
+class VersionLayout:
+    """
+    How a page of a name's versions is made.
+
+    Attributes:
+        choose: chooses versions out of all, of which there is at least one, and bounds what their documents take
+            together; raises PackageNotFound where there is no such page. Pure.
+        document: the name of the document that stands beside each of them.
+        render: makes the page of all versions, the chosen ones, and their documents by package, of which one may be
+            missing that was deleted meanwhile: in pieces, between which others get the interpreter. Pure.
+    """
+
+    choose: Callable[[Sequence[PackageVersion]], ChosenVersions]
+    document: str
+    render: Callable[[Sequence[PackageVersion], Sequence[PackageVersion], Mapping[int, bytes]], Iterable[bytes]]
 
 
 @frozen

@@ -25,6 +25,8 @@ from pkgregd.catalog.rules import (
     search_text,
     search_words,
     to_microseconds,
+    trait_texts,
+    traits_text,
 )
 from pkgregd.errors import (
     FileExists,
@@ -55,6 +57,7 @@ from pkgregd.values import (
     PackageQuery,
     PackageRecord,
     PackageStatus,
+    PackageVersion,
     Piece,
     Precondition,
     Principal,
@@ -99,6 +102,7 @@ class MemoryCatalog(MemoryDirectory):
         self._keys: dict[int, tuple[str, ...]] = {}
         self._beside: set[int] = set()
         self._search_texts: dict[tuple[int, str, str], str] = {}
+        self._traits: dict[int, str] = {}
         self._closed = False
         self.audit: list[tuple[str, str, PackageFile]] = []
 
@@ -163,6 +167,8 @@ class MemoryCatalog(MemoryDirectory):
             self._keys[file.id] = publication.keys
             if publication.beside is not None:
                 self._beside.add(file.id)
+            if not package or publication.package_metadata_json != "{}":
+                self._traits[file.package_id] = traits_text(publication.traits)
             if existing is not None:
                 self._release(existing.blob.sha256.hex)
         for each in self._package(wanted):
@@ -449,7 +455,9 @@ class MemoryCatalog(MemoryDirectory):
         self.audit.append(("untag", principal.name, package[0]))
         return True
 
-    async def search_names(self, project_ids: Sequence[int], format: str, text: str, piece: Piece) -> NameListing:
+    async def search_names(
+        self, project_ids: Sequence[int], format: str, text: str, piece: Piece, traits: Sequence[str] | None = None
+    ) -> NameListing:
         """See IPackageCatalog."""
         words, exact = search_words(text), text.strip().casefold()
         shown = {name.canonical_name: name for name in await self.list_names(project_ids, format)}
@@ -458,11 +466,51 @@ class MemoryCatalog(MemoryDirectory):
             for name in shown:
                 named = (project_id, format, name)
                 searched = self._search_texts.get(named, search_text(name))
-                if self._shown_name(*named) is not None and all(word in searched for word in words):
+                if self._is_usable(named, traits) and all(word in searched for word in words):
                     found.add(name)
         names = sorted(found, key=lambda name: (name != exact, name))
         piece_of_it = names[piece.offset : piece.offset + piece.limit]
         return NameListing(tuple(shown[name] for name in piece_of_it), len(names))
+
+    def _is_usable(self, named: tuple[int, str, str], traits: Sequence[str] | None) -> bool:
+        """Whether a project lists a package of the name that has the traits."""
+        if traits is None:
+            return self._shown_name(*named) is not None
+        wanted = trait_texts(traits)
+        return any(
+            (file.project_id, file.format, file.canonical_name) == named
+            and file.status is PackageStatus.DEFAULT
+            and file.yanked_reason is None
+            and all(text in self._traits[file.package_id] for text in wanted)
+            for file in self._files.values()
+        )
+
+    async def list_versions(
+        self, project_ids: Sequence[int], format: str, canonical_name: str, canonical_version: str | None = None
+    ) -> tuple[PackageVersion, ...]:
+        """See IPackageCatalog."""
+        files = await self.list_files(project_ids, format, canonical_name, canonical_version)
+        found = {
+            file.package_id: PackageVersion(
+                package_id=file.package_id,
+                project_id=file.project_id,
+                version=file.version,
+                canonical_version=file.canonical_version,
+                metadata_json=file.package_metadata_json,
+                created_at=self._package_times[file.package_id],
+                yanked_reason=file.yanked_reason,
+            )
+            for file in files
+        }
+        return tuple(found[package_id] for package_id in sorted(found))
+
+    async def list_documents(self, package_ids: Sequence[int], name: str) -> Mapping[int, bytes]:
+        """See IPackageCatalog."""
+        found: dict[int, bytes] = {}
+        for file_id, file in sorted(self._files.items()):
+            if file.package_id in package_ids and name in self._documents[file_id]:
+                found.setdefault(file.package_id, self._documents[file_id][name])
+        return found
 
     async def delete_file(self, file_id: int, principal: Principal, precondition: Precondition) -> bool:
         """See IPackageCatalog."""

@@ -13,7 +13,7 @@ from pkgregd.catalog.blobs import adopt_blob, release_blob
 from pkgregd.catalog.changes import count_change, keep_summary, record_change
 from pkgregd.catalog.documents import drop_documents, keep_documents
 from pkgregd.catalog.keys import set_keys
-from pkgregd.catalog.rules import MAX_ID, from_microseconds
+from pkgregd.catalog.rules import MAX_ID, from_microseconds, traits_text
 from pkgregd.catalog.rules import index_state as summed_up
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
 from pkgregd.catalog.tables import (
@@ -78,6 +78,7 @@ ADD_PACKAGE = Statement(
         canonical_version=bindparam("canonical_version"),
         status=bindparam("status"),
         metadata_json=bindparam("metadata_json"),
+        traits=bindparam("traits"),
         created_at=bindparam("now"),
     )
     .on_conflict_do_nothing()
@@ -90,7 +91,7 @@ SET_STATUS = Statement(
 SET_PACKAGE_METADATA = Statement(
     update(packages)
     .where(packages.c.id == bindparam("package_id"))
-    .values(metadata_json=bindparam("new_metadata_json"))
+    .values(metadata_json=bindparam("new_metadata_json"), traits=bindparam("new_traits"))
 )
 
 DELETE_EMPTY_PACKAGE = Statement(
@@ -436,6 +437,7 @@ async def _write_package(
             canonical_version=wanted.canonical_version,
             status=status.value,
             metadata_json=publication.package_metadata_json,
+            traits=traits_text(publication.traits),
             now=tx.now,
         )
         package = await _find_package(tx, wanted)
@@ -446,7 +448,10 @@ async def _write_package(
         await tx.execute(SET_STATUS, package_id=package_id, new_status=status.value)
     if not has_bytes and publication.package_metadata_json != "{}":
         await tx.execute(
-            SET_PACKAGE_METADATA, package_id=package_id, new_metadata_json=publication.package_metadata_json
+            SET_PACKAGE_METADATA,
+            package_id=package_id,
+            new_metadata_json=publication.package_metadata_json,
+            new_traits=traits_text(publication.traits),
         )
     return package_id
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pkgregd.errors import InvalidName, InvalidRequest
 from pkgregd.values import IndexState, NewToken, TokenKind
@@ -29,6 +29,8 @@ MAX_SEARCH_WORDS = 8
 """What is searched for beyond these is not looked at."""
 
 MAX_SEARCH_CHARACTERS = 200
+MAX_SEARCH_TRAITS = 4
+"""How many traits one search can ask for."""
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
@@ -182,3 +184,28 @@ def search_text(canonical_name: str, summary: str = "") -> str:
 def search_words(text: str) -> list[str]:
     """Split what is searched for into the words that all have to be found."""
     return text[:MAX_SEARCH_CHARACTERS].casefold().split()[:MAX_SEARCH_WORDS]
+
+
+def traits_text(traits: Iterable[str]) -> str:
+    """
+    Put traits together so that each stands between spaces; empty if there are none.
+
+    Raises:
+        ValueError: one of them is no single word.
+    """
+    words = list(traits)
+    if any(word.split() != [word] for word in words):
+        raise ValueError("a trait is a word without spaces")
+    return f" {' '.join(words)} " if words else ""
+
+
+def trait_texts(traits: Sequence[str]) -> list[str]:
+    """
+    Say what traits_text() holds for each trait that is asked for.
+
+    Raises:
+        ValueError: more than can be asked for.
+    """
+    if len(traits) > MAX_SEARCH_TRAITS:
+        raise ValueError(f"a search asks for {MAX_SEARCH_TRAITS} traits at most")
+    return [traits_text((trait,)) for trait in traits]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Text, and_, bindparam, func, literal_column, select
 
 from pkgregd.catalog.packages import find_name
-from pkgregd.catalog.rules import MAX_SEARCH_WORDS, search_words
+from pkgregd.catalog.rules import MAX_SEARCH_TRAITS, MAX_SEARCH_WORDS, search_words, trait_texts
 from pkgregd.catalog.statement import Statement, Transaction, contains, each_id
 from pkgregd.catalog.tables import index_revisions, packages
 from pkgregd.values import NameListing, Piece
@@ -21,7 +21,13 @@ _listed = select(packages.c.name).where(
 )
 
 
-def _matches() -> ColumnElement[bool]:
+_with_traits = _listed.where(
+    packages.c.yanked_reason.is_(None),
+    *(contains(packages.c.traits, bindparam(f"trait_{number}", type_=Text)) for number in range(MAX_SEARCH_TRAITS)),
+)
+
+
+def _matches(*, by_traits: bool) -> ColumnElement[bool]:
     return and_(
         index_revisions.c.project_id.op("IN")(each_id(bindparam("project_ids"))),
         index_revisions.c.format == bindparam("format"),
@@ -30,26 +36,41 @@ def _matches() -> ColumnElement[bool]:
             contains(index_revisions.c.search_text, bindparam(f"word_{number}", type_=Text))
             for number in range(MAX_SEARCH_WORDS)
         ),
-        _listed.exists(),
+        (_with_traits if by_traits else _listed).exists(),
     )
 
 
 _is_other = index_revisions.c.canonical_name != bindparam("exact")
 
-FIND_NAMES = Statement(
-    select(index_revisions.c.canonical_name)
-    .where(_matches())
-    .group_by(index_revisions.c.canonical_name)
-    .order_by(_is_other, index_revisions.c.canonical_name)
-    .limit(bindparam("limit"))
-    .offset(bindparam("offset"))
-)
 
-COUNT_NAMES = Statement(select(func.count(index_revisions.c.canonical_name.distinct())).where(_matches()))
+def _find(*, by_traits: bool) -> Statement:
+    return Statement(
+        select(index_revisions.c.canonical_name)
+        .where(_matches(by_traits=by_traits))
+        .group_by(index_revisions.c.canonical_name)
+        .order_by(_is_other, index_revisions.c.canonical_name)
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset"))
+    )
+
+
+def _count(*, by_traits: bool) -> Statement:
+    names = func.count(index_revisions.c.canonical_name.distinct())
+    return Statement(select(names).where(_matches(by_traits=by_traits)))
+
+
+FIND_NAMES: Mapping[bool, Statement] = {by_traits: _find(by_traits=by_traits) for by_traits in (False, True)}
+COUNT_NAMES: Mapping[bool, Statement] = {by_traits: _count(by_traits=by_traits) for by_traits in (False, True)}
+"""By whether traits are asked for."""
 
 
 async def search_names(
-    tx: Transaction, project_ids: Sequence[int], format: str, text: str, piece: Piece
+    tx: Transaction,
+    project_ids: Sequence[int],
+    format: str,
+    text: str,
+    piece: Piece,
+    traits: Sequence[str] | None,
 ) -> NameListing:
     """See IPackageCatalog."""
     words = search_words(text)
@@ -57,10 +78,14 @@ async def search_names(
     parameters: dict[str, object] = dict.fromkeys((f"word_{number}" for number in range(MAX_SEARCH_WORDS)), "")
     parameters |= {f"word_{number}": word for number, word in enumerate(words)}
     parameters |= {"project_ids": json.dumps(list(project_ids)), "format": format}
-    counted = await tx.fetch_one(COUNT_NAMES, **parameters)
+    by_traits = traits is not None
+    if traits is not None:
+        parameters |= dict.fromkeys((f"trait_{number}" for number in range(MAX_SEARCH_TRAITS)), "")
+        parameters |= {f"trait_{number}": wanted for number, wanted in enumerate(trait_texts(traits))}
+    counted = await tx.fetch_one(COUNT_NAMES[by_traits], **parameters)
     assert counted is not None
     rows = await tx.fetch_all(
-        FIND_NAMES, exact=text.strip().casefold(), limit=piece.limit, offset=piece.offset, **parameters
+        FIND_NAMES[by_traits], exact=text.strip().casefold(), limit=piece.limit, offset=piece.offset, **parameters
     )
     names = [await find_name(tx, project_ids, format, canonical_name) for (canonical_name,) in rows]
     return NameListing(tuple(name for name in names if name is not None), counted[0])

@@ -53,6 +53,7 @@ from pkgregd.values import (
     PackageName,
     PackageQuery,
     PackageRecord,
+    PackageVersion,
     Piece,
     PlaceListing,
     PlaceQuery,
@@ -284,6 +285,12 @@ class SqlCatalog:
             packages.list_files, project_ids, format, canonical_name, canonical_version, listed_only
         )
 
+    async def list_versions(
+        self, project_ids: Sequence[int], format: str, canonical_name: str, canonical_version: str | None = None
+    ) -> tuple[PackageVersion, ...]:
+        """See IPackageCatalog."""
+        return await self._database.read(versions.list_versions, project_ids, format, canonical_name, canonical_version)
+
     async def list_changes(
         self, project_id: int, format: str, canonical_name: str, after: int, upto: int
     ) -> frozenset[str] | None:
@@ -294,9 +301,11 @@ class SqlCatalog:
         """See IPackageCatalog."""
         return await self._database.read(packages.list_names, project_ids, format)
 
-    async def search_names(self, project_ids: Sequence[int], format: str, text: str, piece: Piece) -> NameListing:
+    async def search_names(
+        self, project_ids: Sequence[int], format: str, text: str, piece: Piece, traits: Sequence[str] | None = None
+    ) -> NameListing:
         """See IPackageCatalog."""
-        return await self._database.read(search.search_names, project_ids, format, text, piece)
+        return await self._database.read(search.search_names, project_ids, format, text, piece, traits)
 
     async def list_tags(self, project_ids: Sequence[int], format: str, canonical_name: str) -> tuple[Tag, ...]:
         """See IPackageCatalog."""
@@ -371,6 +380,10 @@ class SqlCatalog:
     async def withdraw_file(self, file_id: int, sha256: Digest, principal: Principal) -> bool:
         """See IPackageCatalog."""
         return await self._database.write(packages.withdraw_file, file_id, sha256, principal)
+
+    async def list_documents(self, package_ids: Sequence[int], name: str) -> Mapping[int, bytes]:
+        """See IPackageCatalog."""
+        return await self._database.read(documents.list_documents, package_ids, name)
 
     async def set_yanked(
         self,

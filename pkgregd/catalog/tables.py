@@ -182,6 +182,8 @@ packages = Table(
     Column("created_at", BigInteger, nullable=False),
     # Why it was yanked, perhaps without a word; NULL while it is not.
     Column("yanked_reason", Text),
+    # Words that a search can ask for, each between spaces.
+    Column("traits", Text, nullable=False, server_default=""),
     UniqueConstraint("project_id", "format", "canonical_name", "canonical_version"),
     CheckConstraint("status IN ('default', 'hidden')", name="status"),
     CheckConstraint("canonical_name <> ''", name="canonical_name"),

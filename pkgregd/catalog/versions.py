@@ -1,16 +1,45 @@
-"""A version of a name: found to be changed, yanked, and described otherwise."""
+"""Versions of a name: listed, found to be changed, yanked, and described otherwise."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+
 from attrs import frozen
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, literal_column, select, update
 
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.changes import record_change
-from pkgregd.catalog.statement import Statement, Transaction
+from pkgregd.catalog.rules import from_microseconds
+from pkgregd.catalog.statement import Row, Statement, Transaction, each_id
 from pkgregd.catalog.tables import packages
 from pkgregd.errors import PackageNotFound
-from pkgregd.values import Principal
+from pkgregd.values import PackageVersion, Principal
+
+_listed = (
+    select(
+        packages.c.id,
+        packages.c.project_id,
+        packages.c.version,
+        packages.c.canonical_version,
+        packages.c.metadata_json,
+        packages.c.created_at,
+        packages.c.yanked_reason,
+    )
+    .where(
+        packages.c.project_id.op("IN")(each_id(bindparam("project_ids"))),
+        packages.c.format == bindparam("format"),
+        packages.c.canonical_name == bindparam("canonical_name"),
+        packages.c.status == literal_column("'default'"),
+    )
+    .order_by(packages.c.id)
+)
+
+LIST_VERSIONS: Mapping[bool, Statement] = {
+    False: Statement(_listed),
+    True: Statement(_listed.where(packages.c.canonical_version == bindparam("canonical_version"))),
+}
+"""By whether only one version is wanted."""
 
 # FOR UPDATE: what is being deleted meanwhile does not change any more
 FIND_VERSION = Statement(
@@ -50,6 +79,30 @@ class Version:
     name: str
     version: str
     yanked_reason: str | None
+
+
+async def list_versions(
+    tx: Transaction, project_ids: Sequence[int], format: str, canonical_name: str, canonical_version: str | None
+) -> tuple[PackageVersion, ...]:
+    """See IPackageCatalog."""
+    parameters = {"project_ids": json.dumps(list(project_ids)), "format": format, "canonical_name": canonical_name}
+    if canonical_version is not None:
+        parameters["canonical_version"] = canonical_version
+    rows = await tx.fetch_all(LIST_VERSIONS[canonical_version is not None], **parameters)
+    return tuple(_package_version(row) for row in rows)
+
+
+def _package_version(row: Row) -> PackageVersion:
+    package_id, project_id, version, canonical_version, metadata_json, created_at, yanked_reason = row
+    return PackageVersion(
+        package_id=package_id,
+        project_id=project_id,
+        version=version,
+        canonical_version=canonical_version,
+        metadata_json=metadata_json,
+        created_at=from_microseconds(created_at),
+        yanked_reason=yanked_reason,
+    )
 
 
 async def find_version(

@@ -96,7 +96,12 @@ class Pages:
         self._under_way: dict[tuple[Key, str], list[Deferred[Page]]] = {}
 
     async def get(
-        self, key: Key, token: str, load: Callable[[], Awaitable[Rows]], make: Callable[[Rows], Page]
+        self,
+        key: Key,
+        token: str,
+        load: Callable[[], Awaitable[Rows]],
+        make: Callable[[Rows], Page],
+        is_kept: Callable[[Rows], bool] = lambda _: True,
     ) -> Page:
         """
         Return a page; of many who ask at once, one has it rendered.
@@ -106,6 +111,7 @@ class Pages:
             token: of its state: equal keys and tokens mean equal pages, for ever.
             load: reads what the page is made of; what it raises reaches everybody who waits.
             make: called on a thread; what it raises reaches everybody, too.
+            is_kept: whether a page that was made of this is kept at all.
         """
         kept_token, page = self._kept.get(key, _NOTHING)
         if page is not None and kept_token == token:
@@ -116,11 +122,16 @@ class Pages:
         done: Deferred[Page] = Deferred(waiting.remove)
         waiting.append(done)
         if is_first:
-            start(self._make(key, token, load, make), "rendering a page")
+            start(self._make(key, token, load, make, is_kept), "rendering a page")
         return await done
 
     async def _make(
-        self, key: Key, token: str, load: Callable[[], Awaitable[Rows]], make: Callable[[Rows], Page]
+        self,
+        key: Key,
+        token: str,
+        load: Callable[[], Awaitable[Rows]],
+        make: Callable[[Rows], Page],
+        is_kept: Callable[[Rows], bool],
     ) -> None:
         """Have a page made for all who wait for it, whoever of them leaves meanwhile."""
         try:
@@ -130,7 +141,8 @@ class Pages:
             for done in self._under_way.pop((key, token)):
                 done.errback(error)
             return
-        self._keep(key, token, page)
+        if is_kept(rows):
+            self._keep(key, token, page)
         for done in self._under_way.pop((key, token)):
             done.callback(page)
 

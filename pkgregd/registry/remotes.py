@@ -32,6 +32,7 @@ from pkgregd.registry.listings import Listings
 from pkgregd.registry.pages import Pages, RenderThread, compressed, page_key
 from pkgregd.registry.publishing import Draft, Leftovers
 from pkgregd.registry.reading import emit_for_file, open_package_file
+from pkgregd.registry.versionpages import VersionPages
 from pkgregd.values import (
     ByteRange,
     Digest,
@@ -45,6 +46,7 @@ from pkgregd.values import (
     Owner,
     PackageFile,
     PackageName,
+    PackageVersion,
     Page,
     PageLayout,
     Permission,
@@ -53,6 +55,7 @@ from pkgregd.values import (
     Principal,
     Scope,
     Tag,
+    VersionLayout,
 )
 
 T = TypeVar("T")
@@ -169,6 +172,13 @@ class ProjectRemote:
             project_ids, self._format, canonical_name, canonical_version, listed_only=listed_only
         )
 
+    async def list_versions(
+        self, canonical_name: str, canonical_version: str | None = None
+    ) -> tuple[PackageVersion, ...]:
+        """See IRemote."""
+        project_ids = await self._project_ids(canonical_name)
+        return await self._catalog.list_versions(project_ids, self._format, canonical_name, canonical_version)
+
     async def find_file(
         self, canonical_name: str, canonical_version: str | None, file_name: str, sha256: Digest | None = None
     ) -> PackageFile:
@@ -276,6 +286,13 @@ class ProjectRemote:
         key = (*page_key(self._format, branch, variant, state), "branch", word)
         return await self._pages.get(key, state.token, load, lambda found: compressed(render(found)))
 
+    async def render_versions(
+        self, canonical_name: str, state: IndexState, variant: str, layout: VersionLayout
+    ) -> Page:
+        """See IRemote."""
+        pages = VersionPages(self._catalog, self._pages)
+        return await pages.get(self._format, canonical_name, state, variant, layout)
+
     async def compute(self, job: Callable[[], T]) -> T:
         """See IRemote."""
         return await self._pages.run(job)
@@ -286,6 +303,10 @@ class ProjectRemote:
         if document is None:
             raise FileNotFound
         return document
+
+    async def list_documents(self, versions: Sequence[PackageVersion], name: str) -> Mapping[int, bytes]:
+        """See IRemote."""
+        return await self._catalog.list_documents([version.package_id for version in versions], name)
 
     async def open_file(self, file: PackageFile, byte_range: ByteRange | None = None) -> IBlobSource:
         """See IRemote."""
@@ -365,9 +386,10 @@ class ProjectRemote:
             emit_for_file(self._events, "withdraw_package", self._principal, file)
         return is_withdrawn
 
-    async def search(self, text: str, offset: int, limit: int) -> NameListing:
+    async def search(self, text: str, offset: int, limit: int, traits: Sequence[str] | None = None) -> NameListing:
         """See IRemote."""
-        return await self._catalog.search_names(await self._project_ids(None), self._format, text, Piece(offset, limit))
+        project_ids = await self._project_ids(None)
+        return await self._catalog.search_names(project_ids, self._format, text, Piece(offset, limit), traits)
 
     async def list_owners(self) -> tuple[Owner, ...]:
         """See IRemote."""

@@ -21,6 +21,7 @@ from pkgregd.testing.names_contract import WholeNamesContract
 from pkgregd.testing.signins_contract import SignInsContract
 from pkgregd.testing.spellings_contract import SpellingsContract
 from pkgregd.testing.tags_contract import OwnersContract, SearchContract, TagsContract
+from pkgregd.testing.traits_contract import TraitsContract
 from pkgregd.testing.withdrawals_contract import MetadataContract, WithdrawalsContract
 from pkgregd.testing.yanks_contract import DocumentsContract, YanksContract
 from tests.catalog.support import ThreadedClock, make_folder, migrated_file
@@ -35,6 +36,7 @@ class WholeContract(
     TogetherContract,
     SearchContract,
     OwnersContract,
+    TraitsContract,
     SignInsContract,
     DirectoryContract,
     DocumentsContract,

@@ -60,6 +60,7 @@ PARAMETERS = {
     "now": 0,
     "offset": 0,
     "package_id": 1,
+    "package_ids": json.dumps([1, 2]),
     "path_key": "acme",
     "poll_sha256": "0" * 64,
     "project_id": 1,
@@ -82,6 +83,7 @@ PARAMETERS = {
     "user_id": 1,
     "version": None,
     "word": "a",
+    **{f"trait_{number}": "a" for number in range(4)},
     **{f"word_{number}": "a" for number in range(8)},
 }
 
@@ -144,11 +146,12 @@ class PlanTests(SynchronousTestCase):
         self.assert_by_index(packages.FIND_BY_KEY, keys.DROP_KEYS)
         self.assert_by_index(packages.NAMES_IN_PACKAGE, packages.TOMBSTONES_OF_PACKAGE)
         self.assert_by_index(versions.FIND_VERSION, documents.FIND_DOCUMENT, documents.DROP_DOCUMENTS)
+        self.assert_by_index(*versions.LIST_VERSIONS.values(), documents.LIST_DOCUMENTS)
 
     def test_tags_and_search(self) -> None:
         """Tags by name; a search goes through the names of the projects, and through nobody else's."""
         self.assert_by_index(tags.LIST_TAGS, tags.FIND_TAG, tags.REMOVE_TAG)
-        self.assert_by_index(search.FIND_NAMES, search.COUNT_NAMES)
+        self.assert_by_index(*search.FIND_NAMES.values(), *search.COUNT_NAMES.values())
 
     def test_branches(self) -> None:
         """Only the names below a branch are looked at, and their newest versions are found by their numbers."""

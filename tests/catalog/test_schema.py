@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import pathlib
 import re
 import sqlite3
@@ -80,6 +81,38 @@ class MigrationTests(SynchronousTestCase):
         migrate(URL, self.folder)
         with opened(self.path) as connection:
             self.assertEqual(connection.execute("SELECT path_key FROM paths").fetchall(), [("acme",)])
+
+    def test_moves_what_nuget_packages_say(self) -> None:
+        """What was kept of a nuspec becomes a document; a search finds the version by its traits."""
+        kept = json.dumps({"id": "A.B", "version": "1.0.0-a.1", "package_types": ["DotnetTool", "a b"], "texts": {}})
+        migrate(URL, self.folder)
+        with opened(self.path) as connection:
+            connection.execute("ALTER TABLE packages DROP COLUMN traits")
+            connection.execute("UPDATE alembic_version SET version_num = '0009'")
+            connection.execute("INSERT INTO paths VALUES ('a'), ('a/b')")
+            connection.execute("INSERT INTO groups VALUES (1, 'a', 'a', 'public', 0)")
+            connection.execute("INSERT INTO projects VALUES (1, 1, 'a/b', 'a/b', 'public', 0)")
+            connection.execute("INSERT INTO blobs VALUES (?, 0, '', '{}', 0, NULL)", ("0" * 64,))
+            for number, format_ in enumerate(("nuget", "npm"), 1):
+                connection.execute(
+                    "INSERT INTO packages (id, project_id, format, name, canonical_name, version, canonical_version,"
+                    " status, metadata_json, created_at) VALUES (?, 1, ?, 'n', 'n', '1', '1', 'default', ?, 0)",
+                    (number, format_, kept),
+                )
+                connection.execute(
+                    "INSERT INTO package_files (id, package_id, file_name, sha256, metadata_json, created_at) VALUES (?, ?, 'f', ?, '{}', 0)",
+                    (number, number, "0" * 64),
+                )
+        migrate(URL, self.folder)
+        with opened(self.path) as connection:
+            (facts, traits), other = connection.execute("SELECT metadata_json, traits FROM packages ORDER BY id")
+            documents = connection.execute("SELECT file_id, name, body FROM documents").fetchall()
+        self.assertEqual(documents, [(1, "metadata", kept.encode())])
+        self.assertEqual((traits, other), (" type:dotnettool ", (kept, "")))
+        self.assertEqual(
+            json.loads(facts),
+            {"id": "A.B", "version": "1.0.0-a.1", "package_types": ["DotnetTool", "a b"], "size_bytes": len(kept)},
+        )
 
     def test_known_revisions_are_those_of_the_scripts(self) -> None:
         """The list in the code is the chain of the migration files, oldest first."""

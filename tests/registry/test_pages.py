@@ -75,6 +75,14 @@ class PagesTests(SynchronousTestCase):
         self.get(pages, "b")
         self.assertEqual(self.rendered[-1], "b")
 
+    def test_not_kept(self) -> None:
+        """A page that is not worth it is rendered each time, and takes nobody's place."""
+        pages = Pages(at_once)
+        for _ in range(2):
+            now(pages.get(("a",), "", loading("a"), self.render, lambda rows: rows != "a"))
+            self.get(pages, "b")
+        self.assertEqual(self.rendered, ["a", "b", "a"])
+
     def test_only_the_last_state_is_kept(self) -> None:
         """A page takes the place of what it was before, however often it changes."""
         pages = Pages(at_once, max_bytes=9000)
