@@ -100,7 +100,8 @@ class MigrationTests(SynchronousTestCase):
                     (number, format_, kept),
                 )
                 connection.execute(
-                    "INSERT INTO package_files (id, package_id, file_name, sha256, metadata_json, created_at) VALUES (?, ?, 'f', ?, '{}', 0)",
+                    "INSERT INTO package_files (id, package_id, file_name, sha256, metadata_json, created_at)"
+                    " VALUES (?, ?, 'f', ?, '{}', 0)",
                     (number, number, "0" * 64),
                 )
         migrate(URL, self.folder)
