@@ -20,7 +20,7 @@ class GitlabLibraryTests(DaemonTestCase):
         """Be an administrator, in a group of this test's own."""
         super().setUp()
         self.name = self._testMethodName.replace("_", "-")
-        if "root_token" not in vars(type(self)):
+        if not vars(type(self)).get("root_token"):
             self.daemon.cli("user", "add", "boss", "--admin")
             token = self.daemon.cli("token", "add", "--kind", "personal", "--user", "boss").strip()
             type(self).root_token = token
