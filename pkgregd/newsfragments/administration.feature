@@ -1,0 +1,1 @@
+Users, groups, projects, members and tokens are managed by HTTP, as GitLab does it: python-gitlab works unmodified. Tokens of projects and groups hand out no more than their maker has, and make no other tokens.

@@ -1,0 +1,1 @@
+People log in with `npm login`, on a page of the registry or with a personal access token for a password; `npm logout` and `npm token` work, too. The client gets a token of its own, which is named, expires and can be revoked.
