@@ -129,7 +129,7 @@ def _refusal(status: int, reason: str, headers: str = "") -> bytes:
         {
             "message": f"{status} {phrase} - {reason}",
             "error": reason,
-            "code": "bad_request",
+            "error_code": "bad_request",
             "request_id": new_request_id(),
         }
     ).encode()

@@ -60,12 +60,12 @@ def internal_error(request_id: str) -> Refusal:
 
 
 def common_reply(refusal: Refusal) -> Reply:
-    """Dress a refusal as GitLab's API does: JSON with `message`, `error`, and beside them `code` and the request id."""
+    """Dress a refusal as GitLab's API does: JSON with `message`, `error`, and ours: `error_code`, the request id."""
     phrase = HTTPStatus(refusal.status).phrase
     fields = {
         "message": f"{refusal.status} {phrase} - {refusal.message}",
         "error": refusal.message,
-        "code": refusal.code,
+        "error_code": refusal.code,
         "request_id": refusal.request_id,
     }
     return Reply(refusal.status, json.dumps(fields).encode(), "application/json")

@@ -605,7 +605,7 @@ class ErrorTests(FrontCase):
         reply = self.get()
         fields = json.loads(reply.body)
         self.assertEqual(fields["message"], "404 Not Found - package not found")
-        self.assertEqual(fields["code"], "not_found")
+        self.assertEqual(fields["error_code"], "not_found")
         self.assertIn(fields["error"], fields["message"])
         self.assertEqual(fields["request_id"], reply.headers["x-request-id"])
         self.assertEqual(reply.headers["content-type"], "application/json")
@@ -647,7 +647,7 @@ class ErrorTests(FrontCase):
     def test_a_path_refused_by_a_converter(self):
         """A malformed path is refused in the same shape."""
         reply = self.get("/n/%ff")
-        self.assertEqual((reply.status, json.loads(reply.body)["code"]), (400, "bad_request"))
+        self.assertEqual((reply.status, json.loads(reply.body)["error_code"]), (400, "bad_request"))
 
     def test_the_client_leaves_during_a_read(self):
         """Its handler is cancelled."""

@@ -136,7 +136,7 @@ class TableTests(FrontCase):
         self.assertEqual(self.client.request("GET", PROJECT + "/packages").body, b"taken")
         self.result = errors.PackageNotFound()
         reply = self.client.request("GET", PROJECT + "/packages")
-        self.assertEqual((reply.status, json.loads(reply.body)["code"]), (404, "not_found"))
+        self.assertEqual((reply.status, json.loads(reply.body)["error_code"]), (404, "not_found"))
 
     def test_methods(self):
         """Routes of one path share it."""

@@ -36,7 +36,7 @@ class ManageCase(SynchronousTestCase):
         """Assert a refusal in the common shape that says these things."""
         self.assertEqual(reply.status, status, reply)
         fields = json.loads(reply.body)
-        self.assertEqual(set(fields), {"message", "error", "code", "request_id"})
+        self.assertEqual(set(fields), {"message", "error", "error_code", "request_id"})
         self.assertTrue(fields["message"].startswith(f"{status} "), fields)
         for text in texts:
             self.assertIn(text, fields["message"])
