@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from pkgregd.errors import FileNotFound, InvalidRequest, PackageNotFound
 from pkgregd.formatkit.challenges import ask_who
-from pkgregd.formats.nuget_index import REVISION, Registration, render_versions, service_index
+from pkgregd.formats.nuget_index import REVISION, Registration, service_index, versions_layout
 from pkgregd.formats.nuget_names import (
     PACKAGE_SUFFIX,
     SYMBOLS_SUFFIX,
@@ -43,6 +43,7 @@ from pkgregd.values import (
     Reply,
     Route,
     StreamBody,
+    VersionLayout,
 )
 
 Handler: TypeAlias = Callable[[ICall], Awaitable[Reply]]
@@ -129,12 +130,12 @@ async def show_service_index(call: ICall) -> Reply:
 
 async def list_versions(call: ICall) -> Reply:
     """List the versions of a name."""
-    return await _page(call, "flat", render_versions)
+    return await _page(call, "flat", versions_layout())
 
 
 async def show_registration(call: ICall) -> Reply:
     """Tell of all versions of a name."""
-    return await _page(call, "index", _registration(call).render_index)
+    return await _page(call, "index", _registration(call).index_layout())
 
 
 async def show_page(call: ICall) -> Reply:
@@ -143,7 +144,7 @@ async def show_page(call: ICall) -> Reply:
     if not upper.endswith(".json"):
         raise FileNotFound
     upper = canonical_version(upper.removesuffix(".json"))
-    return await _page(call, f"page-{lower}-{upper}", partial(_registration(call).render_page, lower, upper))
+    return await _page(call, f"page-{lower}-{upper}", _registration(call).page_layout(lower, upper))
 
 
 async def show_leaf(call: ICall) -> Reply:
@@ -152,10 +153,12 @@ async def show_leaf(call: ICall) -> Reply:
     if not leaf.endswith(".json"):
         raise FileNotFound
     registration = _registration(call)
-    file = await _find(call, registration.name, canonical_version(leaf.removesuffix(".json")))
-    body = registration.render_leaf(file)
+    versions = await call.remote.list_versions(registration.name, canonical_version(leaf.removesuffix(".json")))
+    if not versions:
+        raise FileNotFound
+    body = registration.render_leaf(versions[0])
     etag = hashlib.sha256(body).hexdigest()[:32]
-    return Reply(200, body, "application/json", (_ASK_AGAIN,), etag=etag, last_modified=file.created_at)
+    return Reply(200, body, "application/json", (_ASK_AGAIN,), etag=etag)
 
 
 async def download(call: ICall) -> Reply:
@@ -185,7 +188,7 @@ def _send(call: ICall, file: PackageFile, name: str, version: str) -> Reply:
     return Reply(
         body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
         content_type="application/octet-stream",
-        headers=(_ASK_AGAIN if call.remote.duplicate_rule(name, version) else _FOR_EVER,),
+        headers=(_FOR_EVER if _is_for_ever(call, name, version) else _ASK_AGAIN,),
         etag=file.blob.sha256.hex,
         last_modified=file.created_at,
         download_name=file.file_name,
@@ -202,36 +205,42 @@ def _is_file(asked: str, name: str, version: str, suffix: str) -> bool:
         return False
 
 
+def _is_for_ever(call: ICall, name: str, version: str) -> bool:
+    """
+    Whether these bytes are the only ones that this address will ever have.
+
+    A group has the version of another project when the first one deletes it, or a caller may read one more project.
+    """
+    return call.scope.level is Level.PROJECT and not call.remote.duplicate_rule(name, version)
+
+
 async def _find(call: ICall, name: str, version: str) -> PackageFile:
-    return await call.remote.find_file(name, version, file_name(name, version))
+    """Find a package; at a group that of the project which was the first to have it, as its registration tells."""
+    wanted = file_name(name, version)
+    if call.scope.level is Level.PROJECT:
+        return await call.remote.find_file(name, version, wanted)
+    files = await call.remote.list_files(name, version)
+    found = [file for file in files if file.file_name == wanted]
+    if not found:
+        raise FileNotFound
+    return min(found, key=lambda file: file.package_id)
 
 
 def _registration(call: ICall) -> Registration:
     return Registration(call.base_url, canonical_name(call.arguments["id"]))
 
 
-async def _page(call: ICall, variant: str, render: Callable[[Sequence[PackageFile]], bytes]) -> Reply:
+async def _page(call: ICall, variant: str, layout: VersionLayout) -> Reply:
     name = canonical_name(call.arguments["id"])
     state = await call.remote.index_state(name)
     if state.changed_at is None:
         raise PackageNotFound  # here and not when the page is rendered: who is anonymous may have to be asked
     base = hashlib.sha256(call.base_url.encode()).hexdigest()[:16]
     variant = f"nuget-{variant}-{REVISION}-{base}"
-    page = partial(call.remote.render_with_document, name, state, variant, _no_document, _without(render))
     return Reply(
-        body=PageBody(page),
+        body=PageBody(partial(call.remote.render_versions, name, state, variant, layout)),
         content_type="application/json",
         headers=(_ASK_AGAIN,),
         etag=f"{state.token}-{variant}",
         last_modified=state.changed_at,
     )
-
-
-def _no_document(files: Sequence[PackageFile]) -> None:
-    """These pages show none."""
-
-
-def _without(
-    render: Callable[[Sequence[PackageFile]], bytes],
-) -> Callable[[Sequence[PackageFile], bytes | None], bytes]:
-    return lambda files, _: render(files)

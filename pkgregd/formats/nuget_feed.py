@@ -12,10 +12,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
-from attrs import frozen
-
 from pkgregd.formats.nuget_names import Version
 from pkgregd.formats.nuget_nuspec import DependencyGroup, Nuspec
+from pkgregd.formats.nuget_rows import Row
 from pkgregd.values import PackageFile
 
 XML_TYPE = "application/xml; charset=utf-8"
@@ -46,36 +45,6 @@ _PROPERTIES: Sequence[tuple[str, str]] = (
     ("IsAbsoluteLatestVersion", "Edm.Boolean"), ("IsPrerelease", "Edm.Boolean"), ("Listed", "Edm.Boolean"),
     ("RequireLicenseAcceptance", "Edm.Boolean"),
 )  # fmt: skip
-
-
-@frozen
-class Row:
-    """
-    A version, as feeds show it.
-
-    Attributes:
-        file: its package.
-        is_latest: the newest release that is listed.
-        is_absolute_latest: the newest version that is listed.
-    """
-
-    file: PackageFile
-    is_latest: bool
-    is_absolute_latest: bool
-
-    @property
-    def is_listed(self) -> bool:
-        """Whether searches find it."""
-        return self.file.yanked_reason is None
-
-    @property
-    def is_prerelease(self) -> bool:
-        """Whether it is no release."""
-        return bool(Version.parse(self.file.version).prerelease)
-
-    def nuspec(self) -> Nuspec:
-        """Read what it says of itself."""
-        return Nuspec.from_json(self.file.package_metadata_json)
 
 
 def render_service(base_url: str) -> bytes:
@@ -120,40 +89,65 @@ _FUNCTIONS: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 
 
-def render_feed(base_url: str, title: str, rows: Iterable[Row], next_url: str | None) -> bytes:
+def render_feed(
+    base_url: str, title: str, entries: Sequence[str], updated_at: datetime.datetime, next_url: str | None
+) -> bytes:
     """
     Write a feed.
 
     Args:
         base_url: of the second version of the protocol here.
         title: of the collection or function.
+        entries: of render_entries().
         next_url: where it goes on; None if this is all.
     """
-    rows = list(rows)
-    updated = max((row.file.created_at for row in rows), default=UNLISTED_AT)
     pieces = [
         f"{_HEAD}<feed xml:base={quoteattr(base_url + '/')} {_NAMESPACES}>",
         _element("id", f"{base_url}/{title}"),
         f'<title type="text">{escape(title)}</title>',
-        _element("updated", _moment(updated) + "Z"),
+        _element("updated", _moment(updated_at) + "Z"),
         f'<link rel="self" title={quoteattr(title)} href={quoteattr(title)}/>',
-        *(_entry(base_url, row, "") for row in rows),
+        *entries,
         "" if next_url is None else f'<link rel="next" href={quoteattr(next_url)}/>',
         "</feed>",
     ]
     return "".join(pieces).encode()
 
 
-def render_entry(base_url: str, row: Row) -> bytes:
-    """Write a version by itself."""
-    return (_HEAD + _entry(base_url, row, f" xml:base={quoteattr(base_url + '/')} {_NAMESPACES}")).encode()
+def render_entries(
+    base_url: str, files: Mapping[int, PackageFile], rows: Sequence[Row], documents: Mapping[int, bytes]
+) -> list[str]:
+    """
+    Write the entries of a feed. Versions that were deleted meanwhile are left out.
+
+    Args:
+        files, documents: by package.
+    """
+    return [_entry(base_url, row, *found, "") for row in rows if (found := _found(row, files, documents))]
 
 
-def _entry(base_url: str, row: Row, attributes: str) -> str:
-    file, nuspec = row.file, row.nuspec()
+def render_entry(
+    base_url: str, files: Mapping[int, PackageFile], rows: Sequence[Row], documents: Mapping[int, bytes]
+) -> bytes:
+    """Write a version by itself, the only one of these rows; empty if it was deleted meanwhile."""
+    attributes = f" xml:base={quoteattr(base_url + '/')} {_NAMESPACES}"
+    found = _found(rows[0], files, documents)
+    return b"" if found is None else (_HEAD + _entry(base_url, rows[0], *found, attributes)).encode()
+
+
+def _found(
+    row: Row, files: Mapping[int, PackageFile], documents: Mapping[int, bytes]
+) -> tuple[PackageFile, Nuspec] | None:
+    package_id = row.version.package_id
+    if package_id not in files or package_id not in documents:
+        return None
+    return files[package_id], Nuspec.from_json(documents[package_id])
+
+
+def _entry(base_url: str, row: Row, file: PackageFile, nuspec: Nuspec, attributes: str) -> str:
     address = f"Packages(Id='{nuspec.id}',Version='{file.canonical_version}')"
     content = f"{base_url}/package/{nuspec.id}/{file.canonical_version}"
-    values = _values(row, nuspec)
+    values = _values(row, file, nuspec)
     return "".join(
         (
             f"<entry{attributes}>",
@@ -172,8 +166,8 @@ def _entry(base_url: str, row: Row, attributes: str) -> str:
     )
 
 
-def _values(row: Row, nuspec: Nuspec) -> Mapping[str, str]:
-    file, texts = row.file, nuspec.texts
+def _values(row: Row, file: PackageFile, nuspec: Nuspec) -> Mapping[str, str]:
+    texts = nuspec.texts
     sha512 = file.blob.digests.get("sha512")
     return {
         "Id": nuspec.id,

@@ -25,6 +25,8 @@ PROPERTIES = (
     "Id", "Version", "NormalizedVersion", "Title", "Description", "Summary", "Tags", "Authors", "IsPrerelease",
     "IsLatestVersion", "IsAbsoluteLatestVersion", "Listed",
 )  # fmt: skip
+TEXT_PROPERTIES = frozenset({"Title", "Description", "Summary", "Tags", "Authors"})
+"""Those that are read out of what is kept of a nuspec."""
 
 _TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<word>[A-Za-z_][A-Za-z0-9_]{0,63})|(?P<sign>[(),]))", re.ASCII)
 _LITERALS: Mapping[str, Value] = {"true": True, "false": False, "null": None}
@@ -137,6 +139,20 @@ def id_of(expression: Expression) -> str | None:
         if _is_id(one) and isinstance(other, Literal) and isinstance(other.value, str):
             return other.value
     return None
+
+
+def properties_of(expression: Expression) -> frozenset[str]:
+    """Return the names of all properties that a filter looks at."""
+    match expression:
+        case Property(name):
+            return frozenset({name})
+        case Function(_, parts) | Logic(parts):
+            return frozenset().union(*map(properties_of, parts))
+        case Comparison(left, right):
+            return properties_of(left) | properties_of(right)
+        case Not(inner):
+            return properties_of(inner)
+    return frozenset()
 
 
 def _is_id(expression: Expression) -> bool:

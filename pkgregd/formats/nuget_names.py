@@ -8,6 +8,7 @@ but without regard to case, and with a fourth number.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from attrs import frozen
@@ -18,12 +19,19 @@ from pkgregd.formatkit.names import check
 MAX_ID_CHARACTERS = 100
 MAX_VERSION_CHARACTERS = 128
 
+MAX_NUMBER = 2**31 - 1
+"""Clients keep the numbers of a version in 32 bits, and fail over a list of versions in which one does not fit."""
+
 _ID = re.compile(r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*", re.ASCII)
 _LABELS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+_PRERELEASE_LABEL = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _NUMBER = r"([0-9]{1,10})"
 _VERSION = re.compile(
-    rf"{_NUMBER}(?:\.{_NUMBER})?(?:\.{_NUMBER})?(?:\.{_NUMBER})?(?:-({_LABELS}))?(?:\+({_LABELS}))?", re.ASCII
+    rf"{_NUMBER}(?:\.{_NUMBER})?(?:\.{_NUMBER})?(?:\.{_NUMBER})?"
+    rf"(?:-({_PRERELEASE_LABEL}(?:\.{_PRERELEASE_LABEL})*))?(?:\+({_LABELS}))?",
+    re.ASCII,
 )
+_NUMERIC_LABEL = re.compile(r"-?[0-9]+", re.ASCII)
 
 VersionKey: TypeAlias = tuple[tuple[int, ...], int, tuple[tuple[int, int, str], ...]]
 
@@ -49,8 +57,11 @@ class Version:
         check(text, _VERSION, MAX_VERSION_CHARACTERS, InvalidVersion, "version")
         found = _VERSION.fullmatch(text)
         assert found is not None
-        *numbers, prerelease, metadata = found.groups()
-        return cls(tuple(int(number or 0) for number in numbers), prerelease or "", metadata or "")
+        *texts, prerelease, metadata = found.groups()
+        numbers = tuple(int(number or 0) for number in texts)
+        if max(numbers) > MAX_NUMBER:
+            raise InvalidVersion(f"a number of a version is at most {MAX_NUMBER}")
+        return cls(numbers, prerelease or "", metadata or "")
 
     @property
     def normalized(self) -> str:
@@ -62,7 +73,13 @@ class Version:
     @property
     def canonical(self) -> str:
         """What versions are compared by, and what URLs have."""
-        return self.normalized.lower()
+        numbers, dash, _ = self.normalized.partition("-")
+        return f"{numbers}{dash}{'.'.join(map(_canonical_label, self.labels))}"
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Those of a prerelease, in lower case."""
+        return self.prerelease.lower().split(".") if self.prerelease else ()
 
     @property
     def full(self) -> str:
@@ -93,12 +110,25 @@ def version_key(text: str) -> VersionKey:
         text: a version; of one that is none InvalidVersion is raised.
     """
     version = Version.parse(text)
-    labels = tuple(_label_key(label) for label in version.prerelease.lower().split(".") if label)
-    return version.numbers, not version.prerelease, labels
+    return version.numbers, not version.prerelease, tuple(map(_label_key, version.labels))
 
 
 def _label_key(label: str) -> tuple[int, int, str]:
-    return (0, int(label), "") if label.isdigit() else (1, 0, label)
+    number = _label_number(label)
+    return (1, 0, label) if number is None else (0, number, "")
+
+
+def _canonical_label(label: str) -> str:
+    number = _label_number(label)
+    return label if number is None else str(number)
+
+
+def _label_number(label: str) -> int | None:
+    """Return what clients take for a number, a sign included: whatever fits into 32 bits. The rest is text to them."""
+    if _NUMERIC_LABEL.fullmatch(label) is None:
+        return None
+    number = int(label)
+    return number if -MAX_NUMBER - 1 <= number <= MAX_NUMBER else None
 
 
 PACKAGE_SUFFIX = ".nupkg"

@@ -21,25 +21,31 @@ from pkgregd.formatkit.tree import Kind
 from pkgregd.formatkit.xmltree import Element, XmlLimits, read_xml
 from pkgregd.formatkit.zips import Directory, check_members, read_directory, read_member
 from pkgregd.formats.nuget_names import Version, canonical_name
+from pkgregd.formats.nuget_ranges import checked_range
 
 MAX_NUSPEC_BYTES = 1 << 20
-MAX_KEPT_CHARACTERS = 200_000
+MAX_KEPT_BYTES = 200_000
 """Of what is kept of a nuspec, as JSON."""
 
 MAX_TEXT_CHARACTERS = 8_000
 MAX_DEPENDENCIES = 2_000
+MAX_DEPENDENCIES_CHARACTERS = 2**15 - 1
+"""Of all dependencies as `id:range:framework|...`, which is what the gallery of NuGet itself takes."""
+
 NUSPEC_DOCUMENT = "nuspec"
 SYMBOLS_TYPE = "SymbolsPackage"
 """The package type of a symbol package."""
+
+METADATA_DOCUMENT = "metadata"
+"""Has what is kept of the nuspec."""
 
 _LIMITS = XmlLimits(max_elements=20_000, max_text_characters=256 << 10)
 _TEXTS = (
     "title", "authors", "description", "summary", "tags", "language", "projectUrl", "iconUrl", "licenseUrl",
     "copyright", "releaseNotes",
 )  # fmt: skip
-_RANGE = re.compile(r"[0-9A-Za-z.,+*\[\]() -]*", re.ASCII)
 _FRAMEWORK = re.compile(r"[0-9A-Za-z.,+=_ -]*", re.ASCII)
-"""Neither can hold what stands between dependencies where they are one text."""
+"""Has nothing that stands between dependencies where they are one text; neither has a range."""
 
 _URLS = frozenset({"projectUrl", "iconUrl", "licenseUrl"})
 
@@ -95,7 +101,7 @@ class Nuspec:
         return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Nuspec:
+    def from_json(cls, text: str | bytes) -> Nuspec:
         """Read what to_json() wrote."""
         kept: dict[str, Any] = json.loads(text)
         groups = [
@@ -149,8 +155,8 @@ def read_nuspec(file: IO[bytes], directory: Directory) -> Mapping[str, object]:
         raise InvalidArchive(f"a package has one .nuspec at its root, this one has {len(names)}")
     data = read_member(file, directory, names[0], MAX_NUSPEC_BYTES)
     kept = _read(data).to_json()
-    if len(kept) > MAX_KEPT_CHARACTERS:
-        raise InvalidRequest("the nuspec says too much: what is kept of it is larger than 200000 characters")
+    if len(kept.encode()) > MAX_KEPT_BYTES:
+        raise InvalidRequest(f"the nuspec says too much: what is kept of it is larger than {MAX_KEPT_BYTES} bytes")
     return {"kept": kept, "nuspec_base64": base64.b64encode(data).decode("ascii")}
 
 
@@ -163,7 +169,7 @@ def nuspec_of(answer: Mapping[str, object]) -> tuple[Nuspec, bytes]:
     """
     data = optional_bytes(answer, "nuspec_base64", MAX_NUSPEC_BYTES)
     kept = answer.get("kept")
-    if data is None or not isinstance(kept, str) or len(kept) > MAX_KEPT_CHARACTERS:
+    if data is None or not isinstance(kept, str) or len(kept) > MAX_KEPT_BYTES:
         raise InvalidArchive("the package cannot be read")
     found = _read(data)
     if found.to_json() != kept:
@@ -210,26 +216,36 @@ def _below(metadata: Element, name: str) -> Sequence[Element]:
 def _groups(metadata: Element) -> Sequence[DependencyGroup]:
     groups: list[DependencyGroup] = []
     flat: list[Dependency] = []
-    count = 0
     for child in _below(metadata, "dependencies"):
         if child.name == "dependency":
             flat.append(_dependency(child))
         elif child.name == "group":
             found = [_dependency(each) for each in child.each("dependency")]
             groups.append(DependencyGroup(_target_framework(child), found))
-            count += len(found)
-    if count + len(flat) > MAX_DEPENDENCIES:
+    everything = [DependencyGroup("", flat), *groups] if flat else groups
+    _check_size(everything)
+    return everything
+
+
+def _check_size(groups: Sequence[DependencyGroup]) -> None:
+    if sum(len(group.dependencies) for group in groups) > MAX_DEPENDENCIES:
         raise InvalidRequest(f"the nuspec has more than {MAX_DEPENDENCIES} dependencies")
-    return [DependencyGroup("", flat), *groups] if flat else groups
+    flattened = sum(
+        len(f"{dependency.id}:{dependency.range}:{group.target_framework}|")
+        for group in groups
+        for dependency in group.dependencies or [Dependency("", "")]
+    )
+    if flattened > MAX_DEPENDENCIES_CHARACTERS:
+        raise InvalidRequest(
+            f"the dependencies of the nuspec are too long: they take {flattened} characters "
+            f"of at most {MAX_DEPENDENCIES_CHARACTERS}"
+        )
 
 
 def _dependency(element: Element) -> Dependency:
     name = element.attributes.get("id", "")
     canonical_name(name)
-    versions = element.attributes.get("version", "")
-    if len(versions) > 256 or not _RANGE.fullmatch(versions):
-        raise InvalidRequest(f"the dependency on {name} has no possible version")
-    return Dependency(name, versions)
+    return Dependency(name, checked_range(element.attributes.get("version", "")))
 
 
 def _target_framework(element: Element) -> str:

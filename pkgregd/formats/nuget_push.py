@@ -10,8 +10,9 @@ from functools import partial
 
 from pkgregd.errors import FileExists, InvalidRequest
 from pkgregd.formatkit.multipart import FormLimits, read_form
+from pkgregd.formats.nuget_facts import Facts
 from pkgregd.formats.nuget_names import Version, canonical_name, canonical_version, file_name
-from pkgregd.formats.nuget_nuspec import NUSPEC_DOCUMENT, Nuspec, inspect_nupkg, nuspec_of
+from pkgregd.formats.nuget_nuspec import METADATA_DOCUMENT, NUSPEC_DOCUMENT, Nuspec, inspect_nupkg, nuspec_of
 from pkgregd.interfaces import ICall, IDraft
 from pkgregd.values import BlobInfo, Coordinates, OnDuplicate, Publication, Reply
 
@@ -28,17 +29,20 @@ async def push(call: ICall) -> Reply:
         nuspec, data = await call.remote.compute(partial(nuspec_of, answer))
         if nuspec.is_of_symbols:
             raise InvalidRequest("this is a symbol package: it is pushed to .../nuget/symbolpackage")
+        kept = await call.remote.compute(lambda: nuspec.to_json().encode())
+        facts = Facts.of(nuspec, kept)
         name, version = canonical_name(nuspec.id), Version.parse(nuspec.version)
         replaces = call.remote.duplicate_rule(name, version.canonical)
         published = await draft.publish(
             Publication(
                 coordinates=coordinates_of(call, nuspec, file_name(name, version.canonical)),
                 blob=blob,
-                package_metadata_json=nuspec.to_json(),
-                documents={NUSPEC_DOCUMENT: data},
+                package_metadata_json=facts.to_json(),
+                documents={NUSPEC_DOCUMENT: data, METADATA_DOCUMENT: kept},
                 on_duplicate=OnDuplicate.REPLACE if replaces else OnDuplicate.REFUSE,
                 respects_tombstones=not replaces,
                 summary=nuspec.summary,
+                traits=facts.traits,
             )
         )
     if not published.created and not replaces:

@@ -7,31 +7,40 @@ Source: OData 2.0, "URI conventions"; what nuget, Chocolatey and PowerShellGet a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import accumulate
 from urllib.parse import urlencode
 
 from attrs import frozen
 
 from pkgregd.errors import FileNotFound, InvalidRequest, PackageNotFound
+from pkgregd.formats.nuget_facts import RELEASE, SEMVER1
 from pkgregd.formats.nuget_feed import (
     ENTRY_TYPE,
     FEED_TYPE,
+    UNLISTED_AT,
     XML_TYPE,
-    Row,
+    render_entries,
     render_entry,
     render_feed,
     render_metadata,
     render_service,
 )
-from pkgregd.formats.nuget_filter import Expression, Value, id_of, parse_filter, read_text
-from pkgregd.formats.nuget_index import newest_files
-from pkgregd.formats.nuget_names import Version, canonical_name, canonical_version
+from pkgregd.formats.nuget_filter import Expression, id_of, parse_filter, read_text
+from pkgregd.formats.nuget_names import canonical_name, canonical_version, file_name
+from pkgregd.formats.nuget_rows import Row, each_chunk, filtered, reads_texts, rows_of
 from pkgregd.interfaces import ICall
-from pkgregd.values import Level, PackageFile, Reply
+from pkgregd.values import Level, PackageFile, PackageVersion, Reply
 
 MAX_TOP = 100
 """How many versions a feed has at most; it then says where it goes on."""
+
+MAX_FEED_BYTES = 4 << 20
+"""How much may be kept of the nuspecs of a feed; of one version it is never too much."""
+
+MAX_READ_BYTES = 64 << 20
+"""How much of what is kept of nuspecs a question goes through that is about what they say."""
 
 MAX_SKIP = 100_000
 MAX_NAMES = 1000
@@ -71,40 +80,18 @@ class Question:
     skip: int
     top: int
 
-    def choose(self, files: Sequence[PackageFile]) -> list[Row]:
-        """Take the versions of a name that are wanted. Pure."""
-        versions = [
-            file for file in newest_files(files) if self.semver2 or not Version.parse(file.version).needs_semver2
-        ]
-        listed = [file for file in versions if file.yanked_reason is None]
-        releases = [file for file in listed if not Version.parse(file.version).prerelease]
-        rows = [Row(file, file in releases[-1:], file in listed[-1:]) for file in versions]
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """What a listed version has to have to be wanted; see Facts.traits."""
+        return (*(() if self.prerelease else (RELEASE,)), *(() if self.semver2 else (SEMVER1,)))
+
+    def choose(self, versions: Sequence[PackageVersion]) -> list[Row]:
+        """Take the versions of a name that are wanted, whatever the condition. Pure."""
+        rows = rows_of(versions, semver2=self.semver2)
         return [row for row in (rows[::-1] if self.newest_first else rows) if self._takes(row)]
 
     def _takes(self, row: Row) -> bool:
-        if not (self.unlisted or row.is_listed) or (row.is_prerelease and not self.prerelease):
-            return False
-        return self.condition is None or self.condition.evaluate(partial(_property, row)) is True
-
-
-def _property(row: Row, name: str) -> Value:
-    """Return a property of a version that a filter may ask for."""
-    match name:
-        case "Id":
-            return row.file.name
-        case "Version":
-            return row.file.version
-        case "NormalizedVersion":
-            return row.file.canonical_version
-        case "IsPrerelease":
-            return row.is_prerelease
-        case "IsLatestVersion":
-            return row.is_latest
-        case "IsAbsoluteLatestVersion":
-            return row.is_absolute_latest
-        case "Listed":
-            return row.is_listed
-    return row.nuspec().texts.get(name[0].lower() + name[1:])
+        return (self.unlisted or row.is_listed) and (self.prerelease or not row.is_prerelease)
 
 
 async def show_service(call: ICall) -> Reply:
@@ -132,24 +119,55 @@ async def show_count(call: ICall) -> Reply:
     return Reply(200, str(found.seen).encode(), "text/plain; charset=utf-8", (_ASK_AGAIN,))
 
 
-async def _show_version(call: ICall, name: str, version: str) -> Reply:
-    wanted = canonical_version(version)
-    everything = Question(canonical_name(name), "", None, True, True, True, False, 0, MAX_TOP)
-    for row in await _rows_of(call, everything, canonical_name(name)):
-        if row.file.canonical_version == wanted:
-            body = await call.remote.compute(partial(render_entry, _base(call), row))
+async def _show_version(call: ICall, asked: str, version: str) -> Reply:
+    name, wanted = canonical_name(asked), canonical_version(version)
+    versions = await call.remote.list_versions(name)
+    rows = await call.remote.compute(partial(rows_of, versions, semver2=True))
+    row = [row for row in rows if row.version.canonical_version == wanted]
+    files = await _files(call, row)
+    async for body in each_chunk(call, row, partial(render_entry, _base(call), files)):
+        if body:
             return Reply(200, body, ENTRY_TYPE, (_ASK_AGAIN,))
     raise PackageNotFound
 
 
 async def _show_feed(call: ICall, title: str) -> Reply:
     question = _question(call, title)
-    window = range(question.skip, question.skip + min(question.top, MAX_TOP))
-    found = await _find(call, question, window)
-    is_cut = found.goes_on and question.top > MAX_TOP
-    next_url = _next_url(call, title, question, len(found.rows)) if is_cut else None
-    body = await call.remote.compute(partial(render_feed, _base(call), title, found.rows, next_url))
+    found = await _find(call, question, range(question.skip, question.skip + min(question.top, MAX_TOP)))
+    rows = _cut(found.rows)
+    goes_on = (found.goes_on or len(rows) < len(found.rows)) and question.top > len(rows)
+    next_url = _next_url(call, title, question, len(rows)) if goes_on else None
+    files = await _files(call, rows)
+    entries: list[str] = []
+    async for some in each_chunk(call, rows, partial(render_entries, _base(call), files)):
+        entries += some
+    updated_at = max((file.created_at for file in files.values()), default=UNLISTED_AT)
+    body = await call.remote.compute(partial(render_feed, _base(call), title, entries, updated_at, next_url))
     return Reply(200, body, FEED_TYPE, (_ASK_AGAIN,))
+
+
+def _cut(rows: Sequence[Row]) -> Sequence[Row]:
+    """Take as many rows from the first one on as are not too much for a feed."""
+    sizes_bytes = accumulate(row.facts.size_bytes for row in rows)
+    return [
+        row
+        for number, (row, size) in enumerate(zip(rows, sizes_bytes, strict=True))
+        if not number or size <= MAX_FEED_BYTES
+    ]
+
+
+async def _files(call: ICall, rows: Sequence[Row]) -> Mapping[int, PackageFile]:
+    """Find the packages of rows, by the number of each."""
+    by_name: dict[str, list[PackageVersion]] = {}
+    for row in rows:
+        by_name.setdefault(canonical_name(row.facts.id), []).append(row.version)
+    found: dict[int, PackageFile] = {}
+    for name, versions in by_name.items():
+        only = versions[0].canonical_version if len(versions) == 1 else None
+        wanted = {version.package_id: file_name(name, version.canonical_version) for version in versions}
+        files = await call.remote.list_files(name, only)
+        found |= {file.package_id: file for file in files if wanted.get(file.package_id) == file.file_name}
+    return found
 
 
 def _next_url(call: ICall, title: str, question: Question, shown: int) -> str:
@@ -185,20 +203,26 @@ async def _find(call: ICall, question: Question, window: range, *, counts_all: b
         counts_all: whether to go on behind the piece, for their number.
 
     Raises:
-        InvalidRequest: that goes through too many names.
+        InvalidRequest: that goes through too many names, or too much of what packages say.
     """
     rows: list[Row] = []
-    seen = 0
+    seen, read_bytes = 0, 0
     for offset in range(0, MAX_NAMES, NAMES_AT_ONCE):
         names, is_last = await _names(call, question, offset)
         for name in names:
-            chosen = await _rows_of(call, question, name)
+            chosen = await _choose(call, question, name)
+            if question.condition is not None:
+                if reads_texts(question.condition):
+                    read_bytes += sum(row.facts.size_bytes for row in chosen)
+                if read_bytes > MAX_READ_BYTES:
+                    raise InvalidRequest("this goes through too much of what packages say: search, or ask for an Id")
+                chosen = await filtered(call, chosen, question.condition)
             rows += chosen[max(window.start - seen, 0) : max(window.stop - seen, 0)]
             seen += len(chosen)
             if seen > window.stop and not counts_all:
                 return Found(rows, seen, goes_on=True)
         if is_last:
-            _demand_somebody(call, seen)
+            await _demand_somebody(call, seen)
             return Found(rows, seen, goes_on=False)
     raise InvalidRequest(f"this goes through more than {MAX_NAMES} packages: search, or ask by the third version")
 
@@ -207,23 +231,24 @@ async def _names(call: ICall, question: Question, offset: int) -> tuple[Sequence
     """Return some names that may have an answer, from there on; and whether they are the last ones."""
     if question.name is not None:
         return (question.name,), True
-    listing = await call.remote.search(question.term, offset, NAMES_AT_ONCE)
+    listing = await call.remote.search(question.term, offset, NAMES_AT_ONCE, question.traits)
     return [name.canonical_name for name in listing.names], offset + NAMES_AT_ONCE >= listing.total
 
 
-async def _rows_of(call: ICall, question: Question, name: str) -> list[Row]:
-    files = await call.remote.list_files(name)
-    return await call.remote.compute(partial(question.choose, files))
+async def _choose(call: ICall, question: Question, name: str) -> Sequence[Row]:
+    versions = await call.remote.list_versions(name)
+    return await call.remote.compute(partial(question.choose, versions))
 
 
-def _demand_somebody(call: ICall, seen: int) -> None:
+async def _demand_somebody(call: ICall, seen: int) -> None:
     """
-    Have the anonymous asked who they are if they find nothing at a group.
+    Have the anonymous asked who they are if they find nothing at a group that hides something.
 
     Raises:
         PackageNotFound: to them alone: for others an empty feed is the answer.
     """
-    if not seen and call.principal.is_anonymous and call.scope.level is not Level.PROJECT:
+    is_of_several = call.principal.is_anonymous and call.scope.level is not Level.PROJECT
+    if not seen and is_of_several and await call.remote.hides_packages():
         raise PackageNotFound
 
 

@@ -95,6 +95,11 @@ class Pages:
         self._kept_bytes = 0
         self._under_way: dict[tuple[Key, str], list[Deferred[Page]]] = {}
 
+    @property
+    def kept_bytes(self) -> int:
+        """What all kept pages take together, about."""
+        return self._kept_bytes
+
     async def get(
         self,
         key: Key,

@@ -273,7 +273,8 @@ class SessionTests(NuGetWireTestCase):
         (group,) = entry["catalogEntry"]["dependencyGroups"]
         self.assertEqual(group["dependencies"][0]["range"], "1.0.0")
         self.assertEqual(self.ask(entry["packageContent"]).body, data)
-        self.assertEqual(self.ask(group["dependencies"][0]["registration"]).status, 200)
+        needed = group["dependencies"][0]["id"].lower()
+        self.assertEqual(self.ask(f"{found['RegistrationsBaseUrl/3.6.0']}{needed}/index.json").status, 200)
         for kind in ("VulnerabilityInfo/6.7.0", "RepositorySignatures/5.0.0"):
             self.assertNotIn(kind, found)  # a client that finds none asks for none
         self.daemon.cli("member", "add", "rob", "acme/private", "--role", "maintainer")

@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd import errors
+from pkgregd.formats.nuget_facts import Facts
 from pkgregd.formats.nuget_feed import render_dependencies, render_metadata, render_service
-from pkgregd.formats.nuget_nuspec import Dependency, DependencyGroup, Nuspec
+from pkgregd.formats.nuget_nuspec import Dependency, DependencyGroup
 from pkgregd.formats.nuget_v2 import MAX_NAMES, MAX_TOP
 from pkgregd.testing.calls import WRITER, body_of, now
 from pkgregd.values import Coordinates, Publication, Reply
@@ -148,10 +149,12 @@ class FeedTests(FeedTestCase):
         for number in range(MAX_NAMES):
             name = f"n{number}"
             where = Coordinates("nuget", 1, name, name, "1.0.0-x", "1.0.0-x", f"{name}.1.0.0-x.nupkg")
-            wanted = Publication(where, file.blob, package_metadata_json=Nuspec(name, "1.0.0-x").to_json())
+            facts = Facts(name, "1.0.0-x", ["Dependency"], 9)
+            wanted = Publication(where, file.blob, package_metadata_json=facts.to_json(), traits=facts.traits)
             now(self.world.catalog.publish(wanted, WRITER))
         self.assertRaises(errors.InvalidRequest, self.found, "Packages()", _filter="IsLatestVersion")
-        self.assertRaises(errors.InvalidRequest, self.count, "Search()")
+        self.assertRaises(errors.InvalidRequest, self.count, "Search()", includePrerelease="true")
+        self.assertEqual(self.count("Search()"), "2")
         self.assertEqual(len(self.found("Search()", searchTerm="'left'")), 2)
         self.assertEqual(len(self.found("Packages()", _top="2")), 2)
 

@@ -82,6 +82,9 @@ class PagesTests(SynchronousTestCase):
             now(pages.get(("a",), "", loading("a"), self.render, lambda rows: rows != "a"))
             self.get(pages, "b")
         self.assertEqual(self.rendered, ["a", "b", "a"])
+        kept = pages.kept_bytes
+        self.get(pages, "c")
+        self.assertEqual(pages.kept_bytes, 2 * kept)
 
     def test_only_the_last_state_is_kept(self) -> None:
         """A page takes the place of what it was before, however often it changes."""
