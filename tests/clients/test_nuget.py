@@ -49,7 +49,7 @@ class NuGetTests(NuGetTestCase, NuGetContract):
         self.assert_fails(self.push(path), "409")
 
     def test_versions(self) -> None:
-        """The newest release is installed, a prerelease for who asks; what is unlisted only by its version."""
+        """The newest release is installed, a prerelease for who asks."""
         self.write_config()
         for version in ("1.9.0", "1.10.0", "2.0.0-beta"):
             self.assert_works(self.push(self.pack("Lib", version)))
