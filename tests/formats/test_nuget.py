@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd import errors
 from pkgregd.formats.nuget import NuGetFormat
-from pkgregd.formats.nuget_index import PAGE_BYTES, PAGE_VERSIONS
+from pkgregd.formats.nuget_index import PAGE_BYTES, PAGE_VERSIONS, Registration
 from pkgregd.formats.nuget_names import Version, canonical_version, version_key
-from pkgregd.formats.nuget_nuspec import MAX_DEPENDENCIES_CHARACTERS
+from pkgregd.formats.nuget_nuspec import MAX_DEPENDENCIES_CHARACTERS, METADATA_DOCUMENT
 from pkgregd.formats.nuget_ranges import checked_range
 from pkgregd.formats.nuget_search import MAX_VERSIONS
 from pkgregd.testing.calls import body_of, now
@@ -312,6 +312,19 @@ class RegistrationTests(NuGetTestCase):
         self.publish(versions[-1], "1.5.1")
         again = self.page(page["lower"], page["upper"])
         self.assertEqual((again["@id"], again["count"]), (page["@id"], page["count"]))
+
+    def test_deleted_meanwhile(self) -> None:
+        """A version that goes while a page is made is left out; a page of which all went is not there."""
+        self.publish("1.0.0", "2.0.0")
+        versions = now(self.world.remote().list_versions("acme.lib"))
+        documents = now(self.world.remote().list_documents(versions, METADATA_DOCUMENT))
+        rest = {versions[1].package_id: documents[versions[1].package_id]}
+        registration = Registration("https://registry.example.com/nuget", "acme.lib")
+        index = json.loads(b"".join(registration.index_layout().render(versions, versions, rest)))
+        (page,) = index["items"]
+        self.assertEqual((page["lower"], page["count"], len(page["items"])), ("2.0.0", 1, 1))
+        layout = registration.page_layout("1.0.0", "2.0.0")
+        self.assertRaises(errors.PackageNotFound, list, layout.render(versions, versions, {}))
 
     def test_replaced(self) -> None:
         """Where versions may be replaced, everything tells of the new one."""
