@@ -533,7 +533,11 @@ class IPackageCatalog(Interface):
     async def list_versions(
         project_ids: Sequence[int], format: str, canonical_name: str, canonical_version: str | None = None
     ) -> tuple[PackageVersion, ...]:
-        """Listed packages of a name (of one version), by row number: the first that came is the first. One query."""
+        """
+        Listed packages of a name (of one version), by row number: the first that came is the first. One query.
+
+        A package that has nothing left but files that were published beside others is none of them.
+        """
 
     async def list_changes(
         project_id: int, format: str, canonical_name: str, after: int, upto: int
@@ -564,8 +568,8 @@ class IPackageCatalog(Interface):
 
         Args:
             text: words which all have to be found, without regard to case; none finds every name.
-            traits: at most four that one of its listed packages must have, all of them, which is not yanked; None
-                asks for none, and takes yanked ones too.
+            traits: at most four that one of its listed packages must have, all of them, which is not yanked and has
+                more than files that were published beside others; None asks for none, and takes all of them.
 
         Returns:
             The name that equals the text first, then by canonical name; each once, spelt as list_names() does.

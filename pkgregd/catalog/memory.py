@@ -481,6 +481,7 @@ class MemoryCatalog(MemoryDirectory):
             (file.project_id, file.format, file.canonical_name) == named
             and file.status is PackageStatus.DEFAULT
             and file.yanked_reason is None
+            and file.id not in self._beside
             and all(text in self._traits[file.package_id] for text in wanted)
             for file in self._files.values()
         )

@@ -11,6 +11,7 @@ from pkgregd.catalog.packages import find_name
 from pkgregd.catalog.rules import MAX_SEARCH_TRAITS, MAX_SEARCH_WORDS, search_words, trait_texts
 from pkgregd.catalog.statement import Statement, Transaction, contains, each_id
 from pkgregd.catalog.tables import index_revisions, packages
+from pkgregd.catalog.versions import has_own_files
 from pkgregd.values import NameListing, Piece
 
 _listed = select(packages.c.name).where(
@@ -23,6 +24,7 @@ _listed = select(packages.c.name).where(
 
 _with_traits = _listed.where(
     packages.c.yanked_reason.is_(None),
+    has_own_files,
     *(contains(packages.c.traits, bindparam(f"trait_{number}", type_=Text)) for number in range(MAX_SEARCH_TRAITS)),
 )
 

@@ -12,9 +12,17 @@ from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.changes import record_change
 from pkgregd.catalog.rules import from_microseconds
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id
-from pkgregd.catalog.tables import packages
+from pkgregd.catalog.tables import package_files, packages
 from pkgregd.errors import PackageNotFound
 from pkgregd.values import PackageVersion, Principal
+
+has_own_files = (
+    select(literal_column("1"))
+    .where(package_files.c.package_id == packages.c.id, ~package_files.c.is_beside)
+    .correlate(packages)
+    .exists()
+)
+"""That a package has a file that was not published beside another one: without it nobody can install it."""
 
 _listed = (
     select(
@@ -31,6 +39,7 @@ _listed = (
         packages.c.format == bindparam("format"),
         packages.c.canonical_name == bindparam("canonical_name"),
         packages.c.status == literal_column("'default'"),
+        has_own_files,
     )
     .order_by(packages.c.id)
 )

@@ -89,6 +89,19 @@ class TraitsContract(_Base):
         self.assertEqual(one, versions[:2])
         self.assertEqual(self.get(self.catalog.list_versions([1, 2], "npm", "alpha")), ())
 
+    def test_nothing_but_files_beside_others(self) -> None:
+        """A package whose own files were all deleted is no version, and found by none of its traits."""
+        wanted = self.having("1.0", "release")
+        own = self.publish(wanted).file
+        place = evolve(wanted.coordinates, file_name="symbols")
+        self.publish(evolve(publication_of(b"s"), coordinates=place, beside=own.file_name))
+        self.assertEqual(len(self.get(self.catalog.list_versions([1], "pypi", "alpha"))), 1)
+        self.assertEqual(self.with_traits("release"), ["alpha"])
+        self.delete(own)
+        for version in (None, "1.0"):
+            self.assertEqual(self.get(self.catalog.list_versions([1], "pypi", "alpha", version)), ())
+        self.assertEqual([self.with_traits("release"), self.with_traits()], [[], []])
+
     def test_documents_of_packages(self) -> None:
         """Those of one name, of the packages that have one."""
         files = [

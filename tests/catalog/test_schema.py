@@ -100,15 +100,16 @@ class MigrationTests(SynchronousTestCase):
                     (number, format_, kept),
                 )
                 connection.execute(
-                    "INSERT INTO package_files (id, package_id, file_name, sha256, metadata_json, created_at)"
-                    " VALUES (?, ?, 'f', ?, '{}', 0)",
-                    (number, number, "0" * 64),
+                    "INSERT INTO package_files"
+                    " (id, package_id, file_name, sha256, metadata_json, created_at, is_beside)"
+                    " VALUES (?, ?, 'a', ?, '{}', 0, 1), (?, ?, 'b', ?, '{}', 0, 0)",
+                    (number, number, "0" * 64, number + 10, number, "0" * 64),
                 )
         migrate(URL, self.folder)
         with opened(self.path) as connection:
             (facts, traits), other = connection.execute("SELECT metadata_json, traits FROM packages ORDER BY id")
             documents = connection.execute("SELECT file_id, name, body FROM documents").fetchall()
-        self.assertEqual(documents, [(1, "metadata", kept.encode())])
+        self.assertEqual(documents, [(11, "metadata", kept.encode())])
         self.assertEqual((traits, other), (" type:dotnettool ", (kept, "")))
         self.assertEqual(
             json.loads(facts),

@@ -13,7 +13,8 @@ down_revision = "0009"
 OLD = sa.text(
     "SELECT packages.id, package_files.id, packages.metadata_json FROM packages"
     " JOIN package_files ON package_files.package_id = packages.id"
-    " WHERE packages.format = 'nuget' AND packages.id > :after ORDER BY packages.id LIMIT 1"
+    " WHERE packages.format = 'nuget' AND packages.id > :after AND NOT package_files.is_beside"
+    " ORDER BY packages.id LIMIT 1"
 )
 ADD_DOCUMENT = sa.text("INSERT INTO documents (file_id, name, body) VALUES (:file_id, 'metadata', :body)")
 UPDATE = sa.text("UPDATE packages SET metadata_json = :metadata_json, traits = :traits WHERE id = :id")
