@@ -125,10 +125,10 @@ async def _show_version(call: ICall, asked: str, version: str) -> Reply:
     rows = await call.remote.compute(partial(rows_of, versions, semver2=True))
     row = [row for row in rows if row.version.canonical_version == wanted]
     files = await _files(call, row)
-    async for body in each_chunk(call, row, partial(render_entry, _base(call), files)):
-        if body:
-            return Reply(200, body, ENTRY_TYPE, (_ASK_AGAIN,))
-    raise PackageNotFound
+    bodies = [body async for body in each_chunk(call, row, partial(render_entry, _base(call), files)) if body]
+    if not bodies:
+        raise PackageNotFound
+    return Reply(200, bodies[0], ENTRY_TYPE, (_ASK_AGAIN,))
 
 
 async def _show_feed(call: ICall, title: str) -> Reply:

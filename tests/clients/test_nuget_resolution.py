@@ -49,7 +49,11 @@ class NuGetResolutionTests(ClientTestCase):
     @property
     def group_url(self) -> str:
         """The source of the group of both projects."""
-        return f"{self.daemon.url}/api/v4/groups/{self.daemon.world.group}/-/packages/nuget/index.json"
+        return self.url_of_group(self.daemon.world.group)
+
+    def url_of_group(self, path: str) -> str:
+        """The source of a group."""
+        return f"{self.daemon.url}/api/v4/groups/{path}/-/packages/nuget/index.json"
 
     def write_config(self, *sources: tuple[str, str]) -> None:
         """Write the configuration of a user with these sources, each with its token or without credentials."""
@@ -151,7 +155,7 @@ class NuGetResolutionTests(ClientTestCase):
         self.assert_fails(self.install("Private")[0], "401")
 
     def test_group_beside_another_source(self) -> None:
-        """A package of one source needs one of the other; without credentials the client gives up at the group."""
+        """A package of one source needs one of the other; without credentials it gives up where some are hidden."""
         world = self.daemon.world
         self.publish("Needed", "2.0.0", project=world.public_id)
         self.publish("Lib", "1.0.0", more=self.needing("Needed", "2.0.0"))
@@ -161,6 +165,24 @@ class NuGetResolutionTests(ClientTestCase):
         self.write_config((self.project_url, world.reader), (self.group_url, world.stranger))
         self.assertEqual(self.installed("Lib"), ["Lib.1.0.0", "Needed.2.0.0"])
         self.write_config((self.project_url, world.reader), (self.group_url, ""))
+        self.assert_fails(self.install("Lib")[0], "401")
+
+    def test_group_that_hides_nothing(self) -> None:
+        """Without credentials the client passes it over for what it has not; it is asked once something is hidden."""
+        self.daemon.cli("group", "add", "open", "--visibility", "public")
+        self.daemon.cli("member", "add", "wendy", "open", "--role", "developer")
+        public = self.daemon.cli("project", "add", "open/all", "--visibility", "public")
+        private = self.daemon.cli("project", "add", "open/some", "--visibility", "private")
+        self.publish("Needed", "2.0.0", project=public)
+        self.publish("Lib", "1.0.0", more=self.needing("Needed", "2.0.0"))
+        project, group = (self.project_url, self.daemon.world.reader), (self.url_of_group("open"), "")
+        for sources in ((group, project), (project, group)):
+            self.write_config(*sources)
+            self.assertEqual(self.installed("Lib"), ["Lib.1.0.0", "Needed.2.0.0"])
+        self.write_config(group)
+        self.assert_fails(self.install("Nothing")[0], "Unable to find package")
+        self.publish("Hidden", "1.0.0", project=private)
+        self.write_config(group, project)
         self.assert_fails(self.install("Lib")[0], "401")
 
     def test_group_keeps_to_the_first(self) -> None:

@@ -87,8 +87,13 @@ class PushSymbolsTests(SymbolsTestCase):
         now(self.world.catalog.delete_file(file.id, WRITER, NO_PRECONDITION))
         self.assertRaises(errors.PackageNotFound, self.registration)
         self.assertRaises(errors.PackageNotFound, self.versions)
-        self.assertEqual(self.search()[1], [])
+        self.assertEqual(self.search(), (0, []))
+        self.assertEqual(self.get("/autocomplete", queries={"id": "acme.lib"})["data"], [])
+        leaf = {"id": "acme.lib", "leaf": "1.0.0.json"}
+        self.assertRaises(errors.FileNotFound, self.get, "/metadata/<segment:id>/<segment:leaf>", **leaf)
         self.assertEqual(body_of(self.ask()), pdb())
+        self.publish("1.0.0")
+        self.assertEqual((self.versions(), self.search()[0]), (["1.0.0"], 1))
 
     def test_without_the_package(self) -> None:
         """Symbols of nothing, or of another version, are refused, and leave nothing."""
@@ -112,6 +117,7 @@ class PushSymbolsTests(SymbolsTestCase):
         self.push_symbols(snupkg())
         self.assertEqual(self.push_symbols(snupkg()).status, 201)
         self.push_symbols(snupkg(files={"Acme.Lib.pdb": pdb(OTHER_ID)}))
+        self.assertEqual(self.search(packageType="Dependency"), (1, [("Acme.Lib", "1.0.0")]))
         self.assertEqual(body_of(self.ask()), pdb())
         self.assertEqual(body_of(self.ask(signature=OTHER_SIGNATURE)), pdb(OTHER_ID))
 

@@ -11,11 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from pkgregd import errors
 from pkgregd.formats.nuget_facts import Facts
 from pkgregd.formats.nuget_feed import render_dependencies, render_metadata, render_service
-from pkgregd.formats.nuget_nuspec import Dependency, DependencyGroup
-from pkgregd.formats.nuget_v2 import MAX_NAMES, MAX_TOP
+from pkgregd.formats.nuget_nuspec import METADATA_DOCUMENT, Dependency, DependencyGroup, Nuspec
+from pkgregd.formats.nuget_rows import CHUNK_BYTES, CHUNK_ROWS
+from pkgregd.formats.nuget_v2 import MAX_FEED_BYTES, MAX_NAMES, MAX_READ_BYTES, MAX_TOP
 from pkgregd.testing.calls import WRITER, body_of, now
-from pkgregd.values import Coordinates, Publication, Reply
-from tests.formats.nuget_world import FORM_HEADERS, NuGetTestCase, form, nupkg
+from pkgregd.values import ANONYMOUS, NO_PRECONDITION, Coordinates, Publication, Reply, Visibility
+from tests.formats.nuget_world import FORM_HEADERS, NuGetTestCase, form, nupkg, snupkg
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 D = "{http://schemas.microsoft.com/ado/2007/08/dataservices}"
@@ -158,6 +159,40 @@ class FeedTests(FeedTestCase):
         self.assertEqual(len(self.found("Search()", searchTerm="'left'")), 2)
         self.assertEqual(len(self.found("Packages()", _top="2")), 2)
 
+    def put_great(self, name: str, versions: int, size_bytes: int) -> None:
+        """Have versions of which so much is said to be kept, and less is."""
+        file = now(self.world.remote().find_file("left.pad", "1.0.0", "left.pad.1.0.0.nupkg"))
+        for number in range(versions):
+            version = f"1.{number}.0"
+            where = Coordinates("nuget", 1, name, name, version, version, f"{name}.{version}.nupkg")
+            nuspec = Nuspec(name, version, {"tags": f"t{number % 2}"})
+            facts = Facts(name, version, ["Dependency"], size_bytes)
+            documents = {METADATA_DOCUMENT: nuspec.to_json().encode()}
+            kept = facts.to_json()
+            wanted = Publication(where, file.blob, package_metadata_json=kept, documents=documents, traits=facts.traits)
+            now(self.world.catalog.publish(wanted, WRITER))
+
+    def test_feeds_are_bounded_by_bytes(self) -> None:
+        """Great nuspecs make small feeds that say where they go on, also for who asked for no more than many."""
+        self.put_great("great", 5, MAX_FEED_BYTES // 2)
+        for queries in ({}, {"_top": "4"}):
+            feed = self.feed("FindPackagesById()", id="'great'", **queries)
+            self.assertEqual(len(feed.findall(f"{ATOM}entry")), 2)
+            (link,) = (each.get("href", "") for each in feed.findall(f"{ATOM}link") if each.get("rel") == "next")
+            self.assertTrue(link.endswith("%24skip=2"))
+        self.put_great("greater", 2, MAX_FEED_BYTES + 1)
+        self.assertEqual(self.found("FindPackagesById()", id="'greater'"), ["greater 1.0.0"])
+
+    def test_filters_of_texts_go_on_by_and_by(self) -> None:
+        """Only so many nuspecs are read at once, and only so much for one question; other filters read none."""
+        self.put_great("many", 3 * CHUNK_ROWS, CHUNK_BYTES // 8)
+        found = self.found("Packages()", _filter="Id eq 'many' and Tags eq 't1'", _top="2", _skip="94")
+        self.assertEqual(found, ["many 1.189.0", "many 1.191.0"])
+        self.put_great("most", 9, MAX_READ_BYTES // 8)
+        for condition in ("Tags eq 't1'", "Id eq 'most' and substringof('x', Description)"):
+            self.assertRaises(errors.InvalidRequest, self.found, "Packages()", _filter=condition)
+        self.assertEqual(self.count("Packages()", _filter="Id eq 'most' and not IsPrerelease"), "9")
+
     def test_refused(self) -> None:
         """What cannot be asked is a bad request; what is not there is not found."""
         for resource, queries in (
@@ -179,12 +214,36 @@ class FeedTests(FeedTestCase):
         ):
             self.assertRaises(errors.NotFound, self.ask, resource)
 
+    def test_symbols_alone(self) -> None:
+        """A version of which only its symbols are left is not there."""
+        self.publish("3.0", name="Left.Pad")
+        self.push_symbols(snupkg("Left.Pad", "3.0"))
+        self.assertEqual(self.found("Packages()", _filter="IsLatestVersion"), ["Left.Pad 3.0.0"])
+        file = now(self.world.remote().find_file("left.pad", "3.0.0", "left.pad.3.0.0.nupkg"))
+        now(self.world.catalog.delete_file(file.id, WRITER, NO_PRECONDITION))
+        self.assertEqual(self.found("Packages()", _filter="IsLatestVersion"), ["Left.Pad 1.2.0"])
+        self.assertRaises(errors.PackageNotFound, self.ask, "Packages(Id='Left.Pad',Version='3.0')")
+
     def test_group(self) -> None:
-        """A group merges its projects; the anonymous who find nothing there are asked who they are."""
+        """A group merges its projects."""
         self.publish("3.0", name="Left.Pad", path="acme/two")
         found = self.found("FindPackagesById()", "acme", id="'left.pad'")
         self.assertEqual(found[-1], "Left.Pad 3.0.0")
         self.assertEqual(self.found("Search()", "acme", searchTerm="'qqq'"), [])
+
+    def test_anonymously(self) -> None:
+        """Who finds nothing at a group is asked who it is where something is hidden, and has an empty feed else."""
+        nothing = {"id": "'nothing'"}
+        self.world.principal = ANONYMOUS
+        self.assertEqual(self.found("FindPackagesById()", "acme", **nothing), [])
+        now(self.world.catalog.add_project("acme/private", Visibility.PRIVATE))
+        self.world.principal = WRITER
+        self.publish("1.0", name="Hidden", path="acme/private")
+        self.assertEqual(self.found("FindPackagesById()", "acme", **nothing), [])
+        self.world.principal = ANONYMOUS
+        self.assertRaises(errors.AuthenticationRequired, self.ask, "FindPackagesById()", "acme", **nothing)
+        self.assertEqual(self.found("FindPackagesById()", **nothing), [])
+        self.assertEqual(len(self.found("FindPackagesById()", "acme", id="'left.pad'")), 3)
 
 
 class EntryTests(FeedTestCase):
