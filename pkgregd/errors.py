@@ -182,6 +182,13 @@ class LastOwner(PkgregdError):
         super().__init__("this is the last owner of the group: make somebody else an owner first")
 
 
+class LastAdministrator(PkgregdError):
+    """There would be no administrator left."""
+
+    def __init__(self) -> None:
+        super().__init__("this is the last administrator: make somebody else one first")
+
+
 class FileExists(AlreadyExists):
     """
     The file is there with other bytes, and the format or policy forbids replacing it.

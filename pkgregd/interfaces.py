@@ -352,6 +352,7 @@ class IIdentityCatalog(Interface):
 
         Raises:
             NotFound: its user, project or group.
+            InvalidCredentials: the token of who asked is not good any more.
         """
 
     async def list_tokens() -> tuple[TokenRecord, ...]:
@@ -369,12 +370,19 @@ class IIdentityCatalog(Interface):
     async def revoke_token_of(owner: TokenOwner, token_id: int, principal: Principal) -> bool:
         """Revoke one of somebody's tokens; False if there is none of that number. Works from the next request on."""
 
-    async def rotate_token_of(owner: TokenOwner, token_id: int, minted: MintedToken, principal: Principal) -> bool:
+    async def rotate_token_of(
+        owner: TokenOwner,
+        token_id: int,
+        minted: MintedToken,
+        expires_at: datetime.datetime | None,
+        principal: Principal,
+    ) -> bool:
         """
-        Revoke one of somebody's tokens, and store another that is the same but for its secret.
+        Revoke one of somebody's tokens, and store another that is the same but for its secret and its end.
 
         Args:
             minted: of the new one.
+            expires_at: of the new one.
 
         Returns:
             False if there is none of that number, or it is revoked or has expired already.
@@ -397,10 +405,15 @@ class IDirectoryCatalog(Interface):
         """Find a user by number."""
 
     async def change_user(user_id: int, is_admin: bool, principal: Principal) -> bool:
-        """Make a user an administrator, or a common user; False if there is none of that number."""
+        """Make a user an administrator, or a common user; False if there is none. Raises LastAdministrator."""
 
     async def remove_user(user_id: int, principal: Principal) -> bool:
-        """Remove a user with tokens and memberships; False if there is none. What was published stays."""
+        """
+        Remove a user with tokens and memberships; False if there is none. What was published stays.
+
+        Raises:
+            LastAdministrator. LastOwner: of a group at the top.
+        """
 
     async def list_places(level: Level, viewer: Principal, query: PlaceQuery, piece: Piece) -> PlaceListing:
         """A piece of the projects, or of the groups, that a principal sees."""
@@ -439,7 +452,7 @@ class IDirectoryCatalog(Interface):
             is_new: the user must not be a member of it yet; else must be one.
 
         Returns:
-            False if there is no such user, or no such member.
+            False if there is no such user, place or member.
 
         Raises:
             AlreadyExists: a member already. LastOwner.
@@ -1042,6 +1055,17 @@ class IAuthorisedCall(Interface):
     def query(name: str) -> str | None:
         """The last value of a query parameter, decoded, or None."""
 
+    async def authorise_again() -> None:
+        """
+        Look again who is asking and what that is worth, and keep it as `principal` and `scope`.
+
+        For whoever has waited for a body before something is changed that outlives a token: credentials may have been
+        revoked, and rights taken away, while it came.
+
+        Raises:
+            InvalidCredentials, AuthenticationRequired, PermissionDenied, NotFound: as at the beginning.
+        """
+
     def demand(permission: Permission) -> None:
         """
         Pass if the principal has another permission here, too: for what only the body tells apart.
@@ -1443,8 +1467,19 @@ class ITokenDesk(Interface):
     async def revoke(owner: TokenOwner, token_id: int, principal: Principal) -> None:
         """Revoke one of somebody's tokens; it works from the next request on. Raises NotFound."""
 
-    async def rotate(owner: TokenOwner, token_id: int, principal: Principal) -> IssuedToken:
-        """Revoke a good token, and make another that is the same but for its secret. Raises NotFound."""
+    async def rotate(
+        owner: TokenOwner, token_id: int, expires_at: datetime.datetime | None, principal: Principal
+    ) -> IssuedToken:
+        """
+        Revoke a good token, and make another that is the same but for its secret.
+
+        Args:
+            expires_at: when the new one ends at the latest; it ends no later than the old one, either, nor, if it is a
+                user's, than the token by which this is asked for.
+
+        Raises:
+            NotFound. InvalidRequest: that is past.
+        """
 
 
 class IDirectory(Interface):

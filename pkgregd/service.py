@@ -47,7 +47,7 @@ from pkgregd.registry.directory import Directories
 from pkgregd.registry.events import LogEvents
 from pkgregd.registry.inspector_process import InspectionLimits
 from pkgregd.registry.inventory import Inventories
-from pkgregd.registry.limits import PrefixLimits
+from pkgregd.registry.limits import PrefixLimits, address_key
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.sweep import sweep
 from pkgregd.registry.tidy import Tidying, rules_of
@@ -214,7 +214,7 @@ class Daemon(Service):
             policy=policy,
             catalog=parts.catalog,
             remotes=self._remotes,
-            accounts=Accounts(AccountSettings(parts.catalog, request_limits, page_url, utc_now)),
+            accounts=Accounts(AccountSettings(parts.catalog, request_limits, address_key, page_url, utc_now)),
             request_limits=request_limits,
             readiness=self.readiness,
             external_url=external_url,

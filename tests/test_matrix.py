@@ -23,7 +23,7 @@ from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import ICall, IPackageFormat, IRouteTable
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.events import NoEvents
-from pkgregd.registry.limits import PrefixLimits
+from pkgregd.registry.limits import PrefixLimits, address_key
 from pkgregd.registry.remotes import Remotes
 from pkgregd.testing.calls import now
 from pkgregd.testing.client import MemoryClient
@@ -99,10 +99,16 @@ WHO: Mapping[str, Mapping[str, tuple[bool, set[Permission]]]] = {
 }  # fmt: skip
 """A group, private, holds the three projects; a token of a project is one of the private project."""
 
-WHOLE = {A.SIGN_IN, A.NOTHING, A.READ_USER, A.MANAGE_TOKENS}
+LOOKS = {A.SIGN_IN, A.NOTHING, A.READ_USER, A.READ_USERS}
+WHOLE = LOOKS | {A.MANAGE_TOKENS}
 ACCOUNTS: Mapping[str, set[AccountPermission]] = {
     "": {A.SIGN_IN, A.NOTHING},
     "root": set(A),
+    "owner who reads": LOOKS,
+    "root who reads": LOOKS,
+    "project maintainer": LOOKS,
+    "project guest": LOOKS,
+    "group owner": LOOKS,
     **dict.fromkeys(("stranger", "guest", "reporter", "developer", "maintainer", "owner"), WHOLE),
     **{name: {A.SIGN_IN} for name in ("expired", "revoked", "nonsense")},
 }
@@ -180,7 +186,7 @@ class MatrixTests(SynchronousTestCase):
                 policy=policy,
                 catalog=self.catalog,
                 remotes=Remotes(self.clock, self.catalog, MemoryBlobStore(), policy, NoEvents(), limits),
-                accounts=Accounts(AccountSettings(self.catalog, request_limits, "", self.time)),
+                accounts=Accounts(AccountSettings(self.catalog, request_limits, address_key, "", self.time)),
                 request_limits=request_limits,
                 readiness=lambda: succeed([]),
                 external_url="https://registry.test",

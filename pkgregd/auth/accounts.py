@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import re
 import secrets
 from collections.abc import Callable
 
@@ -13,10 +14,9 @@ from zope.interface import implementer
 from pkgregd.auth.authenticator import ANY_KIND, TokenChecker, TokenCredentials
 from pkgregd.auth.tokendesk import check_name
 from pkgregd.auth.tokens import is_public_id, mint
-from pkgregd.errors import InvalidCredentials, NotFound, PermissionDenied, RateLimited, WrongPassword
+from pkgregd.errors import InvalidCredentials, NotFound, RateLimited, WrongPassword
 from pkgregd.interfaces import IAccount, IAccounts, ICatalog, IRequestLimits
 from pkgregd.values import (
-    AccountPermission,
     IssuedToken,
     NewSignIn,
     NewToken,
@@ -36,8 +36,10 @@ SIGN_IN_LIFETIME = datetime.timedelta(days=30)
 WAIT = datetime.timedelta(minutes=10)
 """How long a client waits to be signed in."""
 
-MAX_WAITING_PER_ADDRESS = 20
-MAX_CLIENT_CHARACTERS = 200
+MAX_WAITING_PER_ADDRESS = 100
+"""Behind a proxy all have its address."""
+
+_PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}(?:/v?[0-9][A-Za-z0-9.+-]{0,31})?(?![^ ])", re.ASCII)
 
 
 @frozen
@@ -48,12 +50,14 @@ class AccountSettings:
     Attributes:
         catalog: keeps tokens, and clients that wait.
         request_limits: count what is shown and not good.
+        address_key: brings addresses of one host to one form.
         page_url: what the id of a client that waits is put behind, with a slash, to make the address of its page.
         clock: tells the time, aware.
     """
 
     catalog: ICatalog
     request_limits: IRequestLimits
+    address_key: Callable[[str], str]
     page_url: str
     clock: Callable[[], datetime.datetime]
 
@@ -87,7 +91,7 @@ class Account:
 
     async def sign_in(self, user_name: str, secret: str, client: str) -> str:
         """See IAccount."""
-        record = await self._check(secret)
+        record = await self._check_whole(secret)
         if record.principal.name.casefold() != user_name.casefold():
             self._count_failure()
             raise WrongPassword("the password is not a personal access token of this user")
@@ -110,8 +114,8 @@ class Account:
         sign_in = NewSignIn(
             public_id=public_id,
             poll_sha256=_sha256(poll_secret),
-            address=self.address,
-            client=_printable(client),
+            address=self.settings.address_key(self.address),
+            client=_product(client),
             expires_at=self.settings.clock() + WAIT,
         )
         if not await self.settings.catalog.add_sign_in(sign_in, MAX_WAITING_PER_ADDRESS):
@@ -128,7 +132,7 @@ class Account:
     async def approve_sign_in(self, public_id: str, secret: str) -> str:
         """See IAccount."""
         await self.find_sign_in(public_id)
-        record = await self._check(secret)
+        record = await self._check_whole(secret)
         expires_at = self._expiry(record, SIGN_IN_LIFETIME)
         if not await self.settings.catalog.approve_sign_in(public_id, record.principal, expires_at):
             raise NotFound("this was done already; start again in the client")
@@ -161,12 +165,10 @@ class Account:
     ) -> IssuedToken:
         """See IAccount."""
         check_name(name)
-        record = await self._check(secret)
+        record = await self._check_whole(secret)
         if record.principal.user_id != self.principal.user_id:
             self._count_failure()
             raise WrongPassword("the password is not a personal access token of yours")
-        if "api" not in record.principal.scopes:
-            raise PermissionDenied(AccountPermission.MANAGE_TOKENS.value)
         minted = mint(TokenKind.PERSONAL)
         token = NewToken(
             public_id=minted.public_id,
@@ -177,7 +179,7 @@ class Account:
             user=record.principal.name,
             expires_at=self._expiry(record, lifetime),
         )
-        await self.settings.catalog.add_token(token, self.principal)
+        await self.settings.catalog.add_token(token, record.principal)
         return IssuedToken(token, minted.secret, self.settings.clock())
 
     async def revoke_token(self, public_id: str) -> None:
@@ -191,6 +193,15 @@ class Account:
         token_id = record.principal.token_id
         assert token_id is not None, "a stored token has a number"
         return await self.settings.catalog.revoke_token_of(_personal(principal), token_id, principal)
+
+    async def _check_whole(self, secret: str) -> TokenRecord:
+        """Find a personal token that may do what its user may: what others made would outlive them."""
+        record = await self._check(secret)
+        if "api" not in record.principal.scopes:
+            raise WrongPassword(
+                "the password is a personal access token that may only read: one with the scope api is needed"
+            )
+        return record
 
     async def _check(self, secret: str, kinds: frozenset[TokenKind] = frozenset({TokenKind.PERSONAL})) -> TokenRecord:
         """Find the token of a secret; one that is not good counts against the address."""
@@ -211,17 +222,17 @@ class Account:
 
     def _name(self, client: str) -> str:
         """Name the token of a client that was signed in."""
-        words = _printable(client).split("/")[0][:64].strip()
-        return f"{words or 'client'} at {self.address}"
+        return f"{_product(client).partition('/')[0] or 'client'} at {self.address}"
 
 
 def _personal(principal: Principal) -> TokenOwner:
     return TokenOwner(TokenKind.PERSONAL, user_id=principal.user_id)
 
 
-def _printable(client: str) -> str:
-    """Keep of a client's own words what is fit to be shown and stored."""
-    return "".join(letter for letter in client[:MAX_CLIENT_CHARACTERS] if letter.isprintable())
+def _product(client: str) -> str:
+    """Take the name and version with which a client's own words begin; free text could speak to whoever reads it."""
+    match = _PRODUCT.match(client)
+    return "" if match is None else match[0]
 
 
 def _sha256(secret: str) -> str:

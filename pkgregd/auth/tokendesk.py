@@ -83,7 +83,10 @@ class TokenDesk:
         known = SCOPES[order.owner.kind]
         if not order.scopes or not order.scopes <= set(known):
             raise InvalidRequest(f"scopes: one or more of {', '.join(known)}")
-        if order.expires_at is not None and order.expires_at <= self.clock():
+        self._check_expiry(order.expires_at)
+
+    def _check_expiry(self, expires_at: datetime.datetime | None) -> None:
+        if expires_at is not None and expires_at <= self.clock():
             raise InvalidRequest("expires_at: it is past")
 
     async def _user_name(self, user_id: int) -> str:
@@ -108,11 +111,18 @@ class TokenDesk:
         if not await self.catalog.revoke_token_of(owner, token_id, principal):
             raise NotFound("there is no such token")
 
-    async def rotate(self, owner: TokenOwner, token_id: int, principal: Principal) -> IssuedToken:
+    async def rotate(
+        self, owner: TokenOwner, token_id: int, expires_at: datetime.datetime | None, principal: Principal
+    ) -> IssuedToken:
         """See ITokenDesk."""
+        self._check_expiry(expires_at)
         record = await self.find_token(owner, token_id)
+        ends = [expires_at, record.expires_at]
+        if owner.kind is TokenKind.PERSONAL:
+            ends.append(await self._end_of(principal))
+        earliest = min((end for end in ends if end is not None), default=None)
         minted = mint(owner.kind)
-        if not await self.catalog.rotate_token_of(owner, token_id, minted, principal):
+        if not await self.catalog.rotate_token_of(owner, token_id, minted, earliest, principal):
             raise NotFound("the token is not good any more")
         stored = await self.catalog.find_token(minted.public_id)
         assert stored is not None, "it was stored just now"
@@ -123,6 +133,12 @@ class TokenDesk:
             name=record.name,
             scopes=record.principal.scopes,
             role=record.principal.role,
-            expires_at=record.expires_at,
+            expires_at=earliest,
         )
         return IssuedToken(token, minted.secret, self.clock(), stored.principal.token_id or 0)
+
+    async def _end_of(self, principal: Principal) -> datetime.datetime | None:
+        """When the token ends that was shown."""
+        assert principal.token_kind is not None, "the caller is known"
+        owner = TokenOwner(principal.token_kind, principal.user_id, principal.project_id, principal.group_id)
+        return (await self.find_token(owner, principal.token_id or 0)).expires_at

@@ -24,7 +24,7 @@ from pkgregd.catalog.identity import SET_GROUP_MEMBER, SET_PROJECT_MEMBER
 from pkgregd.catalog.rules import MAX_ID, from_microseconds, key_of
 from pkgregd.catalog.statement import LIKE_ESCAPE, Row, Statement, Transaction, containing
 from pkgregd.catalog.tables import group_ancestors, groups, members, projects, users
-from pkgregd.errors import AlreadyExists, LastOwner
+from pkgregd.errors import AlreadyExists, LastAdministrator, LastOwner
 from pkgregd.values import (
     Level,
     MemberListing,
@@ -65,6 +65,10 @@ LIST_USERS = Statement(
 
 FIND_USER_BY_ID = Statement(select(*_user_columns).where(users.c.id == bindparam("user_id")))
 
+COUNT_OTHER_ADMINISTRATORS = Statement(
+    select(func.count()).select_from(users).where(users.c.is_admin.is_(True), users.c.id != bindparam("user_id"))
+)
+
 CHANGE_USER = Statement(
     update(users).where(users.c.id == bindparam("the_user_id")).values(is_admin=bindparam("new_is_admin"))
 )
@@ -92,10 +96,19 @@ async def change_user(tx: Transaction, user_id: int, is_admin: bool, principal: 
     user = await find_user(tx, user_id)
     if user is None:
         return False
+    if user.is_admin and not is_admin:
+        await keep_an_administrator(tx, user)
     if user.is_admin != is_admin:
         await tx.execute(CHANGE_USER, the_user_id=user_id, new_is_admin=is_admin)
         await add_audit_entry(tx, "change_user", principal, None, {"name": user.name, "is_admin": is_admin})
     return True
+
+
+async def keep_an_administrator(tx: Transaction, user: UserRecord) -> None:
+    """Raise LastAdministrator if a user is the only one there is."""
+    counted = await tx.fetch_one(COUNT_OTHER_ADMINISTRATORS, user_id=user.id)
+    if user.is_admin and counted is not None and not counted[0]:
+        raise LastAdministrator
 
 
 def _user_record(row: Row) -> UserRecord:
@@ -321,6 +334,27 @@ COUNT_OTHER_OWNERS = Statement(
 )
 
 
+OWNED_ALONE = Statement(
+    select(members.c.group_id)
+    .select_from(members.join(groups, groups.c.id == members.c.group_id))
+    .where(
+        members.c.user_id == bindparam("user_id"),
+        members.c.role == Role.OWNER.value,
+        groups.c.path_key.notlike("%/%"),
+        ~select(literal_column("1"))
+        .select_from(_role)
+        .where(
+            _role.c.group_id == members.c.group_id,
+            _role.c.role == Role.OWNER.value,
+            _role.c.user_id != bindparam("user_id"),
+        )
+        .exists(),
+    )
+    .limit(literal_column("1"))
+)
+"""A group at the top that has no owner but the user."""
+
+
 async def list_members(
     tx: Transaction, scope: Scope, text: str | None, piece: Piece, is_inherited: bool
 ) -> MemberListing:
@@ -357,9 +391,11 @@ async def set_member_role(
     tx: Transaction, scope: Scope, user_id: int, role: Role, principal: Principal, is_new: bool
 ) -> bool:
     """See IDirectoryCatalog."""
-    user = await find_user(tx, user_id)
-    present = None if user is None else await find_member(tx, scope, user_id, is_inherited=False)
-    if user is None or (present is None and not is_new):
+    user, place = await find_user(tx, user_id), await find_place(tx, scope.level, scope.id)
+    if user is None or place is None:
+        return False
+    present = await find_member(tx, scope, user_id, is_inherited=False)
+    if present is None and not is_new:
         return False
     if present is not None and is_new:
         raise AlreadyExists("the user is a member already")

@@ -20,7 +20,7 @@ from pkgregd.catalog.rules import (
 )
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
 from pkgregd.catalog.tables import group_ancestors, groups, members, packages, paths, projects, users
-from pkgregd.errors import AlreadyExists, GroupNotFound, NotFound
+from pkgregd.errors import AlreadyExists, GroupNotFound, InvalidCredentials, NotFound
 from pkgregd.values import Level, Owner, Principal, Role, Scope, Visibility
 
 # =================================================================== statements
@@ -37,6 +37,8 @@ ADD_USER = Statement(
 )
 
 FIND_USER = Statement(select(users.c.id).where(users.c.name_key == bindparam("name_key")))
+
+USER_EXISTS = Statement(select(users.c.id).where(users.c.id == bindparam("user_id")))
 
 TAKE_PATH = Statement(insert(paths).values(path_key=bindparam("path_key")).on_conflict_do_nothing())
 
@@ -219,6 +221,8 @@ async def add_group(tx: Transaction, path: str, visibility: Visibility, principa
     if principal is not None:
         await add_audit_entry(tx, "add_group", principal, None, {"path": path, "visibility": visibility.value})
     if principal is not None and principal.user_id is not None and parent_id is None:
+        if await tx.fetch_one(USER_EXISTS, user_id=principal.user_id) is None:
+            raise InvalidCredentials
         await tx.execute(
             SET_GROUP_MEMBER, user_id=principal.user_id, group_id=group_id, project_id=None, role=Role.OWNER.value
         )

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from pkgregd.catalog.memory_identity import MemoryIdentity, Place, User
 from pkgregd.catalog.rules import key_of, split_path
-from pkgregd.errors import AlreadyExists, LastOwner
+from pkgregd.errors import AlreadyExists, LastAdministrator, LastOwner
 from pkgregd.values import (
     Level,
     MemberListing,
@@ -61,6 +61,8 @@ class MemoryDirectory(MemoryIdentity):
         user = self._user_by_id(user_id)
         if user is None:
             return False
+        if not is_admin:
+            self._keep_an_administrator(user)
         user.is_admin = is_admin
         for public_id, record in self._tokens.items():
             if record.principal.user_id == user_id:
@@ -72,6 +74,9 @@ class MemoryDirectory(MemoryIdentity):
         user = self._user_by_id(user_id)
         if user is None:
             return False
+        self._keep_an_administrator(user)
+        for place in self._places.values():
+            _keep_an_owner(place, user_id)
         del self._users[key_of(user.name)]
         gone = {record.principal.token_id for record in self._tokens.values() if record.principal.user_id == user_id}
         self._tokens = {key: kept for key, kept in self._tokens.items() if kept.principal.user_id != user_id}
@@ -79,6 +84,11 @@ class MemoryDirectory(MemoryIdentity):
         for place in self._places.values():
             place.roles.pop(user_id, None)
         return True
+
+    def _keep_an_administrator(self, user: User) -> None:
+        others = (other.is_admin for other in self._users.values() if other.id != user.id)
+        if user.is_admin and not any(others):
+            raise LastAdministrator
 
     # --- projects and groups
 

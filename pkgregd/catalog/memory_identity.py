@@ -19,7 +19,7 @@ from pkgregd.catalog.rules import (
     key_of,
     split_path,
 )
-from pkgregd.errors import AlreadyExists, GroupNotFound, NotFound
+from pkgregd.errors import AlreadyExists, GroupNotFound, InvalidCredentials, NotFound
 from pkgregd.values import (
     Level,
     MintedToken,
@@ -169,6 +169,8 @@ class MemoryIdentity:
     async def add_token(self, token: NewToken, principal: Principal | None = None) -> int:
         """See IIdentityCatalog."""
         check_token_owner(token)
+        if principal is not None and principal.token_id is not None:
+            self._check_parent(principal.token_id)
         user = None if token.user is None else self._user(token.user)
         project_id = self._owner_id(Level.PROJECT, token.project)
         group_id = self._owner_id(Level.GROUP, token.group)
@@ -195,6 +197,13 @@ class MemoryIdentity:
             expires_at=token.expires_at,
         )
         return token_id
+
+    def _check_parent(self, token_id: int) -> None:
+        """Raise InvalidCredentials if a token is not good any more."""
+        now = from_microseconds(self._now())
+        parents = [record for record in self._tokens.values() if record.principal.token_id == token_id]
+        if not any(_is_active(record, now) for record in parents):
+            raise InvalidCredentials
 
     def _path_of(self, project_id: int | None) -> str | None:
         place = None if project_id is None else self._place_by_id(Level.PROJECT, project_id)
@@ -246,7 +255,12 @@ class MemoryIdentity:
         return record is not None and await self.revoke_token(record.public_id)
 
     async def rotate_token_of(
-        self, owner: TokenOwner, token_id: int, minted: MintedToken, principal: Principal
+        self,
+        owner: TokenOwner,
+        token_id: int,
+        minted: MintedToken,
+        expires_at: datetime.datetime | None,
+        principal: Principal,
     ) -> bool:
         """See IIdentityCatalog."""
         now = from_microseconds(self._now())
@@ -260,6 +274,7 @@ class MemoryIdentity:
             secret_sha256=minted.secret_sha256,
             principal=evolve(record.principal, token_id=self._next_id("token")),
             created_at=now,
+            expires_at=expires_at,
         )
         return True
 

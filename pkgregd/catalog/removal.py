@@ -7,7 +7,7 @@ import json
 from sqlalchemy import ColumnElement, bindparam, delete, literal_column, select, update
 
 from pkgregd.catalog.audit import add_audit_entry
-from pkgregd.catalog.directory import find_place, find_user
+from pkgregd.catalog.directory import OWNED_ALONE, find_place, find_user, keep_an_administrator
 from pkgregd.catalog.rules import key_of
 from pkgregd.catalog.statement import Statement, Transaction, each_id
 from pkgregd.catalog.tables import (
@@ -29,6 +29,7 @@ from pkgregd.catalog.tables import (
     tombstones,
     users,
 )
+from pkgregd.errors import LastOwner
 from pkgregd.values import Level, PlaceRecord, Principal
 
 # ======================================================================== users
@@ -50,6 +51,9 @@ async def remove_user(tx: Transaction, user_id: int, principal: Principal) -> bo
     user = await find_user(tx, user_id)
     if user is None:
         return False
+    await keep_an_administrator(tx, user)
+    if await tx.fetch_one(OWNED_ALONE, user_id=user_id) is not None:
+        raise LastOwner
     for statement in (FORGET_APPROVALS, REMOVE_USER_TOKENS, REMOVE_MEMBERSHIPS, REMOVE_USER):
         await tx.execute(statement, user_id=user_id)
     await add_audit_entry(tx, "remove_user", principal, None, {"name": user.name})

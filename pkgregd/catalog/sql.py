@@ -170,10 +170,15 @@ class SqlCatalog:
         return await self._database.write(tokens.revoke_token_of, owner, token_id, principal)
 
     async def rotate_token_of(
-        self, owner: TokenOwner, token_id: int, minted: MintedToken, principal: Principal
+        self,
+        owner: TokenOwner,
+        token_id: int,
+        minted: MintedToken,
+        expires_at: datetime.datetime | None,
+        principal: Principal,
     ) -> bool:
         """See IIdentityCatalog."""
-        return await self._database.write(tokens.rotate_token_of, owner, token_id, minted, principal)
+        return await self._database.write(tokens.rotate_token_of, owner, token_id, minted, expires_at, principal)
 
     async def list_users(self, text: str | None, name: str | None, piece: Piece) -> UserListing:
         """See IDirectoryCatalog."""

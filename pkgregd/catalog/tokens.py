@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping
 from itertools import product
@@ -13,7 +14,7 @@ from pkgregd.catalog.identity import owner_id_of, user_id_of
 from pkgregd.catalog.rules import MAX_ID, check_token_owner, from_microseconds, to_microseconds
 from pkgregd.catalog.statement import Row, Statement, Transaction, insert
 from pkgregd.catalog.tables import projects, tokens, users
-from pkgregd.errors import AlreadyExists
+from pkgregd.errors import AlreadyExists, InvalidCredentials
 from pkgregd.values import (
     Level,
     MintedToken,
@@ -110,6 +111,8 @@ FIND_TOKEN_OF = {
     for column, owned in _OWNERS.items()
 }
 
+FIND_END = Statement(select(tokens.c.revoked_at, tokens.c.expires_at).where(tokens.c.id == bindparam("token_id")))
+
 REVOKE_TOKEN = Statement(
     update(tokens)
     .where(tokens.c.public_id == bindparam("the_public_id"))
@@ -120,6 +123,8 @@ REVOKE_TOKEN = Statement(
 async def add_token(tx: Transaction, token: NewToken, principal: Principal | None = None) -> int:
     """See IIdentityCatalog."""
     check_token_owner(token)
+    if principal is not None and principal.token_id is not None:
+        await _check_parent(tx, principal.token_id)
     user_id = project_id = group_id = None
     if token.user is not None:
         user_id = await user_id_of(tx, token.user)
@@ -131,6 +136,13 @@ async def add_token(tx: Transaction, token: NewToken, principal: Principal | Non
     if principal is not None:
         await add_audit_entry(tx, "add_token", principal, project_id, _told(token.public_id, token.name))
     return token_id
+
+
+async def _check_parent(tx: Transaction, token_id: int) -> None:
+    """Raise InvalidCredentials if a token is not good any more: what it makes would outlive it."""
+    row = await tx.fetch_one(FIND_END, token_id=token_id)
+    if row is None or row[0] is not None or (row[1] is not None and row[1] <= tx.now):
+        raise InvalidCredentials
 
 
 async def store_token(
@@ -255,7 +267,12 @@ async def revoke_token_of(tx: Transaction, owner: TokenOwner, token_id: int, pri
 
 
 async def rotate_token_of(
-    tx: Transaction, owner: TokenOwner, token_id: int, minted: MintedToken, principal: Principal
+    tx: Transaction,
+    owner: TokenOwner,
+    token_id: int,
+    minted: MintedToken,
+    expires_at: datetime.datetime | None,
+    principal: Principal,
 ) -> bool:
     """See IIdentityCatalog."""
     record = await find_token_of(tx, owner, token_id)
@@ -273,7 +290,7 @@ async def rotate_token_of(
         name=record.name,
         scopes=bearer.scopes,
         role=bearer.role,
-        expires_at=record.expires_at,
+        expires_at=expires_at,
     )
     await store_token(tx, token, user_id=bearer.user_id, project_id=bearer.project_id, group_id=bearer.group_id)
     detail = {**_told(minted.public_id, record.name), "instead_of": record.public_id}

@@ -27,10 +27,13 @@ MAX_LIFETIME_DAYS = 365
 
 _ALL_LEVELS = frozenset(Level)
 _USER = "org.couchdb.user:"
-_READ_ONLY = "read-only"
+_PERMISSION = "packages_and_scopes_permission"
+_PERMISSIONS = ("read-only", "read-write")
 _NO_STORE = (("Cache-Control", "no-store"),)
-_UNSUPPORTED = ("cidr_whitelist", "packages", "scopes", "orgs", "orgs_permission")
-"""By which npm would bind a token to less than its user may."""
+_TOKEN_FIELDS = frozenset(
+    {"name", "password", "description", "expires", "readonly", "packages_all", "bypass_2fa", _PERMISSION}
+)
+"""What is known of a token to be made; whatever else npm would bind it to is refused, for it would not be bound."""
 
 
 def account_routes() -> tuple[Route, ...]:
@@ -71,6 +74,8 @@ async def start_login(call: ICall) -> Reply:
 
 async def finish_login(call: ICall) -> Reply:
     """Hand over the token, or say that nobody signed in yet."""
+    if call.method == "HEAD":  # whoever asks for no body would lose the token that comes but once
+        return Reply(202, b"", "application/json", _NO_STORE)
     secret = await call.account.finish_sign_in(call.query("session") or "")
     if secret is None:
         return Reply(202, b"{}", "application/json", (("Retry-After", str(POLL_SECONDS)), *_NO_STORE))
@@ -119,17 +124,27 @@ async def list_tokens(call: ICall) -> Reply:
 async def create_token(call: ICall) -> Reply:
     """Make a token of the user's; the password is a personal access token."""
     fields = await _read_fields(call)
-    for name in _UNSUPPORTED:
-        if fields.get(name):
-            raise InvalidRequest(f"{name}: a token cannot be bound to that here; a deploy token is bound to a project")
-    is_read_only = fields.get("readonly") is True or fields.get("packages_and_scopes_permission") == _READ_ONLY
+    for name in sorted(set(fields) - _TOKEN_FIELDS):
+        if fields[name]:
+            raise InvalidRequest(f"{name[:100]}: a token cannot have that here; a deploy token is bound to a project")
     issued = await call.account.add_token(
         _text(fields, "password"),
         str(fields.get("name") or f"npm token of {call.principal.name}"),
-        is_read_only=is_read_only,
+        is_read_only=_is_read_only(fields),
         lifetime=datetime.timedelta(days=_days(fields.get("expires"))),
     )
     return _json(200, _tell(issued.token, issued.created_at, issued.secret))
+
+
+def _is_read_only(fields: Mapping[str, Any]) -> bool:
+    """Whether a token may only read: unless it says that it may write, in the words of new clients or of old ones."""
+    permission, readonly = fields.get(_PERMISSION), fields.get("readonly")
+    if permission not in (None, *_PERMISSIONS):
+        raise InvalidRequest(f"{_PERMISSION} is {' or '.join(_PERMISSIONS)}")
+    if readonly not in (None, True, False):
+        raise InvalidRequest("readonly is true or false")
+    writes = permission == "read-write" or (permission is None and readonly is False)
+    return readonly is True or not writes
 
 
 def _tell(token: NewToken, created_at: datetime.datetime, secret: str) -> dict[str, Any]:
@@ -158,6 +173,7 @@ async def revoke_token(call: ICall) -> Reply:
 async def _read_fields(call: ICall) -> Mapping[str, Any]:
     """Read an object of JSON. Raises InvalidRequest."""
     body = await call.body.read_all(MAX_BODY_BYTES)
+    await call.authorise_again()
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -81,4 +82,5 @@ class AccessLog:
 
 
 def _without_secrets(path: str) -> str:
-    return _TOKEN.sub(r"\1...", path) if "pkgr_" in path else path
+    decoded = unquote(path)
+    return _TOKEN.sub(r"\1...", decoded) if "pkgr_" in decoded else path

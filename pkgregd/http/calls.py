@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from attrs import define
@@ -27,6 +27,7 @@ class AuthorisedCall:
     request: FrontRequest
     policy: IAccessPolicy
     account: IAccount
+    authorise: Callable[[], Awaitable[tuple[Principal, Scope]]]
 
     def header(self, name: str) -> str | None:
         """See IAuthorisedCall."""
@@ -36,6 +37,10 @@ class AuthorisedCall:
     def query(self, name: str) -> str | None:
         """See IAuthorisedCall."""
         return self.request.query(name)
+
+    async def authorise_again(self) -> None:
+        """See IAuthorisedCall."""
+        self.principal, self.scope = await self.authorise()
 
     def demand(self, permission: Permission) -> None:
         """See IAuthorisedCall."""

@@ -167,18 +167,9 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
     named = {name: value for name, value in arguments.items() if name != "scope"}
     level, ident = _place(mount, named, arguments.get("scope"))
     reads = gate.catalog.foreseeing(Foresight(level, ident, mount.table.name, _foreseen(mount.route, named)))
-    permission = mount.route.permission
-    principal = ANONYMOUS
-    if permission is not AccountPermission.SIGN_IN:
-        principal = await _authenticate(gate, request, reads)
-    path = request.path.decode("ascii")
-    gate.request_limits.admit(path, principal, request.address)
-    scope = await reads.find_scope(level, ident, principal.user_id)
-    if isinstance(permission, AccountPermission):
-        gate.policy.demand_account(principal, permission)
-    else:
-        gate.policy.demand(principal, permission, scope, level)
-    assert scope is not None, "demand() refuses a missing scope"
+    principal = await _who(gate, mount, request, reads)
+    gate.request_limits.admit(request.path.decode("ascii"), principal, request.address)
+    scope = await _where(gate, mount, principal, reads, (level, ident))
     limit_bytes = mount.limits.max_file_bytes + mount.route.body_overhead_bytes
     body = request.body
     if body.declared_bytes is not None and body.declared_bytes > limit_bytes:
@@ -197,10 +188,38 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
         request=request,
         policy=gate.policy,
         account=gate.accounts.account(principal, request.address),
+        authorise=partial(_authorise_again, gate, mount, request, (level, ident)),
     )
     if mount.route.check is not None:
         await mount.route.check(call)
     return await mount.route.handler(call)
+
+
+async def _who(gate: Gate, mount: Mount, request: FrontRequest, reads: IReads) -> Principal:
+    if mount.route.permission is AccountPermission.SIGN_IN:
+        return ANONYMOUS
+    return await _authenticate(gate, request, reads)
+
+
+async def _where(
+    gate: Gate, mount: Mount, principal: Principal, reads: IReads, place: tuple[Level, int | str]
+) -> Scope:
+    """Find the scope, and pass if the principal has there what the route asks for."""
+    scope = await reads.find_scope(*place, principal.user_id)
+    permission = mount.route.permission
+    if isinstance(permission, AccountPermission):
+        gate.policy.demand_account(principal, permission)
+    else:
+        gate.policy.demand(principal, permission, scope, place[0])
+    assert scope is not None, "demand() refuses a missing scope"
+    return scope
+
+
+async def _authorise_again(
+    gate: Gate, mount: Mount, request: FrontRequest, place: tuple[Level, int | str]
+) -> tuple[Principal, Scope]:
+    principal = await _who(gate, mount, request, gate.catalog)
+    return principal, await _where(gate, mount, principal, gate.catalog, place)
 
 
 def _place(mount: Mount, arguments: Mapping[str, str], scope: int | str | None) -> tuple[Level, int | str]:

@@ -24,6 +24,7 @@ STATUSES: tuple[tuple[type[errors.PkgregdError], int, str], ...] = (
     (errors.FileExists, 409, "file_exists"),
     (errors.AlreadyExists, 409, "already_exists"),
     (errors.LastOwner, 409, "last_owner"),
+    (errors.LastAdministrator, 409, "last_administrator"),
     (errors.PreconditionFailed, 412, "precondition_failed"),
     (errors.BodyTooSlow, 408, "body_too_slow"),
     (errors.BodyTooLarge, 413, "body_too_large"),

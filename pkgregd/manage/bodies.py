@@ -44,8 +44,10 @@ async def read_fields(
 
     Raises:
         InvalidRequest: names the field.
+        And what IAuthorisedCall.authorise_again() raises.
     """
     body = await call.body.read_all(MAX_BYTES)
+    await call.authorise_again()  # a body can be long in coming, and what it asks for may outlive every token
     media_type = (call.header("Content-Type") or "").partition(";")[0].strip().lower()
     given = _of_form(body) if media_type == FORM else _of_json(body)
     found = {}

@@ -29,12 +29,13 @@ MEMBER_PARAMETERS = ("query",)
 IGNORED_OF_USERS = frozenset(
     {
         "name", "email", "password", "reset_password", "force_random_password", "skip_confirmation", "projects_limit",
-        "bio", "can_create_group", "external", "location", "organization", "public_email", "private_profile", "note",
+        "bio", "can_create_group", "location", "organization", "public_email", "private_profile", "note",
     }
 )  # fmt: skip
 """Fields of GitLab's that mean nothing here: users have a name and tokens."""
 
-IGNORED_OF_MEMBERS = frozenset({"expires_at", "invite_source", "member_role_id", "tasks_to_be_done"})
+IGNORED_OF_MEMBERS = frozenset({"invite_source", "tasks_to_be_done"})
+"""Not those that would make a membership less: one that was asked to end would not."""
 
 
 @implementer(IRouteTable)
@@ -49,12 +50,12 @@ class PeopleManagement:
 
     def routes(self) -> Sequence[Route]:
         """See IRouteTable."""
-        known, instance = AccountPermission.READ_USER, AccountPermission.ADMINISTER_INSTANCE
+        known, instance = AccountPermission.READ_USERS, AccountPermission.ADMINISTER_INSTANCE
         users, user = f"{API}/users", f"{API}/users/<number:user_id>"
         read, administer = Permission.READ_MEMBERS, Permission.ADMINISTER
         members, member, every = "/members", "/members/<number:user_id>", "/members/all"
         return (
-            Route(("GET",), f"{API}/user", known, self.show_self, INSTANCE),
+            Route(("GET",), f"{API}/user", AccountPermission.READ_USER, self.show_self, INSTANCE),
             Route(("GET",), users, known, self.list_users, INSTANCE),
             Route(("POST",), users, instance, self.add_user, INSTANCE),
             Route(("GET",), user, known, self.show_user, INSTANCE),

@@ -83,8 +83,8 @@ class TokenManagement:
             Route(("DELETE",), access + by_id, administer, self.revoke_access, BOTH),
             Route(("POST",), access + by_id + "/rotate", administer, self.rotate_access, BOTH),
             Route(("GET",), personal, own, self.list_personal, INSTANCE),
-            Route(("GET",), personal + "/self", AccountPermission.READ_USER, self.show_self, INSTANCE),
-            Route(("DELETE",), personal + "/self", AccountPermission.READ_USER, self.revoke_self, INSTANCE),
+            Route(("GET",), personal + "/self", AccountPermission.READ_USERS, self.show_self, INSTANCE),
+            Route(("DELETE",), personal + "/self", AccountPermission.READ_USERS, self.revoke_self, INSTANCE),
             Route(("GET",), personal + by_id, own, self.show_personal, INSTANCE),
             Route(("DELETE",), personal + by_id, own, self.revoke_personal, INSTANCE),
             Route(("POST",), personal + by_id + "/rotate", own, self.rotate_personal, INSTANCE),
@@ -132,9 +132,9 @@ class TokenManagement:
         return Reply(204)
 
     async def _rotate(self, call: IAuthorisedCall, owner: TokenOwner) -> Reply:
-        await read_fields(call, {}, ignored=frozenset({"expires_at"}))
+        given = await read_fields(call, {"expires_at": day})
         before = await self._desk.find_token(owner, call.arguments["token_id"])
-        issued = await self._desk.rotate(owner, call.arguments["token_id"], call.principal)
+        issued = await self._desk.rotate(owner, call.arguments["token_id"], given.get("expires_at"), call.principal)
         return _issued(200, issued, before.principal.user_id)
 
     # --------------------------------------------------------------------- deploy

@@ -104,6 +104,10 @@ class AccessPolicy:
             raise AuthenticationRequired
         if permission is AccountPermission.READ_USER:
             return
+        if permission is AccountPermission.READ_USERS:
+            if not principal.scopes & _API_SCOPES[Permission.READ_PROJECT]:
+                raise PermissionDenied(permission.value)
+            return
         is_whole = principal.token_kind is TokenKind.PERSONAL and "api" in principal.scopes
         if not is_whole or (permission is AccountPermission.ADMINISTER_INSTANCE and not principal.is_admin):
             raise PermissionDenied(permission.value)

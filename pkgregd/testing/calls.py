@@ -167,6 +167,7 @@ class FakeCall:
     base_url: str = "http://registry.example.com/api/v4/projects/1/packages/toy"
     principal: Principal = WRITER
     account: Any = None
+    authorised_again: bool = False
 
     @property
     def scope(self) -> Scope:
@@ -180,6 +181,10 @@ class FakeCall:
     def query(self, name: str) -> str | None:
         """See ICall."""
         return self.queries.get(name)
+
+    async def authorise_again(self) -> None:
+        """See ICall."""
+        self.authorised_again = True
 
     def demand(self, permission: Permission) -> None:
         """See ICall."""

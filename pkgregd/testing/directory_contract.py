@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from pkgregd.errors import AlreadyExists, LastOwner
+from pkgregd.errors import AlreadyExists, LastAdministrator, LastOwner
 from pkgregd.testing.catalog_contract import publication_of
 from pkgregd.values import (
     ANONYMOUS,
@@ -102,6 +102,27 @@ class DirectoryContract(_Base):
         assert record is not None
         self.assertTrue(record.principal.is_admin)
         self.assertFalse(self.get(self.catalog.change_user(99, True, ANONYMOUS)))
+
+    def test_the_last_administrator_stays(self) -> None:
+        """Whoever asks."""
+        self.populate()
+        root, jane = self.user_id("root"), self.user_id("jane")
+        self.refused(self.catalog.change_user(root, False, ANONYMOUS), LastAdministrator)
+        self.refused(self.catalog.remove_user(root, ANONYMOUS), LastAdministrator)
+        self.assertTrue(self.get(self.catalog.change_user(jane, False, ANONYMOUS)))
+        self.get(self.catalog.change_user(jane, True, ANONYMOUS))
+        self.assertTrue(self.get(self.catalog.change_user(root, False, ANONYMOUS)))
+        self.refused(self.catalog.change_user(jane, False, ANONYMOUS), LastAdministrator)
+
+    def test_the_last_owner_is_not_removed(self) -> None:
+        """A group at the top keeps one; with another, the user may go."""
+        self.populate()
+        self.get(self.catalog.set_member("jane", "lib", Role.OWNER))
+        self.get(self.catalog.set_member("jane", "lib/deep", Role.OWNER))
+        self.refused(self.catalog.remove_user(self.user_id("jane"), ANONYMOUS), LastOwner)
+        self.get(self.catalog.set_member("john", "lib", Role.OWNER))
+        self.assertTrue(self.get(self.catalog.remove_user(self.user_id("jane"), ANONYMOUS)))
+        self.refused(self.catalog.remove_user(self.user_id("john"), ANONYMOUS), LastOwner)
 
     def test_remove_a_user(self) -> None:
         """Tokens, memberships and what was approved go, too, and the name is free."""
@@ -296,6 +317,9 @@ class DirectoryContract(_Base):
         self.assertIsNone(self.get(self.catalog.find_member(closed, jane, is_inherited=False)))
         self.assertIsNone(self.get(self.catalog.find_member(closed, 2**63, is_inherited=True)))
         self.assertFalse(self.get(self.catalog.set_member_role(deep, 99, Role.GUEST, ANONYMOUS, is_new=True)))
+        self.get(self.catalog.remove_place(PROJECT, closed.id, ANONYMOUS))
+        for is_new in (False, True):
+            self.assertFalse(self.set_role(closed, "jane", Role.GUEST, is_new=is_new))
 
     def test_the_last_owner_stays(self) -> None:
         """Of a group at the top; others have owners above them."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from pkgregd.errors import InvalidCredentials
 from pkgregd.values import (
     ANONYMOUS,
     MintedToken,
@@ -132,16 +133,34 @@ class UserTokensContract(_Base):
         self.get(self.catalog.add_user("jane"))
         jane = self.add_personal("a")
         token_id = jane.principal.token_id or 0
-        minted = MintedToken("secret", "b", "b" * 64)
+        minted, other = MintedToken("secret", "b", "b" * 64), MintedToken("secret", "c", "c")
+        expires_at = datetime.datetime.fromtimestamp(self.clock.seconds() + 60, datetime.UTC)
         rotate = self.catalog.rotate_token_of
-        self.assertTrue(self.get(rotate(owner_of(jane), token_id, minted, ANONYMOUS)))
-        self.assertFalse(self.get(rotate(owner_of(jane), token_id, MintedToken("secret", "c", "c"), ANONYMOUS)))
-        self.assertFalse(self.get(rotate(owner_of(jane), 99, MintedToken("secret", "c", "c"), ANONYMOUS)))
+        self.assertTrue(self.get(rotate(owner_of(jane), token_id, minted, expires_at, ANONYMOUS)))
+        self.assertFalse(self.get(rotate(owner_of(jane), token_id, other, None, ANONYMOUS)))
+        self.assertFalse(self.get(rotate(owner_of(jane), 99, other, None, ANONYMOUS)))
         self.assertEqual(self.tokens_of(jane, is_active=True), ["b"])
         new = self.get(self.catalog.find_token("b"))
         assert new is not None
-        self.assertEqual((new.name, new.secret_sha256), (jane.name, "b" * 64))
+        self.assertEqual((new.name, new.secret_sha256, new.expires_at), (jane.name, "b" * 64, expires_at))
         self.assertEqual(new.principal, evolve(jane.principal, token_id=new.principal.token_id))
+
+    def test_what_is_no_good_makes_nothing(self) -> None:
+        """A token that is revoked, or has expired, is no parent of another."""
+        self.get(self.catalog.add_user("jane"))
+        good = self.add_personal("a")
+        self.add_personal("b", principal=good.principal)
+        expires_at = datetime.datetime.fromtimestamp(self.clock.seconds() + 60, datetime.UTC)
+        token = NewToken("c", "c" * 64, TokenKind.PERSONAL, "c", user="jane", expires_at=expires_at)
+        self.get(self.catalog.add_token(token))
+        short = self.get(self.catalog.find_token("c"))
+        assert short is not None
+        self.clock.advance(60)
+        self.get(self.catalog.revoke_token("a"))
+        for record in (good, short):
+            child = NewToken("d", "d" * 64, TokenKind.PERSONAL, "d", user="jane")
+            self.refused(self.catalog.add_token(child, record.principal), InvalidCredentials)
+        self.assertIsNone(self.get(self.catalog.find_token("d")))
 
 
 class SignInsContract(UserTokensContract):

@@ -115,7 +115,7 @@ class PlanTests(SynchronousTestCase):
 
     def test_identity(self) -> None:
         """Tokens and scopes."""
-        self.assert_by_index(tokens.FIND_TOKEN, *tokens.FIND_TOKEN_OF.values())
+        self.assert_by_index(tokens.FIND_TOKEN, tokens.FIND_END, *tokens.FIND_TOKEN_OF.values())
         for column, statement in (*tokens.COUNT_TOKENS_OF.items(), *tokens.LIST_TOKENS_OF.items()):
             if column[0] is not None:
                 self.assert_by_index(statement)

@@ -119,6 +119,8 @@ class AccountTests(AccountCase):
         """npm says what a password is here."""
         self.assert_fails(self.login("wendy", "secret"), "E401", "personal access token")
         self.assert_fails(self.login("rob", self.token), "E401", "personal access token")
+        reads = ("token", "add", "--kind", "personal", "--user", "wendy", "--scope", "read_api")
+        self.assert_fails(self.login("wendy", self.daemon.cli(*reads).strip()), "E401", "the scope api")
 
     def test_log_in_on_a_page(self) -> None:
         """Even while npm still shows a token that is no longer good."""
@@ -141,7 +143,8 @@ class AccountTests(AccountCase):
         """One for a pipeline is made, listed, used and revoked; one that only reads publishes nothing."""
         self.use(self.registry, self.token)
         create = ("token", "create", "--json", f"--password={self.token}", "--name")
-        made = self.read_json(self.run_client(*create, "pipeline", "--expires=7"))
+        writes = "--packages-and-scopes-permission=read-write"
+        made = self.read_json(self.run_client(*create, "pipeline", "--expires=7", writes))
         listed = {token["name"]: token for token in self.read_json(self.run_client("token", "list", "--json"))}
         self.assertEqual(listed["pipeline"]["expires"], made["expires"])
         self.assertFalse(listed["pipeline"]["readonly"])
@@ -164,6 +167,7 @@ class AccountTests(AccountCase):
         self.assert_fails(self.run_client("token", "create", "--password=secret"), "E401", "personal access token")
         create = ("token", "create", f"--password={self.token}")
         self.assert_fails(self.run_client(*create, "--cidr=192.0.2.0/24"), "E400", "cidr_whitelist")
+        self.assert_fails(self.run_client(*create, "--packages-and-scopes-permission=no-access"), "E400", "read-only")
 
 
 class AccountHttpsTests(OverHttps, AccountTests):

@@ -97,7 +97,7 @@ class TokenTests(NpmAccountCase):
         for as_whole in (False, True):
             made = self.create(name="ci", expires=7)
             self.assertEqual(
-                (made["name"], made["readonly"], made["expires"]), ("ci", False, "2027-01-22T08:00:00.000Z")
+                (made["name"], made["readonly"], made["expires"]), ("ci", True, "2027-01-22T08:00:00.000Z")
             )
             listed = self.world.answer("GET", TOKENS, who="jane")
             self.assertEqual([token["name"] for token in listed["objects"]], ["ci", "jane"])
@@ -108,14 +108,21 @@ class TokenTests(NpmAccountCase):
             self.assertEqual(self.world.ask("DELETE", f"{TOKENS}/token/{key}", who="jane").status, 204)
             self.assertEqual(len(self.world.answer("GET", TOKENS, who="jane")["objects"]), 1)
 
-    def test_read_only(self) -> None:
-        """In the words of old and new clients."""
-        for fields in ({"readonly": True}, {"packages_and_scopes_permission": "read-only", "packages_all": True}):
+    def test_what_it_may(self) -> None:
+        """It reads, unless it is said that it may write, in the words of old and new clients."""
+        for fields, is_read_only in (
+            ({}, True), ({"readonly": True}, True), ({"readonly": False}, False),
+            ({"packages_and_scopes_permission": "read-only", "packages_all": True}, True),
+            ({"packages_and_scopes_permission": "read-write", "bypass_2fa": True}, False),
+            ({"packages_and_scopes_permission": "read-write", "readonly": True}, True),
+        ):  # fmt: skip
             made = self.create(**fields)
-            self.assertTrue(made["readonly"])
-            self.world.secrets["reads"] = str(made["token"])
-            self.assertEqual(self.world.record(str(made["token"])).principal.scopes, frozenset({"read_api"}))
-            self.assertIn("manage_tokens", self.assert_refused(403, "GET", TOKENS, who="reads"))
+            self.assertIs(made["readonly"], is_read_only, fields)
+            self.world.secrets["made"] = str(made["token"])
+            scopes = self.world.record(str(made["token"])).principal.scopes
+            self.assertEqual(scopes, frozenset({"read_api" if is_read_only else "api"}))
+            if is_read_only:
+                self.assertIn("manage_tokens", self.assert_refused(403, "GET", TOKENS, who="made"))
 
     def test_many(self) -> None:
         """They come in pages."""
@@ -133,6 +140,7 @@ class TokenTests(NpmAccountCase):
         for fields in (
             {"cidr_whitelist": ["192.0.2.0/24"]}, {"packages": ["x"]}, {"scopes": ["@acme"]}, {"orgs": ["acme"]},
             {"expires": 0}, {"expires": 366}, {"expires": "7"}, {"expires": True}, {"expires": 1.5}, {"name": "a\nb"},
+            {"packages_and_scopes_permission": "no-access"}, {"readonly": "true"}, {"cidr": ["192.0.2.0/24"]},
         ):  # fmt: skip
             self.assert_refused(400, "POST", TOKENS, {"password": password, **fields})
         self.assert_refused(400, "POST", TOKENS, {})

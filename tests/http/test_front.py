@@ -6,7 +6,7 @@ import json
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -43,6 +43,7 @@ from pkgregd.values import (
     Permission,
     Principal,
     Reply,
+    Role,
     Route,
     Scope,
     StreamBody,
@@ -559,6 +560,19 @@ class GuardTests(FrontCase):
         for path, level in ((BASE, Level.PROJECT), ("/api/v4/groups/9/-/packages/toy", Level.GROUP)):
             self.client.request("GET", path + "/n/f")
             self.assertIs(self.world.levels[-1], level)
+
+    def test_authorising_again(self):
+        """A handler that has waited for a body asks again who it is for, and what that is worth by now."""
+        self.get(Authorization="Bearer x")
+        call = self.calls[0]
+        self.world.principal = evolve(self.world.principal, is_admin=True)
+        self.world.scope = evolve(self.world.scope, role=Role.GUEST)
+        self.successResultOf(ensureDeferred(call.authorise_again()))
+        self.assertEqual((call.principal.is_admin, call.scope.role), (True, Role.GUEST))
+        self.world.demand_error = errors.PermissionDenied("read_package")
+        self.failureResultOf(ensureDeferred(call.authorise_again()), errors.PermissionDenied)
+        self.world.credential_error = errors.InvalidCredentials()
+        self.failureResultOf(ensureDeferred(call.authorise_again()), errors.InvalidCredentials)
 
     def test_account_routes(self):
         """They concern no project: none is looked for, at any level, and the policy is asked about the caller alone."""

@@ -23,7 +23,7 @@ from pkgregd.interfaces import IEventSink
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.inventory import Inventories
-from pkgregd.registry.limits import PrefixLimits
+from pkgregd.registry.limits import PrefixLimits, address_key
 from pkgregd.registry.remotes import Remotes
 from pkgregd.testing.calls import now
 from pkgregd.testing.client import ClientReply, MemoryClient
@@ -114,7 +114,7 @@ class ManagedWorld:
                 policy=policy,
                 catalog=self.catalog,
                 remotes=Remotes(self.clock, self.catalog, self.blobs, policy, self.events, {}),
-                accounts=Accounts(AccountSettings(self.catalog, limits, URL, time)),
+                accounts=Accounts(AccountSettings(self.catalog, limits, address_key, URL, time)),
                 request_limits=limits,
                 readiness=lambda: succeed([]),
                 external_url=URL,

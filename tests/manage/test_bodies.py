@@ -39,6 +39,12 @@ class FieldTests(SynchronousTestCase):
         error = self.assertRaises(InvalidRequest, self.read, body, media_type, **options)
         return str(error)
 
+    def test_who_asks_is_looked_at_again(self) -> None:
+        """When the body has come, before anything is made of it."""
+        call = FakeCall(None, body=FakeBody([b'{"name": "x"}']))  # type: ignore[arg-type] # no remote
+        now(read_fields(call, READERS))
+        self.assertTrue(call.authorised_again)
+
     def test_json(self) -> None:
         """Each field has its type; what is null was not given, what is ignored is not there."""
         fields = {

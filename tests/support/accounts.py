@@ -22,7 +22,7 @@ from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.events import NoEvents
-from pkgregd.registry.limits import PrefixLimits
+from pkgregd.registry.limits import PrefixLimits, address_key
 from pkgregd.registry.remotes import Remotes
 from pkgregd.testing.calls import now
 from pkgregd.testing.client import ClientReply, MemoryClient
@@ -70,7 +70,7 @@ class AccountWorld:
                 remotes=Remotes(
                     self.clock, self.catalog, MemoryBlobStore(), policy, NoEvents(), {"npm": npm.default_limits}
                 ),
-                accounts=Accounts(AccountSettings(self.catalog, limits, URL + PATH, self.time)),
+                accounts=Accounts(AccountSettings(self.catalog, limits, address_key, URL + PATH, self.time)),
                 request_limits=limits,
                 readiness=lambda: succeed([]),
                 external_url=URL,

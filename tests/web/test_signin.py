@@ -26,7 +26,7 @@ class SignInPageTests(SynchronousTestCase):
         page, done = self.world.start_login()
         shown = self.world.client.request("GET", page)
         self.assertEqual(shown.status, 200)
-        for words in (b"192.0.2.1", b"npm/11.0.0 node/v20", b'type="password"', b'method="post"'):
+        for words in (b"192.0.2.1", b"<strong>npm/11.0.0</strong>", b'type="password"', b'method="post"'):
             self.assertIn(words, shown.body)
         waiting = self.world.ask("GET", done)
         self.assertEqual((waiting.status, waiting.headers["retry-after"]), (202, "2"))
@@ -78,7 +78,15 @@ class SignInPageTests(SynchronousTestCase):
         )
         (public_id,) = self.world.catalog.sign_ins.waiting()
         page = self.world.client.request("GET", f"{PATH}/{public_id}")
-        self.assertIn(b"&lt;b onclick=&#x27;x&#x27;&gt;", page.body)
+        self.assertNotIn(b"onclick", page.body)
+        self.assertIn(b"<strong>nothing</strong>", page.body)
+
+    def test_looking_without_a_body_takes_nothing(self) -> None:
+        """HEAD does not use up the token, which comes but once."""
+        page, done = self.world.start_login()
+        self.world.send_form(page, self.world.secrets["jane"])
+        self.assertEqual(self.world.ask("HEAD", done).status, 202)
+        self.assertIn("token", self.world.answer("GET", done))
 
     def test_headers(self) -> None:
         """No cache keeps the page, no other page frames it, and nothing runs in it."""
