@@ -19,6 +19,9 @@ GREAT_BYTES = 192 * MIB
 MAX_PEAK_BYTES = 120 * MIB
 
 
+MOVING_POM = b"<project><groupId>com.acme</groupId><artifactId>moving</artifactId><version>1.%d</version></project>"
+
+
 class WireTests(DaemonTestCase):
     """One daemon, spoken to over bare sockets."""
 
@@ -116,7 +119,7 @@ class WireTests(DaemonTestCase):
         metadata = b"<metadata><artifactId>expect</artifactId></metadata>"
         for path, body, status in (
             (f"{stem}.jar", b"x", 201),
-            (f"{stem}.jar.sha1", sha1, 200),
+            (f"{stem}.jar.sha1", sha1, 204),
             (f"{stem}.jar.asc", b"signature", 201),
             ("com/acme/expect/maven-metadata.xml", metadata, 200),
             ("com/acme/expect/maven-metadata.xml.sha1", sha1, 200),
@@ -139,7 +142,10 @@ class WireTests(DaemonTestCase):
         )
         self.assertEqual(self.put("com/heads/headed/1.0/headed-1.0.jar", jar).status, 201)
         self.assertEqual(self.put("com/heads/headed/1.0/headed-1.0.pom", pom).status, 201)
-        self.assertEqual(self.put("com/heads/headed/1-SNAPSHOT/headed-1-20261128.093000-1.jar", b"x").status, 201)
+        build = "com/heads/headed/1-SNAPSHOT/headed-1-20261128.093000-1"
+        self.assertEqual(self.put(f"{build}.jar", b"x").status, 201)
+        snapshot = pom.replace(b"<version>1.0<", b"<version>1-SNAPSHOT<")
+        self.assertEqual(self.put(f"{build}.pom", snapshot).status, 201)
         for path in (
             "com/heads/headed/1.0/headed-1.0.jar", "com/heads/headed/1.0/headed-1.0.jar.sha1",
             "com/heads/headed/maven-metadata.xml", "com/heads/headed/maven-metadata.xml.md5",
@@ -155,11 +161,12 @@ class WireTests(DaemonTestCase):
         self.assertEqual(self.request("HEAD", "com/heads/headed/9/headed-9.jar").status, 404)
 
     def test_metadata_follows_at_once(self) -> None:
-        """What was answered with 201 is in the metadata of the next request, and in its checksum."""
+        """A version whose POM was answered with 201 is in the metadata of the next request, and in its checksum."""
         seen = set()
         for number in range(20):
-            path = f"com/acme/moving/1.{number}/moving-1.{number}.jar"
-            self.assertEqual(self.put(path, b"%d" % number).status, 201)
+            path = f"com/acme/moving/1.{number}/moving-1.{number}"
+            self.assertEqual(self.put(f"{path}.jar", b"%d" % number).status, 201)
+            self.assertEqual(self.put(f"{path}.pom", MOVING_POM % number).status, 201)
             page = self.request("GET", "com/acme/moving/maven-metadata.xml")
             self.assertIn(b"<latest>1.%d</latest>" % number, page.body)
             sha1 = self.request("GET", "com/acme/moving/maven-metadata.xml.sha1").body.decode()

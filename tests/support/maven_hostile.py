@@ -148,10 +148,10 @@ def _explosions(root: bytes, within: bytes) -> Iterator[bytes]:
     yield document(b"<a>" * 100 + b"</a>" * 100)
     yield document(b"<a>" * 100_000 + b"</a>" * 100_000)
     yield document(b"<a/>" * 150_000)
-    yield document(b"<name>" + b"x" * 100_000 + b"</name>")
-    yield document(b"x" * 100_000)
+    yield document(b"<name>" + b"x" * 300_000 + b"</name>")
+    yield document(b"x" * 300_000)
     yield document(b"", attributes=b"".join(b' a%d="1"' % number for number in range(100)))
-    yield document(b"", attributes=b' a="' + b"x" * 100_000 + b'"')
+    yield document(b"", attributes=b' a="' + b"x" * 300_000 + b'"')
     yield document(b"<!--" + b"x" * (5 * MIB) + b"-->")
     yield document(b" " * (5 * MIB))
 
