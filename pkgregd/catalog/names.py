@@ -10,10 +10,11 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, func, literal_col
 
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.changes import count_change, record_changes
+from pkgregd.catalog.inventory import leave_tombstones
 from pkgregd.catalog.packages import listed_name
 from pkgregd.catalog.rules import from_microseconds
-from pkgregd.catalog.statement import Statement, Transaction, each_id, insert
-from pkgregd.catalog.tables import blobs, documents, index_revisions, package_files, packages, tombstones
+from pkgregd.catalog.statement import Statement, Transaction, each_id
+from pkgregd.catalog.tables import blobs, documents, index_revisions, package_files, packages
 from pkgregd.catalog.versions import SET_YANKED
 from pkgregd.errors import PackageNotFound, PreconditionFailed
 from pkgregd.values import Principal
@@ -55,30 +56,7 @@ FIRST_PUBLISHED = Statement(
 _ids_of_name = select(packages.c.id).where(_of_name)
 _in_name = package_files.c.package_id.in_(_ids_of_name)
 
-_tombstones_of_name = insert(tombstones).from_select(
-    ["project_id", "format", "canonical_name", "canonical_version", "file_name", "sha256", "deleted_at"],
-    select(
-        packages.c.project_id,
-        packages.c.format,
-        packages.c.canonical_name,
-        packages.c.canonical_version,
-        package_files.c.file_name,
-        package_files.c.sha256,
-        bindparam("now", type_=tombstones.c.deleted_at.type),
-    )
-    .select_from(package_files.join(packages, packages.c.id == package_files.c.package_id))
-    .where(_of_name),
-)
-
-LEAVE_TOMBSTONES = Statement(
-    _tombstones_of_name.on_conflict_do_update(
-        index_elements=["project_id", "format", "canonical_name", "canonical_version", "file_name"],
-        set_={
-            "sha256": _tombstones_of_name.excluded.sha256,
-            "deleted_at": _tombstones_of_name.excluded.deleted_at,
-        },
-    )
-)
+LEAVE_TOMBSTONES = leave_tombstones(_of_name)
 
 _others_file = package_files.alias("others_file")
 
