@@ -939,8 +939,16 @@ class IAccount(Interface):
             WrongPassword, RateLimited; NotFound: as find_sign_in(), or it is done already.
         """
 
-    async def finish_sign_in(poll_secret: str) -> str | None:
-        """Return the secret of the client's own token, once, or None while nobody signed it in. Raises NotFound."""
+    async def finish_sign_in(poll_secret: str, client: str) -> str | None:
+        """
+        Return the secret of the client's own token, once, or None while nobody signed it in.
+
+        Args:
+            client: the client's own words for itself, unchecked.
+
+        Raises:
+            NotFound: never started, too long ago, or the token by which it was signed in is not good any more.
+        """
 
     async def sign_out(secret: str) -> None:
         """Revoke a personal token; one of another kind, which others may use too, stays. Raises WrongPassword."""
@@ -953,8 +961,7 @@ class IAccount(Interface):
         Make a token of the caller's, not better than the one that is shown for it, nor good for longer.
 
         Raises:
-            WrongPassword: what is shown is not a good personal token of the caller's own.
-            PermissionDenied: it may only read.
+            WrongPassword: what is shown is not a good personal token of the caller's own, or may only read.
             InvalidRequest: the name.
         """
 
@@ -1555,7 +1562,7 @@ class IDirectory(Interface):
         """
 
     async def remove_member(scope: Scope, user_id: int) -> None:
-        """Remove a member: anybody one's own membership. Raises what change_member() raises."""
+        """Remove a member. Raises what change_member() raises."""
 
     def check_role(scope: Scope, role: Role) -> None:
         """Pass if the caller may hand out a role there. Raises PermissionDenied."""

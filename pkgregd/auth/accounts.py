@@ -95,18 +95,7 @@ class Account:
         if record.principal.name.casefold() != user_name.casefold():
             self._count_failure()
             raise WrongPassword("the password is not a personal access token of this user")
-        minted = mint(TokenKind.PERSONAL)
-        token = NewToken(
-            public_id=minted.public_id,
-            secret_sha256=minted.secret_sha256,
-            kind=TokenKind.PERSONAL,
-            name=self._name(client),
-            scopes=record.principal.scopes,
-            user=record.principal.name,
-            expires_at=self._expiry(record, SIGN_IN_LIFETIME),
-        )
-        await self.settings.catalog.add_token(token, record.principal)
-        return minted.secret
+        return (await self._issue(record, self._name(client), record.principal.scopes, SIGN_IN_LIFETIME)).secret
 
     async def start_sign_in(self, client: str) -> SignInStart:
         """See IAccount."""
@@ -138,11 +127,11 @@ class Account:
             raise NotFound("this was done already; start again in the client")
         return record.principal.name
 
-    async def finish_sign_in(self, poll_secret: str) -> str | None:
+    async def finish_sign_in(self, poll_secret: str, client: str) -> str | None:
         """See IAccount."""
         minted = mint(TokenKind.PERSONAL)
         is_taken = await self.settings.catalog.take_sign_in(
-            _sha256(poll_secret), minted.public_id, minted.secret_sha256, self._name("")
+            _sha256(poll_secret), minted.public_id, minted.secret_sha256, self._name(client)
         )
         if is_taken is None:
             raise NotFound("nobody waits to be signed in by this; start again")
@@ -169,18 +158,25 @@ class Account:
         if record.principal.user_id != self.principal.user_id:
             self._count_failure()
             raise WrongPassword("the password is not a personal access token of yours")
+        scopes = frozenset({"read_api"}) if is_read_only else record.principal.scopes
+        return await self._issue(record, name, scopes, lifetime)
+
+    async def _issue(
+        self, parent: TokenRecord, name: str, scopes: frozenset[str], lifetime: datetime.timedelta
+    ) -> IssuedToken:
+        """Make a personal token of the same user, which ends no later than the one that was shown."""
         minted = mint(TokenKind.PERSONAL)
         token = NewToken(
             public_id=minted.public_id,
             secret_sha256=minted.secret_sha256,
             kind=TokenKind.PERSONAL,
             name=name,
-            scopes=frozenset({"read_api"}) if is_read_only else record.principal.scopes,
-            user=record.principal.name,
-            expires_at=self._expiry(record, lifetime),
+            scopes=scopes,
+            user=parent.principal.name,
+            expires_at=self._expiry(parent, lifetime),
         )
-        await self.settings.catalog.add_token(token, record.principal)
-        return IssuedToken(token, minted.secret, self.settings.clock())
+        token_id = await self.settings.catalog.add_token(token, parent.principal)
+        return IssuedToken(token, minted.secret, self.settings.clock(), token_id)
 
     async def revoke_token(self, public_id: str) -> None:
         """See IAccount."""

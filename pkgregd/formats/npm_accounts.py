@@ -76,7 +76,7 @@ async def finish_login(call: ICall) -> Reply:
     """Hand over the token, or say that nobody signed in yet."""
     if call.method == "HEAD":  # whoever asks for no body would lose the token that comes but once
         return Reply(202, b"", "application/json", _NO_STORE)
-    secret = await call.account.finish_sign_in(call.query("session") or "")
+    secret = await call.account.finish_sign_in(call.query("session") or "", call.header("user-agent") or "")
     if secret is None:
         return Reply(202, b"{}", "application/json", (("Retry-After", str(POLL_SECONDS)), *_NO_STORE))
     return _json(200, {"token": secret})

@@ -93,15 +93,16 @@ class SignInTests(AccountCase):
         self.assertEqual(page, "https://registry.test/page")
         waiting = now(self.account().find_sign_in(public_id))
         self.assertEqual((waiting.address, waiting.client), ("192.0.2.1", "npm/11.0.0"))
-        self.assertIsNone(now(self.account().finish_sign_in(started.poll_secret)))
+        self.assertIsNone(now(self.account().finish_sign_in(started.poll_secret, "npm/11.0.0")))
         self.assertEqual(now(self.account().approve_sign_in(public_id, f" {self.world.secrets['jane']}\n")), "jane")
         self.assertRaises(NotFound, now, self.account().approve_sign_in(public_id, self.world.secrets["john"]))
-        secret = now(self.account().finish_sign_in(started.poll_secret))
+        secret = now(self.account().finish_sign_in(started.poll_secret, "npm/11.0.0"))
         assert secret is not None
         record = self.world.record(secret)
         self.assertEqual((record.principal.name, record.principal.scopes), ("jane", frozenset({"api"})))
         self.assertEqual(record.expires_at, self.world.time() + SIGN_IN_LIFETIME)
-        self.assertRaises(NotFound, now, self.account().finish_sign_in(started.poll_secret))
+        self.assertEqual(record.name, "npm at 192.0.2.1")
+        self.assertRaises(NotFound, now, self.account().finish_sign_in(started.poll_secret, "npm/11.0.0"))
         self.assertRaises(NotFound, now, self.account().find_sign_in(public_id))
 
     def test_bad_credentials_on_a_page(self) -> None:
@@ -112,7 +113,7 @@ class SignInTests(AccountCase):
         for what, secret in bad.items():
             with self.assertRaises(WrongPassword, msg=what):
                 now(self.account().approve_sign_in(public_id, secret))
-        self.assertIsNone(now(self.account().finish_sign_in(started.poll_secret)))
+        self.assertIsNone(now(self.account().finish_sign_in(started.poll_secret, "npm/11.0.0")))
 
     def test_the_page_does_not_lead_to_the_token(self) -> None:
         """Who knows the page's address only, or nothing, cannot fetch the token."""
@@ -120,7 +121,7 @@ class SignInTests(AccountCase):
         public_id = started.page_url.rpartition("/")[2]
         now(self.account().approve_sign_in(public_id, self.world.secrets["jane"]))
         for secret in (public_id, "", "\udcff", "x" * 5000):
-            self.assertRaises(NotFound, now, self.account().finish_sign_in(secret))
+            self.assertRaises(NotFound, now, self.account().finish_sign_in(secret, "npm"))
 
     def test_what_a_client_calls_itself(self) -> None:
         """Only a product and its version: free text could speak to whoever reads the page."""
