@@ -10,13 +10,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Protocol, TypeVar
 
 from attrs import define, field, frozen
 from twisted.logger import Logger
 
 from pkgregd.errors import InvalidName
 from pkgregd.interfaces import IBuildFormat, ICatalog, IPackageFormat
+from pkgregd.registry.pages import Run
 from pkgregd.values import (
     Event,
     FileListing,
@@ -28,7 +28,6 @@ from pkgregd.values import (
     SupersededBuild,
 )
 
-T = TypeVar("T")
 log = Logger()
 
 MAX_NAMED = 1000
@@ -65,13 +64,6 @@ class TidyLimits:
 
 
 DEFAULT_LIMITS = TidyLimits()
-
-
-class Run(Protocol):
-    """Runs a job away from the reactor."""
-
-    async def __call__(self, job: Callable[[], T]) -> T:
-        """Return what the job returns."""
 
 
 @frozen
