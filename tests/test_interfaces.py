@@ -25,7 +25,7 @@ def implementations():
             if found.__module__ != module.__name__:
                 continue
             for interface in implementedBy(found):
-                if interface.__module__ == interfaces.__name__:
+                if interface.__module__.startswith(f"{interfaces.__name__}."):
                     yield found, interface
 
 

@@ -1,0 +1,66 @@
+"""
+The seams of the house: every zope interface, and the contract of each.
+
+Implementations say `@implementer`; a test runs `verifyClass` over all of them.
+Unless a docstring says otherwise every method is called on the reactor thread,
+and cancelling an awaited call abandons the wait and releases what it held.
+"""
+
+from pkgregd.interfaces.access import IAccessPolicy, IAccount, IAccounts, IAuthenticator, IRateLimiter, IRequestLimits
+from pkgregd.interfaces.administration import IDirectories, IDirectory, IInventories, IInventory, ITokenDesk
+from pkgregd.interfaces.blobs import IBlobSink, IBlobSource, IBlobStore, IKernelConsumer
+from pkgregd.interfaces.calls import IAuthorisedCall, ICall, IRequestBody
+from pkgregd.interfaces.catalog import ICatalog, IReads
+from pkgregd.interfaces.formats import IBuildFormat, IPackageFormat, IRouteTable
+from pkgregd.interfaces.identity_catalog import IDirectoryCatalog, IIdentityCatalog, ISignInCatalog
+from pkgregd.interfaces.package_catalog import IBlobCatalog, IInventoryCatalog, IPackageCatalog
+from pkgregd.interfaces.packages import (
+    MAX_BRANCH,
+    WITHDRAWAL_SECONDS,
+    IDraft,
+    IEventSink,
+    IInspections,
+    Inspector,
+    IRemote,
+    IRemotes,
+)
+
+__all__ = [
+    "MAX_BRANCH",
+    "WITHDRAWAL_SECONDS",
+    "IAccessPolicy",
+    "IAccount",
+    "IAccounts",
+    "IAuthenticator",
+    "IAuthorisedCall",
+    "IBlobCatalog",
+    "IBlobSink",
+    "IBlobSource",
+    "IBlobStore",
+    "IBuildFormat",
+    "ICall",
+    "ICatalog",
+    "IDirectories",
+    "IDirectory",
+    "IDirectoryCatalog",
+    "IDraft",
+    "IEventSink",
+    "IIdentityCatalog",
+    "IInspections",
+    "IInventories",
+    "IInventory",
+    "IInventoryCatalog",
+    "IKernelConsumer",
+    "IPackageCatalog",
+    "IPackageFormat",
+    "IRateLimiter",
+    "IReads",
+    "IRemote",
+    "IRemotes",
+    "IRequestBody",
+    "IRequestLimits",
+    "IRouteTable",
+    "ISignInCatalog",
+    "ITokenDesk",
+    "Inspector",
+]

@@ -1,0 +1,169 @@
+"""Who may do what, how fast."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+
+from zope.interface import Interface
+
+from pkgregd.interfaces.catalog import IReads
+from pkgregd.values import (
+    AccountPermission,
+    IssuedToken,
+    Level,
+    Permission,
+    Piece,
+    Principal,
+    Scope,
+    SignIn,
+    SignInStart,
+    TokenRecord,
+)
+
+
+class IAuthenticator(Interface):
+    """Credentials to a Principal."""
+
+    async def authenticate(headers: Mapping[str, str], reads: IReads) -> Principal:
+        """
+        Find out who is asking.
+
+        Args:
+            headers: the request's credential headers by lower-case name; a repeated header never gets here.
+            reads: where tokens are found.
+
+        Returns:
+            ANONYMOUS when there is no credential at all.
+
+        Raises:
+            InvalidCredentials: a credential is there and not good. It never falls back to anonymous.
+        """
+
+
+class IAccessPolicy(Interface):
+    """Who may do what: pure."""
+
+    def permits(principal: Principal, permission: Permission, scope: Scope) -> bool:
+        """Whether the principal has the permission there."""
+
+    def sees(principal: Principal, scope: Scope) -> bool:
+        """Whether the principal may know that the scope exists."""
+
+    def demand(principal: Principal, permission: Permission, scope: Scope | None, level: Level) -> None:
+        """
+        Pass, or say why not, the same way for what is missing and what is hidden.
+
+        Args:
+            scope: None when there is none of that name.
+            level: what was asked for, a project or a group.
+
+        Raises:
+            AuthenticationRequired: anonymous without the right, or without a scope.
+            ProjectNotFound, GroupNotFound: authenticated, and it is missing or out of sight.
+            PermissionDenied: in sight without the right.
+        """
+
+    def demand_account(principal: Principal, permission: AccountPermission) -> None:
+        """
+        Pass, or say why not.
+
+        Raises:
+            AuthenticationRequired, PermissionDenied.
+        """
+
+
+class IAccount(Interface):
+    """What the caller may do about being known here; secrets are texts of tokens, good for once or for long."""
+
+    async def sign_in(user_name: str, secret: str, client: str) -> str:
+        """
+        Exchange a personal token for one of the same user and scopes that is the client's alone.
+
+        Args:
+            user_name: whose the token must be.
+            client: the client's own words for itself, unchecked.
+
+        Returns:
+            The secret of the new token.
+
+        Raises:
+            WrongPassword, RateLimited.
+        """
+
+    async def start_sign_in(client: str) -> SignInStart:
+        """Have somebody sign the client in on a page. Raises RateLimited when too many wait."""
+
+    async def find_sign_in(public_id: str) -> SignIn:
+        """Find what was started. Raises NotFound: never, or too long ago."""
+
+    async def approve_sign_in(public_id: str, secret: str) -> str:
+        """
+        Sign a client in with a personal token; returns the user's name.
+
+        Raises:
+            WrongPassword, RateLimited; NotFound: as find_sign_in(), or it is done already.
+        """
+
+    async def finish_sign_in(poll_secret: str, client: str) -> str | None:
+        """
+        Return the secret of the client's own token, once, or None while nobody signed it in.
+
+        Args:
+            client: the client's own words for itself, unchecked.
+
+        Raises:
+            NotFound: never started, too long ago, or the token by which it was signed in is not good any more.
+        """
+
+    async def sign_out(secret: str) -> None:
+        """Revoke a personal token; one of another kind, which others may use too, stays. Raises WrongPassword."""
+
+    async def list_tokens(piece: Piece) -> tuple[TokenRecord, ...]:
+        """The caller's own personal tokens that are good, newest first."""
+
+    async def add_token(secret: str, name: str, *, is_read_only: bool, lifetime: datetime.timedelta) -> IssuedToken:
+        """
+        Make a token of the caller's, not better than the one that is shown for it, nor good for longer.
+
+        Raises:
+            WrongPassword: what is shown is not a good personal token of the caller's own, or may only read.
+            InvalidRequest: the name.
+        """
+
+    async def revoke_token(public_id: str) -> None:
+        """Revoke a token of the caller's own. Raises NotFound."""
+
+
+class IAccounts(Interface):
+    """Where accounts are had."""
+
+    def account(principal: Principal, address: str) -> IAccount:
+        """Return what a caller at an address may do; failures count against the address."""
+
+
+class IRateLimiter(Interface):
+    """Admission by key. Synchronous; a broken limiter admits."""
+
+    def admit(key: str, cost: float = 1.0) -> float | None:
+        """Return None when admitted, else the seconds until it would be."""
+
+
+class IRequestLimits(Interface):
+    """The configured rate limits, by URL prefix. Synchronous; a broken limiter admits."""
+
+    def admit(path: str, principal: Principal, address: str) -> None:
+        """
+        Count one request.
+
+        Args:
+            path: the raw URL path; the longest configured prefix decides (`:id` stands for any one segment).
+            principal: anonymous ones share their address's budget, others have their own.
+            address: the client's IP address.
+
+        Raises:
+            RateLimited.
+        """
+
+    def admit_failure(address: str) -> None:
+        """Count a failed authentication of an address. Raises RateLimited when there were too many."""
