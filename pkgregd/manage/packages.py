@@ -15,12 +15,15 @@ from zope.interface import implementer
 
 from pkgregd.errors import PackageNotFound, PreconditionFailed
 from pkgregd.interfaces import IAuthorisedCall, IInventories, IInventory, IRouteTable
-from pkgregd.manage.pagination import page_headers, read_page
-from pkgregd.manage.parameters import read_choice, read_flag, read_precondition, read_text
+from pkgregd.manage.answers import FILE, GONE, GROUP_PACKAGE, PACKAGE, listed, shown
+from pkgregd.manage.pagination import PAGING, page_headers, read_page
+from pkgregd.manage.parameters import PRECONDITIONS, choice, described, flag, read_precondition, text
 from pkgregd.manage.shapes import file_fields, group_package_fields, json_reply, package_fields
 from pkgregd.values import (
+    Answer,
     FileOrder,
     Level,
+    Operation,
     PackageListing,
     PackageOrder,
     PackageQuery,
@@ -51,17 +54,26 @@ PROJECT_ORDERS: Mapping[str, PackageOrder] = {
 }
 FILE_ORDERS: Mapping[str, FileOrder] = {order.value: order for order in FileOrder}
 
-PACKAGE_PARAMETERS = (
-    "package_type",
-    "package_name",
-    "package_version",
-    "status",
-    "include_versionless",
-    "exclude_subgroups",
-    "order_by",
-    "sort",
+NAME = text("package_name", "A part of the name, whatever the case of its letters")
+VERSION = text("package_version", "The whole version, as it was published")
+STATUS = choice("status", STATUSES, PackageStatus.DEFAULT, "The status; no package here has one but default and hidden")
+VERSIONLESS = flag("include_versionless", "Taken and without effect: every package here has a version")
+DIRECT = flag("exclude_subgroups", "Only the projects of the group itself")
+SORT = choice("sort", SORTS, False, "Upwards, unless given, or downwards")
+PROJECT_ORDER = choice(
+    "order_by", PROJECT_ORDERS, PackageOrder.CREATED_AT, "By what they are sorted: by time unless given"
 )
-FILE_PARAMETERS = ("order_by", "sort")
+GROUP_ORDER = choice("order_by", GROUP_ORDERS, PackageOrder.CREATED_AT, "By what they are sorted: by time unless given")
+FILE_ORDER = choice("order_by", FILE_ORDERS, FileOrder.ID, "By what they are sorted: by number unless given")
+
+SHOW = Operation("show_package", shown(PACKAGE, "The package"))
+DELETE = Operation("delete_package", GONE, PRECONDITIONS, refusals=(412,))
+LIST_FILES = Operation("list_package_files", listed(FILE, "Its files"), described(FILE_ORDER, SORT) + PAGING)
+DELETE_FILE = Operation("delete_package_file", GONE, PRECONDITIONS, refusals=(412,))
+DOWNLOAD = Operation(
+    "download_package_file",
+    (Answer(200, "The file", media_type="application/octet-stream", is_validated=True, is_ranged=True),),
+)
 
 _PACKAGES = "/packages"
 _PACKAGE = "/packages/<number:package_id>"
@@ -84,19 +96,30 @@ class PackageManagement:
 
     def __init__(self, inventories: IInventories, format_names: Sequence[str]) -> None:
         self._inventories = inventories
-        self._types = {name: name for name in (*GITLAB_TYPES, *format_names)}
+        types: Mapping[str, str | None] = {name: name for name in (*GITLAB_TYPES, *format_names)}
+        self._type = choice("package_type", types, None, "The format; one of GitLab's that is not here has no packages")
+        common = (self._type, NAME, VERSION, STATUS, VERSIONLESS)
+        self._list_of_project = Operation(
+            "list_packages", listed(PACKAGE, "The packages"), described(*common, PROJECT_ORDER, SORT) + PAGING
+        )
+        self._list_of_group = Operation(
+            "list_packages_below",
+            listed(GROUP_PACKAGE, "The packages, each with its project"),
+            described(*common, DIRECT, GROUP_ORDER, SORT) + PAGING,
+        )
 
     def routes(self) -> Sequence[Route]:
         """See IRouteTable."""
         read, destroy = Permission.READ_PACKAGE, Permission.DESTROY_PACKAGE
+        group = frozenset({Level.GROUP})
         return (
-            Route(("GET",), _PACKAGES, read, self.list_of_project),
-            Route(("GET",), _PACKAGES, read, self.list_of_group, frozenset({Level.GROUP})),
-            Route(("GET",), _PACKAGE, read, self.show),
-            Route(("DELETE",), _PACKAGE, destroy, self.delete_package),
-            Route(("GET",), _FILES, read, self.list_files),
-            Route(("DELETE",), _FILE, destroy, self.delete_file),
-            Route(("GET",), _FILE + "/download", read, self.download),
+            Route(("GET",), _PACKAGES, read, self.list_of_project, operation=self._list_of_project),
+            Route(("GET",), _PACKAGES, read, self.list_of_group, group, operation=self._list_of_group),
+            Route(("GET",), _PACKAGE, read, self.show, operation=SHOW),
+            Route(("DELETE",), _PACKAGE, destroy, self.delete_package, operation=DELETE),
+            Route(("GET",), _FILES, read, self.list_files, operation=LIST_FILES),
+            Route(("DELETE",), _FILE, destroy, self.delete_file, operation=DELETE_FILE),
+            Route(("GET",), _FILE + "/download", read, self.download, operation=DOWNLOAD),
         )
 
     def render_error(self, refusal: Refusal) -> Reply | None:
@@ -110,39 +133,41 @@ class PackageManagement:
 
     async def list_of_project(self, call: IAuthorisedCall) -> Reply:
         """List the packages of a project."""
-        return await self._list(call, PROJECT_ORDERS, direct_only=False)
+        return await self._list(call, self._list_of_project, PROJECT_ORDER.read(call), direct_only=False)
 
     async def list_of_group(self, call: IAuthorisedCall) -> Reply:
         """List the packages of the projects below a group, each with its project."""
-        return await self._list(call, GROUP_ORDERS, direct_only=read_flag(call, "exclude_subgroups"))
+        return await self._list(call, self._list_of_group, GROUP_ORDER.read(call), direct_only=DIRECT.read(call))
 
-    async def _list(self, call: IAuthorisedCall, orders: Mapping[str, PackageOrder], *, direct_only: bool) -> Reply:
+    async def _list(
+        self, call: IAuthorisedCall, operation: Operation, order: PackageOrder, *, direct_only: bool
+    ) -> Reply:
         page = read_page(call)
-        query = self._query(call, orders)
+        query = self._query(call, order)
         if query is None:
             listing = PackageListing((), 0)
         else:
             listing = await self._inventory(call).list_packages(query, page.piece, direct_only=direct_only)
         show = package_fields if call.scope.level is Level.PROJECT else group_package_fields
-        headers = page_headers(call, call.base_url + _PACKAGES, PACKAGE_PARAMETERS, page, listing.total)
+        headers = page_headers(call, call.base_url + _PACKAGES, operation.parameters, page, listing.total)
         return json_reply([show(package, _api_url(call)) for package in listing.packages], headers)
 
-    def _query(self, call: IAuthorisedCall, orders: Mapping[str, PackageOrder]) -> PackageQuery | None:
+    def _query(self, call: IAuthorisedCall, order: PackageOrder) -> PackageQuery | None:
         """
         Read what is asked for; None if no package can be it.
 
         Raises:
             InvalidRequest.
         """
-        read_flag(call, "include_versionless")  # every package here has a version
-        status = read_choice(call, "status", STATUSES, PackageStatus.DEFAULT)
+        VERSIONLESS.read(call)
+        status = STATUS.read(call)
         query = PackageQuery(
-            format=read_choice(call, "package_type", self._types, None),
-            name_part=read_text(call, "package_name"),
-            version=read_text(call, "package_version"),
+            format=self._type.read(call),
+            name_part=NAME.read(call),
+            version=VERSION.read(call),
             status=status or PackageStatus.DEFAULT,
-            order=read_choice(call, "order_by", orders, PackageOrder.CREATED_AT),
-            is_descending=read_choice(call, "sort", SORTS, False),
+            order=order,
+            is_descending=SORT.read(call),
         )
         return None if status is None else query
 
@@ -170,12 +195,12 @@ class PackageManagement:
         package_id: int = call.arguments["package_id"]
         listing = await self._inventory(call).list_files(
             package_id,
-            read_choice(call, "order_by", FILE_ORDERS, FileOrder.ID),
+            FILE_ORDER.read(call),
             page.piece,
-            is_descending=read_choice(call, "sort", SORTS, False),
+            is_descending=SORT.read(call),
         )
         url = f"{call.base_url}/packages/{package_id}/package_files"
-        headers = page_headers(call, url, FILE_PARAMETERS, page, listing.total)
+        headers = page_headers(call, url, LIST_FILES.parameters, page, listing.total)
         return json_reply([file_fields(file) for file in listing.files], headers)
 
     async def download(self, call: IAuthorisedCall) -> Reply:

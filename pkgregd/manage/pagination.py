@@ -8,11 +8,16 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from pkgregd.interfaces import IAuthorisedCall
-from pkgregd.manage.parameters import read_number
-from pkgregd.values import Piece
+from pkgregd.manage.parameters import described, number
+from pkgregd.values import Parameter, Piece
 
 DEFAULT_PER_PAGE = 20
 MAX_PER_PAGE = 100
+
+PAGE = number("page", 1, "Which page of the listing, from 1")
+PER_PAGE = number("per_page", DEFAULT_PER_PAGE, f"How many make a page; of more than {MAX_PER_PAGE} that many count")
+PAGING = described(PAGE, PER_PAGE)
+"""What read_page() reads: the last parameters of every listing."""
 
 
 @frozen
@@ -41,26 +46,27 @@ def read_page(call: IAuthorisedCall) -> NumberedPage:
     Raises:
         InvalidRequest.
     """
-    size = read_number(call, "per_page", DEFAULT_PER_PAGE)
-    return NumberedPage(read_number(call, "page", 1), min(size, MAX_PER_PAGE))
+    size = PER_PAGE.read(call)
+    return NumberedPage(PAGE.read(call), min(size, MAX_PER_PAGE))
 
 
 def page_headers(
-    call: IAuthorisedCall, url: str, parameters: Iterable[str], page: NumberedPage, total: int
+    call: IAuthorisedCall, url: str, parameters: Iterable[Parameter], page: NumberedPage, total: int
 ) -> tuple[tuple[str, str], ...]:
     """
     Say where a page lies in its listing, and link to its neighbours.
 
     Args:
         url: of the listing, absolute, without a query.
-        parameters: the names of those that the links repeat.
+        parameters: of the listing, which the links repeat.
         total: how many rows the listing has.
     Source: GitLab REST API, offset-based pagination; RFC 8288 for `Link`.
     """
     last = max(1, -(-total // page.size))
     before = page.number - 1 if 1 < page.number <= last else None
     after = page.number + 1 if page.number < last else None
-    given = [(name, value) for name in parameters if (value := call.query(name)) is not None]
+    names = [parameter.name for parameter in parameters if parameter not in PAGING]
+    given = [(name, value) for name in names if (value := call.query(name)) is not None]
 
     def link(relation: str, number: int) -> str:
         query = urlencode([*given, ("page", number), ("per_page", page.size)])

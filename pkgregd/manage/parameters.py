@@ -1,4 +1,4 @@
-"""Reading the parameters and conditions of a call; what is malformed is refused by its name."""
+"""The parameters and conditions of a call, declared and read; what is malformed is refused by its name."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import datetime
 import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
+
+from attrs import frozen
 
 from pkgregd.errors import InvalidRequest
 from pkgregd.interfaces import IAuthorisedCall
-from pkgregd.values import Precondition
+from pkgregd.values import JsonSchema, Parameter, Precondition
 
 T = TypeVar("T")
 
@@ -18,6 +20,8 @@ MAX_CHARACTERS = 255
 """Of a text that is looked for: no name or version is longer."""
 
 MAX_DATE_CHARACTERS = 64
+
+MAX_NUMBER = 999_999_999
 
 _NUMBER = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
 _OUR_TAG = re.compile(r'(?:(?<=,)|^)[ \t]*"([0-9a-f]{64})"[ \t]*(?=,|$)', re.ASCII)
@@ -28,62 +32,104 @@ _TRUTHS: Mapping[str, bool] = {
 }
 
 
-def read_text(call: IAuthorisedCall, name: str) -> str | None:
+@frozen
+class QueryParameter(Generic[T]):
     """
-    Return a text to look for; None when it is not given or empty.
+    A query parameter, declared once for reading and for what is said of it.
 
-    Raises:
-        InvalidRequest: too long, or with control characters.
+    Attributes:
+        parse: makes a value of name and text, or raises InvalidRequest.
+        default: when it is not given.
     """
-    text = call.query(name)
-    if text is not None and (len(text) > MAX_CHARACTERS or _CONTROL.search(text)):
+
+    described: Parameter
+    parse: Callable[[str, str], T]
+    default: T
+
+    def read(self, call: IAuthorisedCall) -> T:
+        """
+        Return its value in a call.
+
+        Raises:
+            InvalidRequest: names it.
+        """
+        given = call.query(self.described.name)
+        return self.default if given is None else self.parse(self.described.name, given)
+
+
+def text(name: str, meaning: str) -> QueryParameter[str | None]:
+    """Declare a text to look for; None when it is not given or empty."""
+    schema = {"type": "string", "maxLength": MAX_CHARACTERS, "pattern": r"^[^\x00-\x1f\x7f]*$"}
+    return QueryParameter(Parameter(name, schema, meaning), _parse_text, None)
+
+
+def _parse_text(name: str, given: str) -> str | None:
+    if len(given) > MAX_CHARACTERS or _CONTROL.search(given):
         raise InvalidRequest(f"{name} is not valid: at most {MAX_CHARACTERS} characters, none of them for control")
-    return text or None
+    return given or None
 
 
-def read_choice(call: IAuthorisedCall, name: str, choices: Mapping[str, T], default: T) -> T:
-    """
-    Return what one of some words stands for.
+def choice(name: str, choices: Mapping[str, T], default: T, meaning: str) -> QueryParameter[T]:
+    """Declare one of some words, each of which stands for something."""
 
-    Raises:
-        InvalidRequest: another word, or none.
-    """
-    word = call.query(name)
-    if word is None:
-        return default
-    if word not in choices:
-        raise InvalidRequest(f"{name} does not have a valid value: it can be {', '.join(sorted(choices))}")
-    return choices[word]
+    def parse(name: str, given: str) -> T:
+        if given not in choices:
+            raise InvalidRequest(f"{name} does not have a valid value: it can be {', '.join(sorted(choices))}")
+        return choices[given]
+
+    return QueryParameter(Parameter(name, {"type": "string", "enum": sorted(choices)}, meaning), parse, default)
 
 
-def read_number(call: IAuthorisedCall, name: str, default: int) -> int:
-    """
-    Return a whole number from 1.
+def number(name: str, default: T, meaning: str) -> QueryParameter[int | T]:
+    """Declare a whole number from 1 to 999 999 999."""
+    schema: dict[str, object] = {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER}
+    if default is not None:
+        schema["default"] = default
+    return QueryParameter(Parameter(name, schema, meaning), _parse_number, default)
 
-    Raises:
-        InvalidRequest: something else, or more than 999 999 999.
-    """
-    digits = call.query(name)
-    if digits is None:
-        return default
-    if len(digits) > MAX_CHARACTERS or not _NUMBER.fullmatch(digits):
+
+def _parse_number(name: str, given: str) -> int:
+    if len(given) > MAX_CHARACTERS or not _NUMBER.fullmatch(given):
         raise InvalidRequest(f"{name} is not valid: it is a whole number from 1")
-    return int(digits)
+    return int(given)
 
 
-def read_flag(call: IAuthorisedCall, name: str) -> bool:
-    """
-    Return a truth value; False when it is not given.
+def flag(name: str, meaning: str) -> QueryParameter[bool]:
+    """Declare a truth value; False when it is not given."""
+    schema = {"anyOf": [{"type": "boolean"}, truth_schema(_TRUTHS)], "default": False}
+    return QueryParameter(Parameter(name, schema, meaning), _parse_flag, False)
 
-    Raises:
-        InvalidRequest: neither true nor false.
-    """
-    word = call.query(name)
-    if word is None:
-        return False
-    if word.lower() not in _TRUTHS:
+
+def _parse_flag(name: str, given: str) -> bool:
+    if given.lower() not in _TRUTHS:
         raise InvalidRequest(f"{name} is not valid: it can be true or false")
-    return _TRUTHS[word.lower()]
+    return _TRUTHS[given.lower()]
+
+
+def truth_schema(truths: Mapping[str, bool]) -> JsonSchema:
+    """Describe words for true and false, in letters of any case."""
+
+    def word_pattern(word: str) -> str:
+        return "".join(f"[{letter.upper()}{letter}]" if letter.isalpha() else letter for letter in word)
+
+    return {"type": "string", "pattern": f"^(?:{'|'.join(map(word_pattern, truths))})$"}
+
+
+def described(*parameters: QueryParameter[Any]) -> tuple[Parameter, ...]:
+    """Return what is said of parameters."""
+    return tuple(parameter.described for parameter in parameters)
+
+
+PRECONDITIONS = (
+    Parameter("If-Match", {"type": "string"}, "Entity tags of what may be deleted, or `*`", is_header=True),
+    Parameter(
+        "If-Unmodified-Since",
+        {"type": "string"},
+        "Delete only what has not changed after that time: an HTTP date, or one as in `created_at`",
+        is_header=True,
+    ),
+)
+"""What read_precondition() reads."""
 
 
 def read_precondition(call: IAuthorisedCall) -> Precondition:

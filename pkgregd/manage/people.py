@@ -11,21 +11,20 @@ from collections.abc import Mapping, Sequence
 
 from zope.interface import implementer
 
-from pkgregd.errors import InvalidRequest, NotFound
+from pkgregd.errors import NotFound
 from pkgregd.interfaces import IAuthorisedCall, IDirectories, IDirectory, IRouteTable
 from pkgregd.manage import bodies
-from pkgregd.manage.bodies import read_fields
-from pkgregd.manage.pagination import page_headers, read_page
-from pkgregd.manage.parameters import read_text
+from pkgregd.manage.answers import BEARER, GONE, MEMBER, USER, WHOLE_USER, listed, made, shown
+from pkgregd.manage.bodies import Body
+from pkgregd.manage.pagination import PAGING, page_headers, read_page
+from pkgregd.manage.parameters import described, text
 from pkgregd.manage.people_shapes import member_fields, user_fields
 from pkgregd.manage.shapes import json_reply
-from pkgregd.values import AccountPermission, Level, Permission, Piece, Principal, Refusal, Reply, Route
+from pkgregd.values import AccountPermission, Level, Operation, Permission, Piece, Principal, Refusal, Reply, Route
 
 API = "/api/v4"
 INSTANCE = frozenset({Level.INSTANCE})
 BOTH = frozenset({Level.PROJECT, Level.GROUP})
-USER_PARAMETERS = ("username", "search")
-MEMBER_PARAMETERS = ("query",)
 IGNORED_OF_USERS = frozenset(
     {
         "name", "email", "password", "reset_password", "force_random_password", "skip_confirmation", "projects_limit",
@@ -36,6 +35,46 @@ IGNORED_OF_USERS = frozenset(
 
 IGNORED_OF_MEMBERS = frozenset({"invite_source", "tasks_to_be_done"})
 """Not those that would make a membership less: one that was asked to end would not."""
+
+USERNAME = text("username", "The whole name of a user")
+SEARCH = text("search", "A part of the name")
+MEMBER_NAME = text("query", "A part of the name")
+
+NEW_USER = Body(
+    {"username": bodies.text, "admin": bodies.flag},
+    ("username",),
+    IGNORED_OF_USERS,
+    example={"username": "grace", "admin": False},
+)
+CHANGED_USER = Body({"admin": bodies.flag}, ignored=IGNORED_OF_USERS, example={"admin": True})
+NEW_MEMBER = Body(
+    {"user_id": bodies.number, "username": bodies.text, "access_level": bodies.role},
+    ("access_level",),
+    IGNORED_OF_MEMBERS,
+    one_of=("user_id", "username"),
+    example={"username": "grace", "access_level": 30},
+)
+CHANGED_MEMBER = Body(
+    {"access_level": bodies.role}, ("access_level",), IGNORED_OF_MEMBERS, example={"access_level": 40}
+)
+
+_MEMBER_LIST = listed(MEMBER, "The members")
+_MEMBER_PARAMETERS = described(MEMBER_NAME) + PAGING
+SHOW_SELF = Operation(
+    "show_current_user", shown(BEARER, "The user; of a token that is nobody's, a bot"), refusals=(404,)
+)
+LIST_USERS = Operation("list_users", listed(USER, "The users"), described(USERNAME, SEARCH) + PAGING)
+ADD_USER = Operation("add_user", made(WHOLE_USER, "The user"), body=NEW_USER.described, refusals=(409,))
+SHOW_USER = Operation("show_user", shown(USER, "The user"))
+CHANGE_USER = Operation("change_user", shown(WHOLE_USER, "The user"), body=CHANGED_USER.described, refusals=(409,))
+REMOVE_USER = Operation("remove_user", GONE, refusals=(409,))
+LIST_MEMBERS = Operation("list_members", _MEMBER_LIST, _MEMBER_PARAMETERS)
+LIST_ALL_MEMBERS = Operation("list_all_members", _MEMBER_LIST, _MEMBER_PARAMETERS)
+SHOW_MEMBER = Operation("show_member", shown(MEMBER, "The member"))
+SHOW_ANY_MEMBER = Operation("show_any_member", shown(MEMBER, "The member"))
+ADD_MEMBER = Operation("add_member", made(MEMBER, "The member"), body=NEW_MEMBER.described, refusals=(409,))
+CHANGE_MEMBER = Operation("change_member", shown(MEMBER, "The member"), body=CHANGED_MEMBER.described, refusals=(409,))
+REMOVE_MEMBER = Operation("remove_member", GONE, refusals=(409,))
 
 
 @implementer(IRouteTable)
@@ -55,19 +94,19 @@ class PeopleManagement:
         read, administer = Permission.READ_MEMBERS, Permission.ADMINISTER
         members, member, every = "/members", "/members/<number:user_id>", "/members/all"
         return (
-            Route(("GET",), f"{API}/user", AccountPermission.READ_USER, self.show_self, INSTANCE),
-            Route(("GET",), users, known, self.list_users, INSTANCE),
-            Route(("POST",), users, instance, self.add_user, INSTANCE),
-            Route(("GET",), user, known, self.show_user, INSTANCE),
-            Route(("PUT",), user, instance, self.change_user, INSTANCE),
-            Route(("DELETE",), user, instance, self.remove_user, INSTANCE),
-            Route(("GET",), members, read, self.list_members, BOTH),
-            Route(("GET",), every, read, self.list_all_members, BOTH),
-            Route(("GET",), member, read, self.show_member, BOTH),
-            Route(("GET",), every + "/<number:user_id>", read, self.show_any_member, BOTH),
-            Route(("POST",), members, administer, self.add_member, BOTH),
-            Route(("PUT",), member, administer, self.change_member, BOTH),
-            Route(("DELETE",), member, administer, self.remove_member, BOTH),
+            Route(("GET",), f"{API}/user", AccountPermission.READ_USER, self.show_self, INSTANCE, operation=SHOW_SELF),
+            Route(("GET",), users, known, self.list_users, INSTANCE, operation=LIST_USERS),
+            Route(("POST",), users, instance, self.add_user, INSTANCE, operation=ADD_USER),
+            Route(("GET",), user, known, self.show_user, INSTANCE, operation=SHOW_USER),
+            Route(("PUT",), user, instance, self.change_user, INSTANCE, operation=CHANGE_USER),
+            Route(("DELETE",), user, instance, self.remove_user, INSTANCE, operation=REMOVE_USER),
+            Route(("GET",), members, read, self.list_members, BOTH, operation=LIST_MEMBERS),
+            Route(("GET",), every, read, self.list_all_members, BOTH, operation=LIST_ALL_MEMBERS),
+            Route(("GET",), member, read, self.show_member, BOTH, operation=SHOW_MEMBER),
+            Route(("GET",), every + "/<number:user_id>", read, self.show_any_member, BOTH, operation=SHOW_ANY_MEMBER),
+            Route(("POST",), members, administer, self.add_member, BOTH, operation=ADD_MEMBER),
+            Route(("PUT",), member, administer, self.change_member, BOTH, operation=CHANGE_MEMBER),
+            Route(("DELETE",), member, administer, self.remove_member, BOTH, operation=REMOVE_MEMBER),
         )
 
     def render_error(self, refusal: Refusal) -> Reply | None:
@@ -89,10 +128,8 @@ class PeopleManagement:
     async def list_users(self, call: IAuthorisedCall) -> Reply:
         """List users, or find one by name."""
         page = read_page(call)
-        listing = await self._directory(call).list_users(
-            read_text(call, "search"), read_text(call, "username"), page.piece
-        )
-        headers = page_headers(call, f"{call.base_url}{API}/users", USER_PARAMETERS, page, listing.total)
+        listing = await self._directory(call).list_users(SEARCH.read(call), USERNAME.read(call), page.piece)
+        headers = page_headers(call, f"{call.base_url}{API}/users", LIST_USERS.parameters, page, listing.total)
         is_whole = call.principal.is_admin
         return json_reply([user_fields(user, is_whole=is_whole) for user in listing.users], headers)
 
@@ -103,14 +140,13 @@ class PeopleManagement:
 
     async def add_user(self, call: IAuthorisedCall) -> Reply:
         """Add a user."""
-        readers = {"username": bodies.text, "admin": bodies.flag}
-        given = await read_fields(call, readers, required=("username",), ignored=IGNORED_OF_USERS)
+        given = await NEW_USER.read(call)
         user = await self._directory(call).add_user(given["username"], is_admin=given.get("admin", False))
         return _made(user_fields(user, is_whole=True))
 
     async def change_user(self, call: IAuthorisedCall) -> Reply:
         """Make a user an administrator or a common user."""
-        given = await read_fields(call, {"admin": bodies.flag}, ignored=IGNORED_OF_USERS)
+        given = await CHANGED_USER.read(call)
         directory, user_id = self._directory(call), call.arguments["user_id"]
         if "admin" in given:
             user = await directory.change_user(user_id, is_admin=given["admin"])
@@ -128,9 +164,9 @@ class PeopleManagement:
     async def _list(self, call: IAuthorisedCall, path: str, *, is_inherited: bool) -> Reply:
         page = read_page(call)
         listing = await self._directory(call).list_members(
-            call.scope, read_text(call, "query"), page.piece, is_inherited=is_inherited
+            call.scope, MEMBER_NAME.read(call), page.piece, is_inherited=is_inherited
         )
-        headers = page_headers(call, call.base_url + path, MEMBER_PARAMETERS, page, listing.total)
+        headers = page_headers(call, call.base_url + path, _MEMBER_PARAMETERS, page, listing.total)
         return json_reply([member_fields(member) for member in listing.members], headers)
 
     async def list_members(self, call: IAuthorisedCall) -> Reply:
@@ -153,15 +189,12 @@ class PeopleManagement:
 
     async def add_member(self, call: IAuthorisedCall) -> Reply:
         """Make a user a member."""
-        readers = {"user_id": bodies.number, "username": bodies.text, "access_level": bodies.role}
-        given = await read_fields(call, readers, required=("access_level",), ignored=IGNORED_OF_MEMBERS)
+        given = await NEW_MEMBER.read(call)
         directory = self._directory(call)
         user_id = await self._user_meant(directory, given)
         return _made(member_fields(await directory.add_member(call.scope, user_id, given["access_level"])))
 
     async def _user_meant(self, directory: IDirectory, given: Mapping[str, object]) -> int:
-        if ("user_id" in given) == ("username" in given):
-            raise InvalidRequest("user_id, username: exactly one of them is given")
         if "user_id" in given:
             return int(str(given["user_id"]))
         listing = await directory.list_users(None, str(given["username"]), Piece(0, 1))
@@ -171,8 +204,7 @@ class PeopleManagement:
 
     async def change_member(self, call: IAuthorisedCall) -> Reply:
         """Change the role of a member."""
-        readers = {"access_level": bodies.role}
-        given = await read_fields(call, readers, required=("access_level",), ignored=IGNORED_OF_MEMBERS)
+        given = await CHANGED_MEMBER.read(call)
         member = await self._directory(call).change_member(call.scope, call.arguments["user_id"], given["access_level"])
         return json_reply(member_fields(member))
 

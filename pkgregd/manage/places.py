@@ -10,19 +10,23 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from attrs import frozen
 from zope.interface import implementer
 
 from pkgregd.errors import InvalidRequest
 from pkgregd.interfaces import IAuthorisedCall, IDirectories, IDirectory, IRouteTable
-from pkgregd.manage.bodies import ROLES, VISIBILITIES, number, read_fields, text
-from pkgregd.manage.bodies import visibility as read_visibility
-from pkgregd.manage.pagination import page_headers, read_page
-from pkgregd.manage.parameters import read_choice, read_flag, read_text
+from pkgregd.manage import bodies, parameters
+from pkgregd.manage.answers import ACCEPTED, GROUP, PLACE, PROJECT, listed, made, shown
+from pkgregd.manage.bodies import ROLES, VISIBILITIES, Body
+from pkgregd.manage.pagination import PAGING, page_headers, read_page
+from pkgregd.manage.parameters import choice, described, flag
 from pkgregd.manage.people_shapes import place_fields
 from pkgregd.manage.shapes import json_reply
 from pkgregd.values import (
     AccountPermission,
+    Answer,
     Level,
+    Operation,
     Permission,
     PlaceOrder,
     PlaceQuery,
@@ -35,7 +39,7 @@ from pkgregd.values import (
 )
 
 API = "/api/v4"
-INSTANCE, GROUP = frozenset({Level.INSTANCE}), frozenset({Level.GROUP})
+INSTANCE, GROUP_ONLY = frozenset({Level.INSTANCE}), frozenset({Level.GROUP})
 BOTH = frozenset({Level.PROJECT, Level.GROUP})
 
 ORDERS: Mapping[str, PlaceOrder] = {
@@ -47,11 +51,6 @@ ORDERS: Mapping[str, PlaceOrder] = {
 SORTS: Mapping[str, bool] = {"asc": False, "desc": True}
 LEAST_ROLES: Mapping[str, Role | None] = {str(value): role for value, role in ROLES.items()}
 VISIBILITY_WORDS: Mapping[str, Visibility | None] = dict(VISIBILITIES)
-PARAMETERS = (
-    "search", "visibility", "order_by", "sort", "owned", "membership", "min_access_level", "top_level_only",
-    "include_subgroups",
-)  # fmt: skip
-
 IGNORED = frozenset(
     {
         "name", "description", "packages_enabled", "initialize_with_readme", "default_branch", "issues_enabled",
@@ -63,6 +62,81 @@ IGNORED = frozenset(
     }
 )  # fmt: skip
 """Fields of GitLab's that mean nothing here: there are packages, and nothing else."""
+
+SEARCH = parameters.text("search", "A part of the path")
+VISIBILITY = choice("visibility", VISIBILITY_WORDS, None, "Only those of this visibility")
+LEAST_ROLE = choice("min_access_level", LEAST_ROLES, None, "Only those where the caller has at least this role")
+OWNED = flag("owned", "Only those that the caller owns")
+MEMBERSHIP = flag("membership", "Only those that the caller is a member of")
+TOP_ONLY = flag("top_level_only", "Of groups only those at the top")
+DEEP = flag("include_subgroups", "Also what lies deeper below the group")
+PROJECT_ORDER = choice("order_by", ORDERS, PlaceOrder.ID, "By what they are sorted: by number unless given")
+GROUP_ORDER = choice("order_by", ORDERS, PlaceOrder.PATH, "By what they are sorted: by path unless given")
+PROJECT_SORT = choice("sort", SORTS, True, "Upwards, or downwards unless given")
+GROUP_SORT = choice("sort", SORTS, False, "Upwards unless given, or downwards")
+
+_COMMON = (SEARCH, VISIBILITY, LEAST_ROLE, OWNED, MEMBERSHIP, DEEP)
+PROJECT_PARAMETERS = described(*_COMMON, PROJECT_ORDER, PROJECT_SORT) + PAGING
+GROUP_PARAMETERS = described(*_COMMON, TOP_ONLY, GROUP_ORDER, GROUP_SORT) + PAGING
+
+NEW_PROJECT = Body(
+    {"path": bodies.text, "name": bodies.text, "namespace_id": bodies.number, "visibility": bodies.visibility},
+    ("namespace_id",),
+    IGNORED - {"name"},
+    example={"path": "web", "namespace_id": 1, "visibility": "private"},
+)
+NEW_GROUP = Body(
+    {"path": bodies.text, "name": bodies.text, "parent_id": bodies.number, "visibility": bodies.visibility},
+    ignored=IGNORED - {"name"},
+    example={"path": "tools", "parent_id": 1, "visibility": "private"},
+)
+CHANGED_PLACE = Body(
+    {"visibility": bodies.visibility, "path": bodies.text}, ignored=IGNORED, example={"visibility": "internal"}
+)
+
+
+@frozen
+class Listing:
+    """
+    A list of projects or groups.
+
+    Attributes:
+        path: of its route, below the call's base URL.
+        is_deep: whatever the caller asks for.
+    """
+
+    operation: Operation
+    level: Level
+    path: str
+    is_deep: bool = False
+
+    @classmethod
+    def of(cls, level: Level, path: str, id: str, summary: str, *, is_deep: bool = False) -> Listing:
+        """Make one, with what is said of it."""
+        shape, parameters = (GROUP, GROUP_PARAMETERS) if level is Level.GROUP else (PROJECT, PROJECT_PARAMETERS)
+        operation = Operation(id, listed(shape, "A page of the list"), parameters, summary=summary)
+        return cls(operation, level, path, is_deep)
+
+
+ALL = (
+    Listing.of(Level.PROJECT, f"{API}/projects", "list_projects", "List the projects that the caller sees."),
+    Listing.of(Level.GROUP, f"{API}/groups", "list_groups", "List the groups that the caller sees."),
+)
+BELOW = (
+    Listing.of(Level.PROJECT, "/projects", "list_group_projects", "List the projects of a group."),
+    Listing.of(Level.GROUP, "/subgroups", "list_subgroups", "List the groups of a group."),
+    Listing.of(
+        Level.GROUP, "/descendant_groups", "list_descendant_groups", "List all groups below a group.", is_deep=True
+    ),
+)
+
+ADD_PROJECT = Operation(
+    "add_project", made(PROJECT, "The project"), body=NEW_PROJECT.described, refusals=(403, 404, 409)
+)
+ADD_GROUP = Operation("add_group", made(GROUP, "The group"), body=NEW_GROUP.described, refusals=(403, 404, 409))
+SHOW = Operation("show", shown(PLACE, "The project or group"))
+CHANGE = Operation("change", shown(PLACE, "The project or group"), body=CHANGED_PLACE.described)
+REMOVE = Operation("remove", (Answer(202, "It is done", ACCEPTED),))
 
 
 @implementer(IRouteTable)
@@ -78,20 +152,20 @@ class PlaceManagement:
     def routes(self) -> Sequence[Route]:
         """See IRouteTable."""
         nothing, known = AccountPermission.NOTHING, AccountPermission.READ_USER
-        read = Permission.READ_PROJECT
-        all_projects, all_groups = f"{API}/projects", f"{API}/groups"
+        read, administer, remove = Permission.READ_PROJECT, Permission.ADMINISTER, Permission.REMOVE_PROJECT
         return (
-            Route(("GET",), all_projects, nothing, partial(self._list, Level.PROJECT, all_projects), INSTANCE),
-            Route(("GET",), all_groups, nothing, partial(self._list, Level.GROUP, all_groups), INSTANCE),
-            Route(("POST",), all_projects, known, self.add_project, INSTANCE),
-            Route(("POST",), all_groups, known, self.add_group, INSTANCE),
-            Route(("GET",), "", read, self.show, BOTH),
-            Route(("PUT",), "", Permission.ADMINISTER, self.change, BOTH),
-            Route(("DELETE",), "", Permission.REMOVE_PROJECT, self.remove, BOTH),
-            Route(("GET",), "/projects", read, partial(self._list, Level.PROJECT, "/projects"), GROUP),
-            Route(("GET",), "/subgroups", read, partial(self._list, Level.GROUP, "/subgroups"), GROUP),
-            Route(("GET",), "/descendant_groups", read, self._list_descendants, GROUP),
+            *(self._listing(listing, nothing, INSTANCE) for listing in ALL),
+            Route(("POST",), f"{API}/projects", known, self.add_project, INSTANCE, operation=ADD_PROJECT),
+            Route(("POST",), f"{API}/groups", known, self.add_group, INSTANCE, operation=ADD_GROUP),
+            Route(("GET",), "", read, self.show, BOTH, operation=SHOW),
+            Route(("PUT",), "", administer, self.change, BOTH, operation=CHANGE),
+            Route(("DELETE",), "", remove, self.remove, BOTH, operation=REMOVE),
+            *(self._listing(listing, read, GROUP_ONLY) for listing in BELOW),
         )
+
+    def _listing(self, listing: Listing, permission: Permission | AccountPermission, levels: frozenset[Level]) -> Route:
+        handler = partial(self._list, listing)
+        return Route(("GET",), listing.path, permission, handler, levels, operation=listing.operation)
 
     def render_error(self, refusal: Refusal) -> Reply | None:
         """Leave it to the common JSON, which is GitLab's."""
@@ -100,15 +174,13 @@ class PlaceManagement:
     def _directory(self, call: IAuthorisedCall) -> IDirectory:
         return self._directories.directory(call.principal)
 
-    async def _list_descendants(self, call: IAuthorisedCall) -> Reply:
-        return await self._list(Level.GROUP, "/descendant_groups", call, is_deep=True)
-
-    async def _list(self, level: Level, path: str, call: IAuthorisedCall, *, is_deep: bool = False) -> Reply:
+    async def _list(self, listing: Listing, call: IAuthorisedCall) -> Reply:
         """List what the caller sees, of everything or of a group."""
         page = read_page(call)
-        listing = await self._directory(call).list_places(level, _query(level, call, is_deep), page.piece)
-        headers = page_headers(call, call.base_url + path, PARAMETERS, page, listing.total)
-        return json_reply([place_fields(place) for place in listing.places], headers)
+        found = await self._directory(call).list_places(listing.level, _query(listing, call), page.piece)
+        parameters = listing.operation.parameters
+        headers = page_headers(call, call.base_url + listing.path, parameters, page, found.total)
+        return json_reply([place_fields(place) for place in found.places], headers)
 
     async def show(self, call: IAuthorisedCall) -> Reply:
         """Show a project or group."""
@@ -116,21 +188,19 @@ class PlaceManagement:
 
     async def add_project(self, call: IAuthorisedCall) -> Reply:
         """Add a project to a group."""
-        readers = {"path": text, "name": text, "namespace_id": number, "visibility": read_visibility}
-        given = await read_fields(call, readers, required=("namespace_id",), ignored=IGNORED - {"name"})
+        given = await NEW_PROJECT.read(call)
         visibility = given.get("visibility", Visibility.PRIVATE)
         return _made(await self._directory(call).add_project(given["namespace_id"], _name(given), visibility))
 
     async def add_group(self, call: IAuthorisedCall) -> Reply:
         """Add a group, at the top or below another."""
-        readers = {"path": text, "name": text, "parent_id": number, "visibility": read_visibility}
-        given = await read_fields(call, readers, ignored=IGNORED - {"name"})
+        given = await NEW_GROUP.read(call)
         visibility = given.get("visibility", Visibility.PRIVATE)
         return _made(await self._directory(call).add_group(given.get("parent_id"), _name(given), visibility))
 
     async def change(self, call: IAuthorisedCall) -> Reply:
         """Change the visibility of a project or group; its path stays."""
-        given = await read_fields(call, {"visibility": read_visibility, "path": text}, ignored=IGNORED)
+        given = await CHANGED_PLACE.read(call)
         directory = self._directory(call)
         if "path" in given and given["path"] != call.scope.path.rpartition("/")[2]:
             raise InvalidRequest("path: it cannot be changed, since clients know packages by it")
@@ -152,21 +222,24 @@ def _name(given: Mapping[str, str]) -> str:
     return name
 
 
-def _query(level: Level, call: IAuthorisedCall, is_deep: bool) -> PlaceQuery:
-    least_role = read_choice(call, "min_access_level", LEAST_ROLES, None)
-    if read_flag(call, "owned"):
+def _query(listing: Listing, call: IAuthorisedCall) -> PlaceQuery:
+    is_of_groups = listing.level is Level.GROUP
+    order, sort = (GROUP_ORDER, GROUP_SORT) if is_of_groups else (PROJECT_ORDER, PROJECT_SORT)
+    least_role, is_owned = LEAST_ROLE.read(call), OWNED.read(call)
+    is_member, is_deep = MEMBERSHIP.read(call), DEEP.read(call)
+    if is_owned:
         least_role = Role.OWNER
-    elif read_flag(call, "membership"):
+    elif is_member:
         least_role = least_role or Role.GUEST
     return PlaceQuery(
-        text=read_text(call, "search"),
-        visibility=read_choice(call, "visibility", VISIBILITY_WORDS, None),
+        text=SEARCH.read(call),
+        visibility=VISIBILITY.read(call),
         parent_id=call.scope.id if call.scope.level is Level.GROUP else None,
-        is_deep=is_deep or read_flag(call, "include_subgroups"),
-        top_only=level is Level.GROUP and read_flag(call, "top_level_only"),
+        is_deep=is_deep or listing.is_deep,
+        top_only=is_of_groups and TOP_ONLY.read(call),
         least_role=least_role,
-        order=read_choice(call, "order_by", ORDERS, PlaceOrder.ID if level is Level.PROJECT else PlaceOrder.PATH),
-        is_descending=read_choice(call, "sort", SORTS, level is Level.PROJECT),
+        order=order.read(call),
+        is_descending=sort.read(call),
     )
 
 

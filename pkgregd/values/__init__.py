@@ -39,6 +39,7 @@ from pkgregd.values.inventory import (
     SupersededBuild,
 )
 from pkgregd.values.limits import FormatLimits, Rate, RateLimitRule
+from pkgregd.values.operations import JSON, Answer, BodyContent, JsonSchema, Operation, Parameter, Shape
 from pkgregd.values.packages import (
     Coordinates,
     FileLookup,
@@ -91,10 +92,13 @@ from pkgregd.values.tokens import (
 __all__ = [
     "ANONYMOUS",
     "HEX_LENGTHS",
+    "JSON",
     "MAX_DOCUMENT_BYTES",
     "NO_PRECONDITION",
     "AccountPermission",
+    "Answer",
     "BlobInfo",
+    "BodyContent",
     "ByteRange",
     "ChosenVersions",
     "Coordinates",
@@ -109,6 +113,7 @@ __all__ = [
     "IndexLookup",
     "IndexState",
     "IssuedToken",
+    "JsonSchema",
     "Level",
     "MakeLayout",
     "MemberListing",
@@ -119,6 +124,7 @@ __all__ = [
     "NewToken",
     "NewestVersion",
     "OnDuplicate",
+    "Operation",
     "Owner",
     "PackageFile",
     "PackageListing",
@@ -132,6 +138,7 @@ __all__ = [
     "PageBody",
     "PageLayout",
     "PageSection",
+    "Parameter",
     "Permission",
     "Piece",
     "PlaceListing",
@@ -150,6 +157,7 @@ __all__ = [
     "Role",
     "Route",
     "Scope",
+    "Shape",
     "SignIn",
     "SignInStart",
     "StreamBody",

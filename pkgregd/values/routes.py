@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from attrs import field, frozen
 
 from pkgregd.values.access import AccountPermission, Level, Permission
+from pkgregd.values.operations import Operation
 from pkgregd.values.packages import FileLookup, IndexLookup
 from pkgregd.values.pages import PageBody, StreamBody
 
@@ -89,6 +90,8 @@ class Route:
         owner: tells from the route's arguments the path of the group that owns what is asked for, by the format's
             naming convention, or raises an error of `pkgregd.errors`. Needed for packages at the level of the instance,
             where that group's remote answers: so nobody can slip a package in under a name of somebody else's.
+        operation: describes it. Tables beside the formats have one for each route; of a format's route it is said what
+            the rest tells, and the first line of the handler's docstring.
     """
 
     methods: tuple[str, ...]
@@ -101,6 +104,7 @@ class Route:
     foresee: Callable[[Mapping[str, str]], IndexLookup | FileLookup | None] | None = None
     is_question: bool = False
     owner: Callable[[Mapping[str, str]], str] | None = None
+    operation: Operation | None = None
 
     def __attrs_post_init__(self) -> None:
         is_of_packages = isinstance(self.permission, Permission)

@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from pkgregd.errors import InvalidRequest, WrongPassword
 from pkgregd.interfaces import IAuthorisedCall, IRouteTable
-from pkgregd.values import AccountPermission, Level, Refusal, Reply, Route, SignIn
+from pkgregd.values import AccountPermission, Answer, BodyContent, Level, Operation, Refusal, Reply, Route, SignIn
 
 PATH = "/-/sign-in"
 """Below it, by its public id, is the page of each client that waits."""
@@ -28,6 +28,20 @@ HEADERS = (
     ("Referrer-Policy", "no-referrer"),
 )
 
+_PAGE = (Answer(200, "A page for a browser", media_type="text/html"),)
+_FORM = BodyContent(
+    {
+        "application/x-www-form-urlencoded": {
+            "type": "object",
+            "properties": {"token": {"type": "string", "format": "password"}},
+            "required": ["token"],
+        }
+    },
+    is_required=True,
+)
+SHOW = Operation("show_sign_in", _PAGE)
+APPROVE = Operation("approve_sign_in", _PAGE, body=_FORM, refusals=(403,))
+
 
 @implementer(IRouteTable)
 class SignInPages:
@@ -40,8 +54,8 @@ class SignInPages:
         """See IRouteTable."""
         path, levels = f"{PATH}/<segment:public_id>", frozenset({Level.INSTANCE})
         return (
-            Route(("GET",), path, AccountPermission.SIGN_IN, show, levels),
-            Route(("POST",), path, AccountPermission.SIGN_IN, approve, levels),
+            Route(("GET",), path, AccountPermission.SIGN_IN, show, levels, operation=SHOW),
+            Route(("POST",), path, AccountPermission.SIGN_IN, approve, levels, operation=APPROVE),
         )
 
     def render_error(self, refusal: Refusal) -> Reply:
