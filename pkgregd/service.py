@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 from attrs import field, frozen
@@ -34,9 +35,10 @@ from pkgregd.clockwork import PeriodicTask, start, with_deadline
 from pkgregd.config import Config, FormatConfig
 from pkgregd.errors import ConfigError, PkgregdError, Unavailable
 from pkgregd.http.factory import FrontFactory
-from pkgregd.http.front import make_factory
+from pkgregd.http.front import make_factory, mounts
+from pkgregd.http.openapi import describe
 from pkgregd.http.settings import FrontSettings
-from pkgregd.interfaces import IBlobStore, IBuildFormat, ICatalog, IPackageFormat
+from pkgregd.interfaces import IBlobStore, IBuildFormat, ICatalog, IPackageFormat, IRouteTable
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
@@ -51,8 +53,9 @@ from pkgregd.registry.limits import PrefixLimits, address_key
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.sweep import sweep
 from pkgregd.registry.tidy import Tidying, rules_of
-from pkgregd.values import FormatLimits
+from pkgregd.values import FormatLimits, PublicPages
 from pkgregd.web import signin
+from pkgregd.web.api import api_page, document_pages
 from pkgregd.web.help import help_pages
 from pkgregd.web.signin import SignInPages
 
@@ -206,6 +209,13 @@ class Daemon(Service):
         page_url = external_url.rstrip("/") + signin.PATH
         directories = Directories(parts.catalog, policy)
         inventories = Inventories(parts.catalog, parts.blobs, policy, events)
+        tables: list[IRouteTable] = [
+            PackageManagement(inventories, [made.name for made in parts.formats]),
+            PlaceManagement(directories),
+            PeopleManagement(directories),
+            TokenManagement(TokenDesk(parts.catalog, utc_now), directories, utc_now),
+            SignInPages(),
+        ]
         self._factory = make_factory(
             self._reactor,
             formats=parts.formats,
@@ -219,14 +229,8 @@ class Daemon(Service):
             readiness=self.readiness,
             external_url=external_url,
             settings=front_settings(self._config),
-            tables=[
-                PackageManagement(inventories, [made.name for made in parts.formats]),
-                PlaceManagement(directories),
-                PeopleManagement(directories),
-                TokenManagement(TokenDesk(parts.catalog, utc_now), directories, utc_now),
-                SignInPages(),
-            ],
-            pages=help_pages(parts.manuals, external_url),
+            tables=tables,
+            pages=_pages(parts, tables, external_url),
         )
         for description in self._config.http.listen:
             self._bind(description, self._factory)
@@ -360,6 +364,13 @@ class Daemon(Service):
             await step()
         except Exception:
             log.failure("{what} failed", what=what, event="daemon.stop_failed")
+
+
+def _pages(parts: Parts, tables: Sequence[IRouteTable], external_url: str) -> PublicPages:
+    """Make what everybody may read: the manual, and the description of all that is answered."""
+    rules = mounts(parts.formats, parts.limits_by_format, tables)
+    document = describe(rules, external_url, version("pkgregd"))
+    return {**help_pages(parts.manuals, external_url, [api_page(document)]), **document_pages(document)}
 
 
 async def _awaitable(function: Callable[[], object]) -> object:

@@ -7,7 +7,7 @@ import math
 from http import HTTPStatus
 
 from pkgregd import errors
-from pkgregd.values import Refusal, Reply
+from pkgregd.values import JsonSchema, Refusal, Reply
 
 STATUSES: tuple[tuple[type[errors.PkgregdError], int, str], ...] = (
     # the most special first: the first match counts
@@ -34,6 +34,20 @@ STATUSES: tuple[tuple[type[errors.PkgregdError], int, str], ...] = (
     (errors.Unavailable, 503, "unavailable"),
     (errors.BlobMissing, 500, "blob_missing"),
 )
+
+
+REFUSAL_SCHEMA: JsonSchema = {
+    "type": "object",
+    "properties": {
+        "message": {"type": "string", "description": "Status, its phrase and what is wrong, as in GitLab"},
+        "error": {"type": "string", "description": "What is wrong, in one sentence"},
+        "error_code": {"type": "string", "description": "The same as a stable word for programs"},
+        "request_id": {"type": "string", "description": "By which the operator finds the request in the log"},
+    },
+    "required": ["message", "error", "error_code", "request_id"],
+    "additionalProperties": False,
+}
+"""What common_reply() makes."""
 
 
 def refuse(error: errors.PkgregdError, request_id: str, challenge: str | None) -> Refusal:

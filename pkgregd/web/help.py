@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from attrs import frozen
-
-from pkgregd.values import Page, PageBody, PublicPages, Reply
+from pkgregd.values import PublicPages
+from pkgregd.web.fixed import Fixed
 from pkgregd.web.layout import Frame, lay_out, style_sheet
-from pkgregd.web.manual import INDEX, link_pages, manual, with_base
+from pkgregd.web.manual import INDEX, ManualPage, link_pages, manual, with_base
 from pkgregd.web.markdown import relink, render
 
 ROOT = "/help"
 STYLE = "style.css"
 
-POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-MAX_AGE_SECONDS = 300
-"""How long a browser shows a page without asking whether it has changed."""
-
-HEADERS = (("Content-Security-Policy", POLICY), ("Cache-Control", f"public, max-age={MAX_AGE_SECONDS}"))
 HTML, MARKDOWN, CSS = "text/html; charset=utf-8", "text/markdown; charset=utf-8", "text/css; charset=utf-8"
 
 
-def help_pages(format_texts: Mapping[str, str], external_url: str) -> PublicPages:
+def help_pages(format_texts: Mapping[str, str], external_url: str, further: Sequence[ManualPage] = ()) -> PublicPages:
     """
     Make everything below `/help`.
 
@@ -33,6 +25,7 @@ def help_pages(format_texts: Mapping[str, str], external_url: str) -> PublicPage
     Args:
         format_texts: the manual page of each enabled format, by the format's name.
         external_url: scheme, host and perhaps a path, as clients reach the daemon.
+        further: pages for everybody that are made, and not written.
 
     Returns:
         What answers each path.
@@ -40,12 +33,12 @@ def help_pages(format_texts: Mapping[str, str], external_url: str) -> PublicPage
     Raises:
         ConfigError: see manual().
     """
-    pages = manual(format_texts)
+    pages = manual(format_texts, further)
     names = [page.name for page in pages]
-    made = {f"{ROOT}/{STYLE}": _Fixed.of(style_sheet(), CSS)}
+    made = {f"{ROOT}/{STYLE}": Fixed.of(style_sheet(), CSS)}
     for page in pages:
         text = with_base(link_pages(page.text, names, ".md"), external_url.rstrip("/"))
-        made[f"{ROOT}/{page.name}.md"] = _Fixed.of(text.encode(), MARKDOWN)
+        made[f"{ROOT}/{page.name}.md"] = Fixed.of(text.encode(), MARKDOWN)
         if page.name != INDEX:
             made[f"{ROOT}/{page.name}"] = _as_html(text, page.name, "")
         else:  # at two addresses, from which relative links start differently
@@ -54,7 +47,7 @@ def help_pages(format_texts: Mapping[str, str], external_url: str) -> PublicPage
     return {path: fixed.answer for path, fixed in made.items()}
 
 
-def _as_html(text: str, name: str, start: str) -> _Fixed:
+def _as_html(text: str, name: str, start: str) -> Fixed:
     """Make the HTML of a page; `start` is what its links need to begin with."""
 
     def target_of(path: str) -> str:
@@ -62,25 +55,4 @@ def _as_html(text: str, name: str, start: str) -> _Fixed:
         return start + page if page != INDEX else (start or "./")
 
     frame = Frame(style=start + STYLE, home=start or "./", source=f"{start}{name}.md")
-    return _Fixed.of(lay_out(render(relink(text, target_of)), frame), HTML)
-
-
-@frozen
-class _Fixed:
-    """A reply that is the same each time."""
-
-    reply: Reply
-
-    @classmethod
-    def of(cls, body: bytes, content_type: str) -> _Fixed:
-        packed = gzip.compress(body, mtime=0)
-        page = Page(body, packed if len(packed) < len(body) else None)
-
-        async def rendered() -> Page:
-            return page
-
-        etag = hashlib.sha256(body).hexdigest()[:32]
-        return cls(Reply(200, PageBody(rendered), content_type, HEADERS, etag=etag))
-
-    async def answer(self) -> Reply:
-        return self.reply
+    return Fixed.of(lay_out(render(relink(text, target_of)), frame), HTML)

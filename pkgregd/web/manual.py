@@ -8,7 +8,7 @@ are read as they lie in the sources.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
@@ -65,19 +65,20 @@ def general_pages() -> tuple[ManualPage, ...]:
     return tuple(ManualPage.of(name, folder.joinpath(f"{name}.md").read_text("utf-8")) for name in GENERAL)
 
 
-def manual(format_texts: Mapping[str, str]) -> tuple[ManualPage, ...]:
+def manual(format_texts: Mapping[str, str], further: Sequence[ManualPage] = ()) -> tuple[ManualPage, ...]:
     """
     Put the manual together: the list of pages, those for everybody, and those of the formats.
 
     Args:
         format_texts: the page of each enabled format, by the format's name.
+        further: other pages for everybody.
 
     Raises:
         ConfigError: a page that is none, or two of one name.
     """
-    general = general_pages()
+    general = (*general_pages(), *further)
     formats = tuple(ManualPage.of(name, text) for name, text in format_texts.items())
-    taken = {INDEX, *GENERAL} & set(format_texts)
+    taken = {INDEX, *(page.name for page in general)} & set(format_texts)
     if taken:
         raise ConfigError(f"the manual has a page {min(taken)} already: a format cannot have that name")
     return (_index(general, formats), *general, *formats)
