@@ -9,10 +9,11 @@ from gitlab.const import AccessLevel
 
 from tests.support.cases import DaemonTestCase
 from tests.support.clients import OverHttps
+from tests.support.described import DescribedSession
 
 
 class GitlabLibraryTests(DaemonTestCase):
-    """The library, unmodified, in this process."""
+    """The library, unmodified, in this process; each answer that it gets is as it is described."""
 
     root_token: ClassVar[str] = ""
 
@@ -29,7 +30,9 @@ class GitlabLibraryTests(DaemonTestCase):
 
     def library(self, token: str) -> gitlab.Gitlab:
         """The library with a personal or access token."""
-        library = gitlab.Gitlab(self.daemon.url, private_token=token, ssl_verify=self.daemon.ca_file)
+        library = gitlab.Gitlab(
+            self.daemon.url, private_token=token, ssl_verify=self.daemon.ca_file, session=DescribedSession()
+        )
         library.auth()
         return library
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import Factory, define, field
@@ -14,14 +14,19 @@ from zope.interface import implementer
 
 from pkgregd.auth.accounts import Accounts, AccountSettings
 from pkgregd.auth.authenticator import TokenAuthenticator
+from pkgregd.auth.tokendesk import TokenDesk
 from pkgregd.auth.tokens import mint
 from pkgregd.blobs.memory import MemoryBlobStore
 from pkgregd.catalog.memory import MemoryCatalog
 from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
-from pkgregd.interfaces import IEventSink
+from pkgregd.interfaces import IEventSink, IRouteTable
 from pkgregd.manage.packages import PackageManagement
+from pkgregd.manage.people import PeopleManagement
+from pkgregd.manage.places import PlaceManagement
+from pkgregd.manage.tokens import TokenManagement
 from pkgregd.registry.access import AccessPolicy
+from pkgregd.registry.directory import Directories
 from pkgregd.registry.inventory import Inventories
 from pkgregd.registry.limits import PrefixLimits, address_key
 from pkgregd.registry.remotes import Remotes
@@ -39,6 +44,7 @@ from pkgregd.values import (
     TokenKind,
     Visibility,
 )
+from tests.support.described import DescribedTable, description
 
 URL = "https://registry.test"
 START_SECONDS = 1_800_000_000.25
@@ -76,7 +82,7 @@ class KeptEvents:
 @define
 class ManagedWorld:
     """
-    A front with the management of packages.
+    A front with the management. Each answer is held against what is said of it.
 
     Attributes:
         clock: of the catalog.
@@ -119,10 +125,20 @@ class ManagedWorld:
                 readiness=lambda: succeed([]),
                 external_url=URL,
                 settings=FrontSettings(),
-                tables=[PackageManagement(Inventories(self.catalog, self.blobs, policy, self.events), ["toys"])],
+                tables=[DescribedTable(table) for table in self.tables(policy, time)],
             )
         )
         self.add_user("root", is_admin=True)
+
+    def tables(self, policy: AccessPolicy, time: Callable[[], datetime.datetime]) -> Sequence[IRouteTable]:
+        """Make the tables of the management."""
+        directories = Directories(self.catalog, policy)
+        return (
+            PackageManagement(Inventories(self.catalog, self.blobs, policy, self.events), ["toys"]),
+            PlaceManagement(directories),
+            PeopleManagement(directories),
+            TokenManagement(TokenDesk(self.catalog, time), directories, time),
+        )
 
     # --- who there is
 
@@ -169,12 +185,20 @@ class ManagedWorld:
     # --- asking
 
     def request(
-        self, method: str, path: str, who: str = "root", headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        who: str = "root",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
     ) -> ClientReply:
         """Ask for something below `/api/v4`."""
         secret = self.tokens[who]
         shown = {HEADERS.get(secret[:9], "PRIVATE-TOKEN"): secret} if secret else {}
-        return self.client.request(method, "/api/v4" + path, {**shown, **(headers or {})})
+        target = "/api/v4" + path
+        reply = self.client.request(method, target, {**shown, **(headers or {})}, body)
+        description().check(method, target, reply.status, reply.headers, reply.body)
+        return reply
 
     def get(self, path: str, who: str = "root") -> Any:
         """Get some JSON."""
