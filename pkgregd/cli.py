@@ -11,12 +11,13 @@ import argparse
 import contextlib
 import datetime
 import json
+import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TextIO, TypeVar
 
 from pkgregd.commands import identity, seed, tokens, upkeep
-from pkgregd.commands.instance import Instance, Outcome, UsageError, read_duration
+from pkgregd.commands.instance import Instance, Outcome, UsageError, read_duration, who_operates
 from pkgregd.config import Config, load
 from pkgregd.errors import PkgregdError
 from pkgregd.values import Role, TokenKind, Visibility
@@ -103,7 +104,8 @@ def open_instance(reactor: Any, config: Config) -> Instance:
             reactor, blobs.url, config.folder, reserve_bytes=blobs.reserve_bytes, threads=blobs.threads
         )
 
-    return Instance(config, lambda: datetime.datetime.now(datetime.UTC), make_catalog, make_blobs)
+    operator = who_operates(os.getuid())
+    return Instance(config, lambda: datetime.datetime.now(datetime.UTC), make_catalog, make_blobs, operator)
 
 
 def on_reactor(work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:

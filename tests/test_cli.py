@@ -63,27 +63,27 @@ class RecordingCatalog:
         self.calls.append(call)
         return len(self.calls)
 
-    async def add_user(self, name: str, *, is_admin: bool = False) -> int:
+    async def add_user(self, name: str, *, is_admin: bool = False, principal: Principal) -> int:
         """See IIdentityCatalog."""
         return self._add_once("user", name, is_admin)
 
-    async def add_group(self, path: str, visibility: Visibility) -> int:
+    async def add_group(self, path: str, visibility: Visibility, principal: Principal) -> int:
         """See IIdentityCatalog."""
         return self._add_once("group", path, visibility)
 
-    async def add_project(self, path: str, visibility: Visibility) -> int:
+    async def add_project(self, path: str, visibility: Visibility, principal: Principal) -> int:
         """See IIdentityCatalog."""
         return self._add_once("project", path, visibility)
 
-    async def set_member(self, user: str, path: str, role: Role) -> None:
+    async def set_member(self, user: str, path: str, role: Role, principal: Principal) -> None:
         """See IIdentityCatalog."""
         self.calls.append(("member", user, path, role))
 
-    async def add_token(self, token: NewToken) -> int:
+    async def add_token(self, token: NewToken, principal: Principal) -> int:
         """See IIdentityCatalog."""
         token_id = len(self.tokens) + 1
-        principal = Principal(token.name, token.kind, token_id, scopes=token.scopes, role=token.role)
-        record = TokenRecord(token.public_id, token.secret_sha256, token.name, principal, NOW, token.expires_at)
+        bearer = Principal(token.name, token.kind, token_id, scopes=token.scopes, role=token.role)
+        record = TokenRecord(token.public_id, token.secret_sha256, token.name, bearer, NOW, token.expires_at)
         self.tokens[token.public_id] = record
         self.calls.append(("token", token))
         return token_id
@@ -96,7 +96,7 @@ class RecordingCatalog:
         """See IIdentityCatalog."""
         return tuple(self.tokens.values())
 
-    async def revoke_token(self, public_id: str) -> bool:
+    async def revoke_token(self, public_id: str, principal: Principal) -> bool:
         """See IIdentityCatalog."""
         if public_id not in self.tokens:
             return False

@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Callable
 
-from attrs import frozen
+from attrs import evolve, frozen
 from zope.interface import implementer
 
 from pkgregd.auth.authenticator import ANY_KIND, TokenChecker, TokenCredentials
@@ -123,7 +123,7 @@ class Account:
         await self.find_sign_in(public_id)
         record = await self._check_whole(secret)
         expires_at = self._expiry(record, SIGN_IN_LIFETIME)
-        if not await self.settings.catalog.approve_sign_in(public_id, record.principal, expires_at):
+        if not await self.settings.catalog.approve_sign_in(public_id, self._bearer(record), expires_at):
             raise NotFound("this was done already; start again in the client")
         return record.principal.name
 
@@ -131,7 +131,7 @@ class Account:
         """See IAccount."""
         minted = mint(TokenKind.PERSONAL)
         is_taken = await self.settings.catalog.take_sign_in(
-            _sha256(poll_secret), minted.public_id, minted.secret_sha256, self._name(client)
+            _sha256(poll_secret), minted.public_id, minted.secret_sha256, self._name(client), self.principal.origin
         )
         if is_taken is None:
             raise NotFound("nobody waits to be signed in by this; start again")
@@ -141,7 +141,7 @@ class Account:
         """See IAccount."""
         record = await self._check(secret, ANY_KIND)
         if record.principal.token_kind is TokenKind.PERSONAL:
-            await self._revoke(record, record.principal)
+            await self._revoke(record, self._bearer(record))
 
     async def list_tokens(self, piece: Piece) -> tuple[TokenRecord, ...]:
         """See IAccount."""
@@ -175,7 +175,7 @@ class Account:
             user=parent.principal.name,
             expires_at=self._expiry(parent, lifetime),
         )
-        token_id = await self.settings.catalog.add_token(token, parent.principal)
+        token_id = await self.settings.catalog.add_token(token, self._bearer(parent))
         return IssuedToken(token, minted.secret, self.settings.clock(), token_id)
 
     async def revoke_token(self, public_id: str) -> None:
@@ -207,6 +207,10 @@ class Account:
         except InvalidCredentials:
             self._count_failure()
             raise WrongPassword from None
+
+    def _bearer(self, record: TokenRecord) -> Principal:
+        """Who showed a token in the body of this request."""
+        return evolve(record.principal, origin=self.principal.origin)
 
     def _count_failure(self) -> None:
         self.settings.request_limits.admit_failure(self.address)

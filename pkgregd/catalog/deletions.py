@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import and_, bindparam, delete, func, literal_column, select, update
 
+from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.inventory import PACKAGE_TO_DELETE, leave_tombstones
 from pkgregd.catalog.packages import DELETE_EMPTY_PACKAGE, bump_index, index_state, listed_name
 from pkgregd.catalog.statement import Statement, Transaction, each_id
 from pkgregd.catalog.tables import blobs, documents, package_files
-from pkgregd.values import Principal
+from pkgregd.values import AuditAction, Principal
 
 # =================================================================== statements
 
@@ -72,6 +73,7 @@ async def delete_files(
     await tx.execute(DELETE_EMPTY_PACKAGE, package_id=package_id)
     await bump_index(tx, project_id, format, canonical_name, canonical_version, shown_before)
     # which files they were, the tombstones tell
-    detail = {"format": format, "name": name, "version": version, "status": status, "files": counted[0]}
-    await add_audit_entry(tx, "delete_files", principal, project_id, detail)
+    more = {"status": status, "files": counted[0]}
+    entry = told.of_version(AuditAction.DELETE_FILES, project_id, format, name, version, **more)
+    await add_audit_entry(tx, principal, entry)
     return True

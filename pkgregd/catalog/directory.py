@@ -19,6 +19,7 @@ from sqlalchemy import (
     update,
 )
 
+from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.identity import SET_GROUP_MEMBER, SET_PROJECT_MEMBER
 from pkgregd.catalog.rules import MAX_ID, from_microseconds, key_of
@@ -26,6 +27,7 @@ from pkgregd.catalog.statement import LIKE_ESCAPE, Row, Statement, Transaction, 
 from pkgregd.catalog.tables import group_ancestors, groups, members, projects, users
 from pkgregd.errors import AlreadyExists, LastAdministrator, LastOwner
 from pkgregd.values import (
+    AuditAction,
     Level,
     MemberListing,
     MemberRecord,
@@ -100,7 +102,8 @@ async def change_user(tx: Transaction, user_id: int, is_admin: bool, principal: 
         await keep_an_administrator(tx, user)
     if user.is_admin != is_admin:
         await tx.execute(CHANGE_USER, the_user_id=user_id, new_is_admin=is_admin)
-        await add_audit_entry(tx, "change_user", principal, None, {"name": user.name, "is_admin": is_admin})
+        entry = told.of_user(AuditAction.CHANGE_USER, user_id, user.name, is_admin=is_admin)
+        await add_audit_entry(tx, principal, entry)
     return True
 
 
@@ -264,9 +267,7 @@ async def change_place(
         return False
     if place.visibility is not visibility:
         await tx.execute(CHANGE_PLACE[level], the_place_id=place_id, new_visibility=visibility.value)
-        detail = {"path": place.path, "visibility": visibility.value, "before": place.visibility.value}
-        project_id = place_id if level is Level.PROJECT else None
-        await add_audit_entry(tx, f"change_{level.value}", principal, project_id, detail)
+        await add_audit_entry(tx, principal, told.of_changed_place(place, visibility))
     return True
 
 
@@ -409,8 +410,9 @@ async def set_member_role(
         project_id=scope.id if at_project else None,
         role=role.value,
     )
-    detail = {"path": scope.path, "user": user.name, "role": role.name.lower()}
-    await add_audit_entry(tx, "set_member", principal, scope.id if at_project else None, detail)
+    where = (scope.level, scope.id, place.path)
+    entry = told.of_member(AuditAction.SET_MEMBER, *where, user.name, role=role.name.lower())
+    await add_audit_entry(tx, principal, entry)
     return True
 
 
@@ -422,8 +424,8 @@ async def remove_member(tx: Transaction, scope: Scope, user_id: int, principal: 
     if present.role is Role.OWNER:
         await _keep_an_owner(tx, scope, user_id)
     await tx.execute(REMOVE_MEMBER[scope.level], place_id=scope.id, user_id=user_id)
-    project_id = scope.id if scope.level is Level.PROJECT else None
-    await add_audit_entry(tx, "remove_member", principal, project_id, {"path": scope.path, "user": present.name})
+    where = (scope.level, scope.id, scope.path)
+    await add_audit_entry(tx, principal, told.of_member(AuditAction.REMOVE_MEMBER, *where, present.name))
     return True
 
 

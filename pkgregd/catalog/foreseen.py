@@ -24,7 +24,7 @@ from pkgregd.values import (
 )
 
 if TYPE_CHECKING:
-    from pkgregd.catalog.sql import Database
+    from pkgregd.catalog.sql_trail import Database
 
 
 @frozen

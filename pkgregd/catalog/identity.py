@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, literal, literal_column, null, select
 
+from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.rules import (
     MAX_ID,
@@ -21,7 +22,7 @@ from pkgregd.catalog.rules import (
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
 from pkgregd.catalog.tables import group_ancestors, groups, members, packages, paths, projects, users
 from pkgregd.errors import AlreadyExists, GroupNotFound, InvalidCredentials, NotFound
-from pkgregd.values import Level, Owner, Principal, Role, Scope, Visibility
+from pkgregd.values import AuditAction, Level, Owner, Principal, Role, Scope, Visibility
 
 # =================================================================== statements
 
@@ -80,7 +81,7 @@ ADD_PROJECT = Statement(
     )
 )
 
-FIND_PROJECT = Statement(select(projects.c.id).where(projects.c.path_key == bindparam("path_key")))
+FIND_PROJECT = Statement(select(projects.c.id, projects.c.path).where(projects.c.path_key == bindparam("path_key")))
 
 FIND_PROJECT_BY_ID = Statement(select(projects.c.id).where(projects.c.id == bindparam("id")))
 
@@ -197,18 +198,17 @@ PROJECTS_DIRECTLY_BELOW = Statement(_project_scopes(projects.c.group_id == bindp
 # ======================================================================== verbs
 
 
-async def add_user(tx: Transaction, name: str, is_admin: bool, principal: Principal | None) -> int:
+async def add_user(tx: Transaction, name: str, is_admin: bool, principal: Principal) -> int:
     """See IIdentityCatalog."""
     check_user_name(name)
     if not await tx.execute(ADD_USER, name=name, name_key=key_of(name), is_admin=is_admin, now=tx.now):
         raise AlreadyExists(f"a user named {name} exists already")
     user_id = await user_id_of(tx, name)
-    if principal is not None:
-        await add_audit_entry(tx, "add_user", principal, None, {"name": name, "is_admin": is_admin})
+    await add_audit_entry(tx, principal, told.of_user(AuditAction.ADD_USER, user_id, name, is_admin=is_admin))
     return user_id
 
 
-async def add_group(tx: Transaction, path: str, visibility: Visibility, principal: Principal | None) -> int:
+async def add_group(tx: Transaction, path: str, visibility: Visibility, principal: Principal) -> int:
     """See IIdentityCatalog."""
     check_group_path(path)
     parent_id, path = await _below_parent(tx, path)
@@ -218,9 +218,8 @@ async def add_group(tx: Transaction, path: str, visibility: Visibility, principa
     assert row is not None
     group_id = int(row[0])
     await tx.execute(ADD_ANCESTORS, group_id=group_id, parent_id=parent_id)
-    if principal is not None:
-        await add_audit_entry(tx, "add_group", principal, None, {"path": path, "visibility": visibility.value})
-    if principal is not None and principal.user_id is not None and parent_id is None:
+    await add_audit_entry(tx, principal, told.of_new_place(Level.GROUP, group_id, path, visibility))
+    if principal.user_id is not None and parent_id is None:
         if await tx.fetch_one(USER_EXISTS, user_id=principal.user_id) is None:
             raise InvalidCredentials
         await tx.execute(
@@ -229,7 +228,7 @@ async def add_group(tx: Transaction, path: str, visibility: Visibility, principa
     return group_id
 
 
-async def add_project(tx: Transaction, path: str, visibility: Visibility, principal: Principal | None) -> int:
+async def add_project(tx: Transaction, path: str, visibility: Visibility, principal: Principal) -> int:
     """See IIdentityCatalog."""
     check_project_path(path)
     group_id, path = await _below_parent(tx, path)
@@ -244,10 +243,9 @@ async def add_project(tx: Transaction, path: str, visibility: Visibility, princi
     )
     row = await tx.fetch_one(FIND_PROJECT, path_key=key_of(path))
     assert row is not None
-    if principal is not None:
-        detail = {"path": path, "visibility": visibility.value}
-        await add_audit_entry(tx, "add_project", principal, int(row[0]), detail)
-    return int(row[0])
+    project_id = int(row[0])
+    await add_audit_entry(tx, principal, told.of_new_place(Level.PROJECT, project_id, path, visibility))
+    return project_id
 
 
 async def _below_parent(tx: Transaction, path: str) -> tuple[int | None, str]:
@@ -266,17 +264,26 @@ async def _take(tx: Transaction, path: str) -> None:
         raise AlreadyExists(f"a group or project at {path} exists already")
 
 
-async def set_member(tx: Transaction, user: str, path: str, role: Role) -> None:
+async def set_member(tx: Transaction, user: str, path: str, role: Role, principal: Principal) -> None:
     """See IIdentityCatalog."""
     user_id = await user_id_of(tx, user)
     group = await tx.fetch_one(FIND_GROUP, path_key=key_of(path))
     if group is not None:
         await tx.execute(SET_GROUP_MEMBER, user_id=user_id, group_id=group[0], project_id=None, role=role.value)
+        await _tell_member(tx, principal, Level.GROUP, group, user, role)
         return
     project = await tx.fetch_one(FIND_PROJECT, path_key=key_of(path))
     if project is None:
         raise NotFound(f"there is no group or project at {path}")
     await tx.execute(SET_PROJECT_MEMBER, user_id=user_id, group_id=None, project_id=project[0], role=role.value)
+    await _tell_member(tx, principal, Level.PROJECT, project, user, role)
+
+
+async def _tell_member(tx: Transaction, principal: Principal, level: Level, place: Row, user: str, role: Role) -> None:
+    place_id, path = place
+    told_role = role.name.lower()
+    entry = told.of_member(AuditAction.SET_MEMBER, level, place_id, path, user, role=told_role)
+    await add_audit_entry(tx, principal, entry)
 
 
 async def user_id_of(tx: Transaction, name: str) -> int:

@@ -8,12 +8,14 @@ from itertools import product
 
 from sqlalchemy import ColumnElement, Text, bindparam, cast, delete, func, literal_column, or_, select, update
 
+from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.packages import bump_index, listed_name
 from pkgregd.catalog.rules import MAX_ID, from_microseconds
 from pkgregd.catalog.statement import LIKE_ESCAPE, Row, Statement, Transaction, containing, each_id, insert
 from pkgregd.catalog.tables import blobs, documents, package_files, packages, projects, tombstones
 from pkgregd.values import (
+    AuditAction,
     FileListing,
     FileOrder,
     FileRecord,
@@ -322,6 +324,7 @@ async def delete_package(
     await tx.execute(DELETE_PACKAGE, package_id=package_id)
     await bump_index(tx, project_id, format, canonical_name, canonical_version, shown_before)
     # which files they were, the tombstones tell: the entry stays small however many there were
-    detail = {"format": format, "name": name, "version": version, "status": status, "files": files}
-    await add_audit_entry(tx, "delete_package", principal, project_id, detail)
+    more = {"status": status, "files": files}
+    entry = told.of_version(AuditAction.DELETE_PACKAGE, project_id, format, name, version, **more)
+    await add_audit_entry(tx, principal, entry)
     return True

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import define, evolve
 from zope.interface import implementer
 
-from pkgregd.catalog import memory_inventory
+from pkgregd.catalog import memory_inventory, told
 from pkgregd.catalog.memory_directory import MemoryDirectory
 from pkgregd.catalog.rules import (
     KEPT_CHANGES,
@@ -40,6 +40,7 @@ from pkgregd.errors import (
 )
 from pkgregd.interfaces import WITHDRAWAL_SECONDS, ICatalog, IReads
 from pkgregd.values import (
+    AuditAction,
     BlobInfo,
     Coordinates,
     Digest,
@@ -65,6 +66,7 @@ from pkgregd.values import (
     Published,
     Scope,
     Tag,
+    Told,
 )
 
 
@@ -83,8 +85,6 @@ class MemoryCatalog(MemoryDirectory):
         seconds: the clock, since 1970.
 
     Attributes:
-        audit: (action, principal name, file) of every change to a file, oldest first; of a package that was
-            deleted any of its files.
         sign_ins: clients that wait.
     """
 
@@ -104,7 +104,6 @@ class MemoryCatalog(MemoryDirectory):
         self._search_texts: dict[tuple[int, str, str], str] = {}
         self._traits: dict[int, str] = {}
         self._closed = False
-        self.audit: list[tuple[str, str, PackageFile]] = []
 
     # ---------------------------------------------------------------- packages
 
@@ -180,7 +179,7 @@ class MemoryCatalog(MemoryDirectory):
         if publication.summary:
             self._search_texts[named] = search_text(wanted.canonical_name, publication.summary)
         file = self._with_blob(self._files[file.id])
-        self.audit.append(("set_status" if same else "replace" if existing else "publish", principal.name, file))
+        self._tell(principal, _told_of_file(existing, file, is_same=same))
         return Published(file, created=not same)
 
     async def publish_all(self, publications: Sequence[Publication], principal: Principal) -> tuple[Published, ...]:
@@ -301,7 +300,8 @@ class MemoryCatalog(MemoryDirectory):
         for each in package:
             self._files[each.id] = evolve(each, package_metadata_json=new_json)
         self._bump(package[0], self._shown_name(project_id, format, canonical_name))
-        self.audit.append(("describe", principal.name, package[0]))
+        name = (format, package[0].name, package[0].version)
+        self._tell(principal, told.of_version(AuditAction.DESCRIBE, project_id, *name))
         return True
 
     async def confirm_file(self, file_id: int, sha256: Digest) -> None:
@@ -322,7 +322,7 @@ class MemoryCatalog(MemoryDirectory):
         shown_before = self._shown_name(file.project_id, file.format, file.canonical_name)
         self._remove(file)
         self._bump(file, shown_before)
-        self.audit.append(("withdraw", principal.name, file))
+        self._tell(principal, told.of_file(AuditAction.WITHDRAW, file))
         return True
 
     async def set_yanked(
@@ -343,7 +343,7 @@ class MemoryCatalog(MemoryDirectory):
         for each in package:
             self._files[each.id] = evolve(each, yanked_reason=reason)
         self._bump(package[0], self._shown_name(project_id, format, canonical_name))
-        self.audit.append(("unyank" if reason is None else "yank", principal.name, package[0]))
+        self._tell(principal, told.of_yank(project_id, format, package[0].name, package[0].version, reason))
         return True
 
     async def yank_each(
@@ -364,7 +364,7 @@ class MemoryCatalog(MemoryDirectory):
             reason = reasons[file.canonical_version]
             for each in self._files_of(file.package_id):
                 self._files[each.id] = evolve(each, yanked_reason=reason)
-            self.audit.append(("unyank" if reason is None else "yank", principal.name, file))
+            self._tell(principal, told.of_yank(project_id, format, file.name, file.version, reason))
         self._bump_each(changed, self._shown_name(project_id, format, canonical_name))
         return frozenset(file.canonical_version for file in changed)
 
@@ -383,7 +383,9 @@ class MemoryCatalog(MemoryDirectory):
             self._bury(file)
         packages = {file.package_id: file for file in files}
         self._bump_each(list(packages.values()), shown_before)
-        self.audit.append(("delete_name", principal.name, files[-1]))
+        counts = {"packages": len(packages), "files": len(files)}
+        newest = packages[max(packages)]
+        self._tell(principal, told.of_name(AuditAction.DELETE_NAME, project_id, format, newest.name, **counts))
         return len(packages)
 
     def _of_name(self, project_id: int, format: str, canonical_name: str) -> list[PackageFile]:
@@ -440,7 +442,8 @@ class MemoryCatalog(MemoryDirectory):
             return False
         tags[tag] = package[0].package_id
         self._bump(package[0], self._shown_name(project_id, format, canonical_name))
-        self.audit.append(("tag", principal.name, package[0]))
+        name = (format, package[0].name, package[0].version)
+        self._tell(principal, told.of_version(AuditAction.TAG, project_id, *name, tag=tag))
         return True
 
     async def remove_tag(
@@ -452,7 +455,8 @@ class MemoryCatalog(MemoryDirectory):
         if not package:
             return False
         self._bump(package[0], self._shown_name(project_id, format, canonical_name))
-        self.audit.append(("untag", principal.name, package[0]))
+        name = (format, package[0].name, package[0].version)
+        self._tell(principal, told.of_version(AuditAction.UNTAG, project_id, *name, tag=tag))
         return True
 
     async def search_names(
@@ -523,7 +527,7 @@ class MemoryCatalog(MemoryDirectory):
         shown_before = self._shown_name(file.project_id, file.format, file.canonical_name)
         self._bury(file)
         self._bump(file, shown_before)
-        self.audit.append(("delete", principal.name, file))
+        self._tell(principal, told.of_file(AuditAction.DELETE, file))
         return True
 
     def _bury(self, file: PackageFile) -> None:
@@ -744,7 +748,7 @@ class MemoryCatalog(MemoryDirectory):
         for file in files:
             self._bury(file)
         self._bump(first, shown_before)
-        self.audit.append(("delete_package", principal.name, first))
+        self._tell(principal, _told_of_package(AuditAction.DELETE_PACKAGE, first, len(files)))
         return True
 
     async def delete_files(
@@ -761,7 +765,7 @@ class MemoryCatalog(MemoryDirectory):
         for file in files:
             self._bury(file)
         self._bump(first, shown_before)
-        self.audit.append(("delete_files", principal.name, first))
+        self._tell(principal, _told_of_package(AuditAction.DELETE_FILES, first, len(files)))
         return True
 
     # ------------------------------------------------------------------- blobs
@@ -824,6 +828,19 @@ class MemoryCatalog(MemoryDirectory):
 
 def _tombstone_key(named: Coordinates | PackageFile) -> tuple[int, str, str, str, str]:
     return (named.project_id, named.format, named.canonical_name, named.canonical_version, named.file_name)
+
+
+def _told_of_file(existing: PackageFile | None, file: PackageFile, *, is_same: bool) -> Told:
+    if is_same:
+        return told.of_file(AuditAction.SET_STATUS, file)
+    if existing is None:
+        return told.of_file(AuditAction.PUBLISH, file)
+    return told.of_file(AuditAction.REPLACE, file, replaced_sha256=existing.blob.sha256.hex)
+
+
+def _told_of_package(action: AuditAction, file: PackageFile, files: int) -> Told:
+    more = {"status": file.status.value, "files": files}
+    return told.of_version(action, file.project_id, file.format, file.name, file.version, **more)
 
 
 def _newest_version(files: Sequence[PackageFile]) -> NewestVersion:

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from attrs import evolve
 
+from pkgregd.catalog import told
 from pkgregd.catalog.memory_identity import MemoryIdentity, Place, User
 from pkgregd.catalog.rules import key_of, split_path
 from pkgregd.errors import AlreadyExists, LastAdministrator, LastOwner
 from pkgregd.values import (
+    AuditAction,
     Level,
     MemberListing,
     MemberRecord,
@@ -63,6 +65,8 @@ class MemoryDirectory(MemoryIdentity):
             return False
         if not is_admin:
             self._keep_an_administrator(user)
+        if user.is_admin != is_admin:
+            self._tell(principal, told.of_user(AuditAction.CHANGE_USER, user_id, user.name, is_admin=is_admin))
         user.is_admin = is_admin
         for public_id, record in self._tokens.items():
             if record.principal.user_id == user_id:
@@ -83,6 +87,7 @@ class MemoryDirectory(MemoryIdentity):
         self.sign_ins.forget_approvals_of(gone)
         for place in self._places.values():
             place.roles.pop(user_id, None)
+        self._tell(principal, told.of_user(AuditAction.REMOVE_USER, user_id, user.name))
         return True
 
     def _keep_an_administrator(self, user: User) -> None:
@@ -140,6 +145,8 @@ class MemoryDirectory(MemoryIdentity):
         place = self._place_by_id(level, place_id)
         if place is None:
             return False
+        if place.visibility is not visibility:
+            self._tell(principal, told.of_changed_place(self._place_record(place), visibility))
         place.visibility = visibility
         return True
 
@@ -148,11 +155,13 @@ class MemoryDirectory(MemoryIdentity):
         place = self._place_by_id(level, place_id)
         if place is None:
             return False
+        record = self._place_record(place)
         inside = [place]
         if level is Level.GROUP:
             inside = [found for found in self._places.values() if place_id in found.group_ids]
         for found in inside:
             self._remove_place(found)
+        self._tell(principal, told.of_removed_place(record))
         return True
 
     def _remove_place(self, place: Place) -> None:
@@ -202,22 +211,28 @@ class MemoryDirectory(MemoryIdentity):
     ) -> bool:
         """See IDirectoryCatalog."""
         place = self._place_by_id(scope.level, scope.id)
-        if place is None or self._user_by_id(user_id) is None or (user_id not in place.roles and not is_new):
+        user = self._user_by_id(user_id)
+        if place is None or user is None or (user_id not in place.roles and not is_new):
             return False
         if user_id in place.roles and is_new:
             raise AlreadyExists("the user is a member already")
         if role is not Role.OWNER:
             _keep_an_owner(place, user_id)
         place.roles[user_id] = role
+        where = (place.level, place.id, place.path)
+        self._tell(principal, told.of_member(AuditAction.SET_MEMBER, *where, user.name, role=role.name.lower()))
         return True
 
     async def remove_member(self, scope: Scope, user_id: int, principal: Principal) -> bool:
         """See IDirectoryCatalog."""
         place = self._place_by_id(scope.level, scope.id)
-        if place is None or user_id not in place.roles:
+        user = self._user_by_id(user_id)
+        if place is None or user is None or user_id not in place.roles:
             return False
         _keep_an_owner(place, user_id)
         del place.roles[user_id]
+        where = (place.level, place.id, place.path)
+        self._tell(principal, told.of_member(AuditAction.REMOVE_MEMBER, *where, user.name))
         return True
 
 

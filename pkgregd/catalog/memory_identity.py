@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from attrs import define, evolve, field
 
+from pkgregd.catalog import told
 from pkgregd.catalog.memory_signins import Approval, MemorySignIns
+from pkgregd.catalog.memory_trail import MemoryTrail
 from pkgregd.catalog.rules import (
     can_be_path,
     check_group_path,
@@ -21,10 +23,13 @@ from pkgregd.catalog.rules import (
 )
 from pkgregd.errors import AlreadyExists, GroupNotFound, InvalidCredentials, NotFound
 from pkgregd.values import (
+    OPERATOR,
+    AuditAction,
     Level,
     MintedToken,
     NewSignIn,
     NewToken,
+    Origin,
     Owner,
     Piece,
     Principal,
@@ -63,7 +68,7 @@ class Place:
     roles: dict[int, Role] = field(factory=dict)
 
 
-class MemoryIdentity:
+class MemoryIdentity(MemoryTrail):
     """
     See IIdentityCatalog and ISignInCatalog.
 
@@ -75,43 +80,41 @@ class MemoryIdentity:
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
-        self._seconds = seconds
+        super().__init__(seconds)
         self._last_ids: dict[str, int] = {}
         self._users: dict[str, User] = {}
         self._places: dict[str, Place] = {}
         self._tokens: dict[str, TokenRecord] = {}
         self.sign_ins = MemorySignIns()
 
-    def _now(self) -> int:
-        return int(self._seconds() * 1_000_000)
-
     def _next_id(self, what: str) -> int:
         self._last_ids[what] = self._last_ids.get(what, 0) + 1
         return self._last_ids[what]
 
-    async def add_user(self, name: str, *, is_admin: bool = False, principal: Principal | None = None) -> int:
+    async def add_user(self, name: str, *, is_admin: bool = False, principal: Principal = OPERATOR) -> int:
         """See IIdentityCatalog."""
         check_user_name(name)
         if key_of(name) in self._users:
             raise AlreadyExists(f"a user named {name} exists already")
         user = User(self._next_id("user"), name, is_admin, from_microseconds(self._now()))
         self._users[key_of(name)] = user
+        self._tell(principal, told.of_user(AuditAction.ADD_USER, user.id, name, is_admin=is_admin))
         return user.id
 
-    async def add_group(self, path: str, visibility: Visibility, principal: Principal | None = None) -> int:
+    async def add_group(self, path: str, visibility: Visibility, principal: Principal = OPERATOR) -> int:
         """See IIdentityCatalog."""
         check_group_path(path)
-        group_id = self._add_place(Level.GROUP, path, visibility)
-        if principal is not None and principal.user_id is not None and "/" not in path:
+        group_id = self._add_place(Level.GROUP, path, visibility, principal)
+        if principal.user_id is not None and "/" not in path:
             self._places[key_of(path)].roles[principal.user_id] = Role.OWNER
         return group_id
 
-    async def add_project(self, path: str, visibility: Visibility, principal: Principal | None = None) -> int:
+    async def add_project(self, path: str, visibility: Visibility, principal: Principal = OPERATOR) -> int:
         """See IIdentityCatalog."""
         check_project_path(path)
-        return self._add_place(Level.PROJECT, path, visibility)
+        return self._add_place(Level.PROJECT, path, visibility, principal)
 
-    def _add_place(self, level: Level, path: str, visibility: Visibility) -> int:
+    def _add_place(self, level: Level, path: str, visibility: Visibility, principal: Principal) -> int:
         parent_path, name = split_path(path)
         group_ids: tuple[int, ...] = ()
         if parent_path:
@@ -126,6 +129,7 @@ class MemoryIdentity:
         if level is Level.GROUP:
             group_ids = (place_id, *group_ids)
         self._places[key_of(path)] = Place(level, place_id, path, visibility, from_microseconds(self._now()), group_ids)
+        self._tell(principal, told.of_new_place(level, place_id, path, visibility))
         return place_id
 
     def _user(self, name: str) -> User:
@@ -137,16 +141,22 @@ class MemoryIdentity:
     def _place_by_id(self, level: Level, place_id: int) -> Place | None:
         return next((place for place in self._at(level) if place.id == place_id), None)
 
+    def _path_at(self, level: Level, place_id: int | None) -> str:
+        place = None if place_id is None else self._place_by_id(level, place_id)
+        return "" if place is None else place.path
+
     def _at(self, level: Level) -> Iterator[Place]:
         return (place for place in self._places.values() if place.level is level)
 
-    async def set_member(self, user: str, path: str, role: Role) -> None:
+    async def set_member(self, user: str, path: str, role: Role, principal: Principal = OPERATOR) -> None:
         """See IIdentityCatalog."""
         user_id = self._user(user).id
         place = self._places.get(key_of(path))
         if place is None:
             raise NotFound(f"there is no group or project at {path}")
         place.roles[user_id] = role
+        where = (place.level, place.id, place.path)
+        self._tell(principal, told.of_member(AuditAction.SET_MEMBER, *where, user, role=role.name.lower()))
 
     def _owner_id(self, level: Level, ident: str | None) -> int | None:
         if ident is None:
@@ -166,10 +176,10 @@ class MemoryIdentity:
             if any(place.roles.get(user.id, Role.GUEST) >= Role.MAINTAINER for place in places)
         )
 
-    async def add_token(self, token: NewToken, principal: Principal | None = None) -> int:
+    async def add_token(self, token: NewToken, principal: Principal = OPERATOR) -> int:
         """See IIdentityCatalog."""
         check_token_owner(token)
-        if principal is not None and principal.token_id is not None:
+        if principal.token_id is not None:
             self._check_parent(principal.token_id)
         user = None if token.user is None else self._user(token.user)
         project_id = self._owner_id(Level.PROJECT, token.project)
@@ -191,11 +201,14 @@ class MemoryIdentity:
                 project_id=project_id,
                 group_id=group_id,
                 role=token.role,
-                project_path=self._path_of(project_id),
+                project_path=self._path_at(Level.PROJECT, project_id) or None,
+                token_public_id=token.public_id,
             ),
             created_at=from_microseconds(self._now()),
             expires_at=token.expires_at,
         )
+        owner = {"user_id": None if user is None else user.id, "project_id": project_id, "group_id": group_id}
+        self._tell(principal, told.of_new_token(token, **owner))
         return token_id
 
     def _check_parent(self, token_id: int) -> None:
@@ -204,10 +217,6 @@ class MemoryIdentity:
         parents = [record for record in self._tokens.values() if record.principal.token_id == token_id]
         if not any(_is_active(record, now) for record in parents):
             raise InvalidCredentials
-
-    def _path_of(self, project_id: int | None) -> str | None:
-        place = None if project_id is None else self._place_by_id(Level.PROJECT, project_id)
-        return None if place is None else place.path
 
     async def find_token(self, public_id: str) -> TokenRecord | None:
         """See IReads."""
@@ -240,19 +249,22 @@ class MemoryIdentity:
             None,
         )
 
-    async def revoke_token(self, public_id: str) -> bool:
+    async def revoke_token(self, public_id: str, principal: Principal = OPERATOR) -> bool:
         """See IIdentityCatalog."""
         record = self._tokens.get(public_id)
-        if record is None:
-            return False
-        if record.revoked_at is None:
-            self._tokens[public_id] = evolve(record, revoked_at=from_microseconds(self._now()))
-        return True
+        if record is not None and record.revoked_at is None:
+            self._revoke(record)
+            entry = told.of_token(AuditAction.REVOKE_TOKEN, public_id, record.name, **_owner_ids(record))
+            self._tell(principal, entry)
+        return record is not None
+
+    def _revoke(self, record: TokenRecord) -> None:
+        self._tokens[record.public_id] = evolve(record, revoked_at=from_microseconds(self._now()))
 
     async def revoke_token_of(self, owner: TokenOwner, token_id: int, principal: Principal) -> bool:
         """See IIdentityCatalog."""
         record = await self.find_token_of(owner, token_id)
-        return record is not None and await self.revoke_token(record.public_id)
+        return record is not None and await self.revoke_token(record.public_id, principal)
 
     async def rotate_token_of(
         self,
@@ -267,15 +279,19 @@ class MemoryIdentity:
         record = await self.find_token_of(owner, token_id)
         if record is None or not _is_active(record, now):
             return False
-        await self.revoke_token(record.public_id)
+        self._revoke(record)
         self._tokens[minted.public_id] = evolve(
             record,
             public_id=minted.public_id,
             secret_sha256=minted.secret_sha256,
-            principal=evolve(record.principal, token_id=self._next_id("token")),
+            principal=evolve(record.principal, token_id=self._next_id("token"), token_public_id=minted.public_id),
             created_at=now,
             expires_at=expires_at,
         )
+        entry = told.of_token(
+            AuditAction.ROTATE_TOKEN, minted.public_id, record.name, **_owner_ids(record), instead_of=record.public_id
+        )
+        self._tell(principal, entry)
         return True
 
     async def add_sign_in(self, sign_in: NewSignIn, max_per_address: int) -> bool:
@@ -288,17 +304,26 @@ class MemoryIdentity:
 
     async def approve_sign_in(self, public_id: str, principal: Principal, token_expires_at: datetime.datetime) -> bool:
         """See ISignInCatalog."""
-        approval = Approval(principal, token_expires_at)
-        return self.sign_ins.approve(public_id, approval, from_microseconds(self._now()))
+        now = from_microseconds(self._now())
+        sign_in = self.sign_ins.find(public_id, now)
+        if sign_in is None or not self.sign_ins.approve(public_id, Approval(principal, token_expires_at), now):
+            return False
+        self._tell(principal, told.of_approval(principal.user_id, sign_in.client, sign_in.address))
+        return True
 
-    async def take_sign_in(self, poll_sha256: str, public_id: str, secret_sha256: str, name: str) -> bool | None:
+    async def take_sign_in(
+        self, poll_sha256: str, public_id: str, secret_sha256: str, name: str, origin: Origin | None = None
+    ) -> bool | None:
         """See ISignInCatalog."""
         approval = self.sign_ins.take(poll_sha256, from_microseconds(self._now()))
         if not isinstance(approval, Approval):
             return approval
-        approver = approval.principal
-        if any(kept.principal.token_id == approver.token_id and kept.revoked_at for kept in self._tokens.values()):
+        parent_id = approval.principal.token_id
+        parents = (kept for kept in self._tokens.values() if kept.principal.token_id == parent_id)
+        parent = next(parents, None)
+        if parent is None or parent.revoked_at is not None:
             return None
+        approver = parent.principal
         token = NewToken(
             public_id=public_id,
             secret_sha256=secret_sha256,
@@ -308,7 +333,7 @@ class MemoryIdentity:
             user=approver.name,
             expires_at=approval.token_expires_at,
         )
-        await self.add_token(token, approver)
+        await self.add_token(token, evolve(approver, origin=origin))
         return True
 
     async def find_scope(self, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
@@ -332,6 +357,11 @@ class MemoryIdentity:
             group_ids=place.group_ids,
             role=max(roles, default=None),
         )
+
+
+def _owner_ids(record: TokenRecord) -> dict[str, int | None]:
+    bearer = record.principal
+    return {"user_id": bearer.user_id, "project_id": bearer.project_id, "group_id": bearer.group_id}
 
 
 def _is_owned(record: TokenRecord, owner: TokenOwner) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, literal_column, select, update
 
+from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.changes import count_change, record_changes
 from pkgregd.catalog.inventory import leave_tombstones
@@ -17,7 +18,7 @@ from pkgregd.catalog.statement import Statement, Transaction, each_id
 from pkgregd.catalog.tables import blobs, documents, index_revisions, package_files, packages
 from pkgregd.catalog.versions import SET_YANKED
 from pkgregd.errors import PackageNotFound, PreconditionFailed
-from pkgregd.values import Principal
+from pkgregd.values import AuditAction, Principal
 
 # =================================================================== statements
 
@@ -100,8 +101,7 @@ async def yank_each(
             continue
         changed.append(canonical_version)
         await tx.execute(SET_YANKED, package_id=package_id, new_reason=wanted)
-        detail = {"format": format, "name": shown_name, "version": version, "reason": wanted}
-        await add_audit_entry(tx, "unyank" if wanted is None else "yank", principal, project_id, detail)
+        await add_audit_entry(tx, principal, told.of_yank(project_id, format, shown_name, version, wanted))
     await record_changes(tx, project_id, format, canonical_name, changed)
     return frozenset(changed)
 
@@ -127,8 +127,9 @@ async def delete_name(
     if shown_before is not None:
         await count_change(tx, project_id, format, "")
     # which they were, the tombstones tell: the entry stays small however many there were
-    detail = {"format": format, "name": found[-1][1], "packages": len(found), "files": files}
-    await add_audit_entry(tx, "delete_name", principal, project_id, detail)
+    counts = {"packages": len(found), "files": files}
+    entry = told.of_name(AuditAction.DELETE_NAME, project_id, format, found[-1][1], **counts)
+    await add_audit_entry(tx, principal, entry)
     return len(found)
 
 

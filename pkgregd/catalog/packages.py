@@ -8,6 +8,7 @@ from itertools import product
 
 from sqlalchemy import Select, bindparam, delete, func, literal_column, select, update
 
+from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.blobs import adopt_blob, release_blob
 from pkgregd.catalog.changes import count_change, keep_summary, record_change
@@ -36,6 +37,7 @@ from pkgregd.errors import (
     ProjectNotFound,
 )
 from pkgregd.values import (
+    AuditAction,
     BlobInfo,
     Coordinates,
     Digest,
@@ -326,7 +328,7 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
         await _check_spellings(tx, publication, publication.file_key, package_id)
     if has_bytes:
         assert existing is not None
-        action, file_id = "set_status", existing[0]
+        action, file_id = AuditAction.SET_STATUS, existing[0]
     else:
         await adopt_blob(tx, blob)
         action, file_id = await _write_file(tx, publication, package_id, existing)
@@ -345,7 +347,8 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
         await _check_name(tx, wanted, package_id)
     await keep_summary(tx, *name, publication.summary)
     file = await _load(tx, file_id)
-    await _audit(tx, action, principal, file, replaced_sha256=present_sha256 if action == "replace" else None)
+    replaced_sha256 = present_sha256 if action is AuditAction.REPLACE else None
+    await add_audit_entry(tx, principal, told.of_file(action, file, replaced_sha256=replaced_sha256))
     return Published(file, created=not has_bytes)
 
 
@@ -458,7 +461,7 @@ async def _write_package(
 
 async def _write_file(
     tx: Transaction, publication: Publication, package_id: int, existing: Row | None
-) -> tuple[str, int]:
+) -> tuple[AuditAction, int]:
     """Add the file or replace its bytes; returns what was done and its id."""
     sha256 = publication.blob.sha256.hex
     if existing is not None:
@@ -473,7 +476,7 @@ async def _write_file(
         await release_blob(tx, old_sha256)
         await drop_documents(tx, file_id)
         await keep_documents(tx, file_id, publication.documents)
-        return "replace", int(file_id)
+        return AuditAction.REPLACE, int(file_id)
     await tx.execute(
         ADD_FILE,
         package_id=package_id,
@@ -486,7 +489,7 @@ async def _write_file(
     row = await tx.fetch_one(FILE_IN_PACKAGE, package_id=package_id, file_name=publication.coordinates.file_name)
     assert row is not None
     await keep_documents(tx, row[0], publication.documents)
-    return "publish", int(row[0])
+    return AuditAction.PUBLISH, int(row[0])
 
 
 async def delete_file(tx: Transaction, file_id: int, principal: Principal, precondition: Precondition) -> bool:
@@ -509,7 +512,7 @@ async def delete_file(tx: Transaction, file_id: int, principal: Principal, preco
         now=tx.now,
     )
     await _remove(tx, file)
-    await _audit(tx, "delete", principal, file)
+    await add_audit_entry(tx, principal, told.of_file(AuditAction.DELETE, file))
     return True
 
 
@@ -521,7 +524,7 @@ async def withdraw_file(tx: Transaction, file_id: int, sha256: Digest, principal
     if file.blob.sha256 != sha256:
         return False
     await _remove(tx, file)
-    await _audit(tx, "withdraw", principal, file)
+    await add_audit_entry(tx, principal, told.of_file(AuditAction.WITHDRAW, file))
     return True
 
 
@@ -553,22 +556,6 @@ async def bump_index(
     await record_change(tx, project_id, format, canonical_name, canonical_version)
     if await listed_name(tx, project_id, format, canonical_name) != shown_before:
         await count_change(tx, project_id, format, "")
-
-
-async def _audit(
-    tx: Transaction, action: str, principal: Principal, file: PackageFile, *, replaced_sha256: str | None = None
-) -> None:
-    detail = {
-        "format": file.format,
-        "name": file.name,
-        "version": file.version,
-        "file_name": file.file_name,
-        "sha256": file.blob.sha256.hex,
-        "status": file.status.value,
-    }
-    if replaced_sha256 is not None:
-        detail["replaced_sha256"] = replaced_sha256
-    await add_audit_entry(tx, action, principal, file.project_id, detail)
 
 
 async def _load(tx: Transaction, file_id: int) -> PackageFile:

@@ -6,6 +6,7 @@ import json
 
 from sqlalchemy import ColumnElement, bindparam, delete, literal_column, select, update
 
+from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.directory import OWNED_ALONE, find_place, find_user, keep_an_administrator
 from pkgregd.catalog.rules import key_of
@@ -30,7 +31,7 @@ from pkgregd.catalog.tables import (
     users,
 )
 from pkgregd.errors import LastOwner
-from pkgregd.values import Level, PlaceRecord, Principal
+from pkgregd.values import AuditAction, Level, PlaceRecord, Principal
 
 # ======================================================================== users
 
@@ -56,7 +57,7 @@ async def remove_user(tx: Transaction, user_id: int, principal: Principal) -> bo
         raise LastOwner
     for statement in (FORGET_APPROVALS, REMOVE_USER_TOKENS, REMOVE_MEMBERSHIPS, REMOVE_USER):
         await tx.execute(statement, user_id=user_id)
-    await add_audit_entry(tx, "remove_user", principal, None, {"name": user.name})
+    await add_audit_entry(tx, principal, told.of_user(AuditAction.REMOVE_USER, user_id, user.name))
     return True
 
 
@@ -142,8 +143,7 @@ async def remove_place(tx: Transaction, level: Level, place_id: int, principal: 
         await _remove_projects(tx, {place_id: key_of(place.path)})
     else:
         await _remove_group(tx, place)
-    project_id = place_id if level is Level.PROJECT else None
-    await add_audit_entry(tx, f"remove_{level.value}", principal, project_id, {"path": place.path})
+    await add_audit_entry(tx, principal, told.of_removed_place(place))
     return True
 
 

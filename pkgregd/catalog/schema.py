@@ -16,7 +16,7 @@ from sqlalchemy import exc
 
 from pkgregd.errors import SchemaError, Unavailable
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 """All revisions in order; the last one is what this code works with."""
 
 MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
@@ -74,9 +74,9 @@ def check_file(path: pathlib.Path) -> None:
     check_revision(revision)
 
 
-def migrate_file(path: pathlib.Path) -> str:
+def migrate_file(path: pathlib.Path, revision: str = REVISIONS[-1]) -> str:
     """
-    Bring the database at path to our revision, making it if there is none. Blocks.
+    Bring the database at path to a revision, ours if none is given, making it if there is none. Blocks.
 
     Everything happens in one transaction that begins as a write: a process that
     is killed leaves the old schema, and of two at once the second finds nothing to do.
@@ -90,7 +90,7 @@ def migrate_file(path: pathlib.Path) -> str:
     _make_file(path)
     try:
         with contextlib.closing(_connect_to_migrate(path)) as connection:
-            _upgrade(connection)
+            _upgrade(connection, revision)
             _use_write_ahead_log(connection)
     except exc.DBAPIError as error:
         if isinstance(error.orig, sqlite3.Error):
@@ -98,7 +98,7 @@ def migrate_file(path: pathlib.Path) -> str:
         raise
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
-    return REVISIONS[-1]
+    return revision
 
 
 def _make_file(path: pathlib.Path) -> None:
@@ -121,7 +121,7 @@ def _connect_to_migrate(path: pathlib.Path) -> sqlite3.Connection:
     return connection
 
 
-def _upgrade(sqlite_connection: sqlite3.Connection) -> None:
+def _upgrade(sqlite_connection: sqlite3.Connection, wanted: str) -> None:
     """Run the missing revisions in one transaction."""
     from alembic import command
     from alembic.config import Config
@@ -142,7 +142,7 @@ def _upgrade(sqlite_connection: sqlite3.Connection) -> None:
         if revision is not None and revision not in REVISIONS:
             check_revision(revision)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, wanted)
         if sqlite_connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
             raise SchemaError("the migration would leave rows that refer to nothing; nothing was changed")
 

@@ -7,12 +7,13 @@ import json
 
 from sqlalchemy import and_, bindparam, delete, func, literal_column, select, update
 
+from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.rules import from_microseconds, to_microseconds
 from pkgregd.catalog.statement import Statement, Transaction, insert
 from pkgregd.catalog.tables import sign_ins, tokens, users
 from pkgregd.catalog.tokens import store_token
-from pkgregd.values import NewSignIn, NewToken, Principal, SignIn, TokenKind
+from pkgregd.values import NewSignIn, NewToken, Origin, Principal, SignIn, TokenKind
 
 FORGET_EXPIRED = Statement(delete(sign_ins).where(sign_ins.c.expires_at <= bindparam("now")))
 
@@ -58,6 +59,7 @@ FIND_APPROVAL = Statement(
         sign_ins.c.approved_by,
         sign_ins.c.token_expires_at,
         tokens.c.id,
+        tokens.c.public_id,
         tokens.c.scopes_json,
         users.c.id,
         users.c.name,
@@ -116,22 +118,28 @@ async def approve_sign_in(
     tx: Transaction, public_id: str, principal: Principal, token_expires_at: datetime.datetime
 ) -> bool:
     """See ISignInCatalog."""
-    approved = await tx.execute(
+    sign_in = await find_sign_in(tx, public_id)
+    if sign_in is None or sign_in.is_approved:
+        return False
+    await tx.execute(
         APPROVE_SIGN_IN,
         the_public_id=public_id,
         now=tx.now,
         token_id=principal.token_id,
         new_expires_at=to_microseconds(token_expires_at),
     )
-    return bool(approved)
+    await add_audit_entry(tx, principal, told.of_approval(principal.user_id, sign_in.client, sign_in.address))
+    return True
 
 
-async def take_sign_in(tx: Transaction, poll_sha256: str, public_id: str, secret_sha256: str, name: str) -> bool | None:
+async def take_sign_in(
+    tx: Transaction, poll_sha256: str, public_id: str, secret_sha256: str, name: str, origin: Origin | None
+) -> bool | None:
     """See ISignInCatalog."""
     row = await tx.fetch_one(FIND_APPROVAL, poll_sha256=poll_sha256, now=tx.now)
     if row is None:
         return None
-    approved_by, token_expires_at, token_id, scopes_json, user_id, user_name = row
+    approved_by, token_expires_at, token_id, parent_id, scopes_json, user_id, user_name = row
     if approved_by is None:
         return False
     await tx.execute(FORGET_SIGN_IN, poll_sha256=poll_sha256)
@@ -147,6 +155,13 @@ async def take_sign_in(tx: Transaction, poll_sha256: str, public_id: str, secret
         expires_at=from_microseconds(token_expires_at),
     )
     await store_token(tx, token, user_id=user_id)
-    approver = Principal(name=user_name, token_kind=TokenKind.PERSONAL, token_id=token_id, user_id=user_id)
-    await add_audit_entry(tx, "add_token", approver, None, {"public_id": public_id, "name": name})
+    approver = Principal(
+        name=user_name,
+        token_kind=TokenKind.PERSONAL,
+        token_id=token_id,
+        user_id=user_id,
+        token_public_id=parent_id,
+        origin=origin,
+    )
+    await add_audit_entry(tx, approver, told.of_new_token(token, user_id=user_id))
     return True

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import column, select, table
 from zope.interface import implementer
@@ -30,9 +29,11 @@ from pkgregd.catalog import (
 )
 from pkgregd.catalog.foreseen import ForeseenReads
 from pkgregd.catalog.schema import check_revision
+from pkgregd.catalog.sql_trail import Database, SqlTrail
 from pkgregd.catalog.statement import Statement, Transaction
 from pkgregd.interfaces import ICatalog, IReads
 from pkgregd.values import (
+    OPERATOR,
     BlobInfo,
     Digest,
     FileListing,
@@ -47,6 +48,7 @@ from pkgregd.values import (
     NewestVersion,
     NewSignIn,
     NewToken,
+    Origin,
     Owner,
     PackageFile,
     PackageListing,
@@ -75,9 +77,6 @@ from pkgregd.values import (
     Visibility,
 )
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 REVISION = Statement(select(column("version_num")).select_from(table("alembic_version")))
 
 
@@ -87,30 +86,8 @@ async def read_revision(tx: Transaction) -> str | None:
     return None if row is None else str(row[0])
 
 
-class Database(Protocol):
-    """What runs verbs; see SqliteDatabase."""
-
-    async def read(
-        self, verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run a verb on a snapshot; it cannot write."""
-
-    async def read_at_once(
-        self, verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run a verb of a few small queries on a snapshot, without a thread if the database has them in memory."""
-
-    async def write(
-        self, verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run a verb that may write; all of it or nothing."""
-
-    async def close(self) -> None:
-        """Finish every verb, then let go."""
-
-
 @implementer(ICatalog)
-class SqlCatalog:
+class SqlCatalog(SqlTrail):
     """
     ICatalog over a database.
 
@@ -119,29 +96,29 @@ class SqlCatalog:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
 
-    async def add_user(self, name: str, *, is_admin: bool = False, principal: Principal | None = None) -> int:
+    async def add_user(self, name: str, *, is_admin: bool = False, principal: Principal = OPERATOR) -> int:
         """See IIdentityCatalog."""
         return await self._database.write(identity.add_user, name, is_admin, principal)
 
-    async def add_group(self, path: str, visibility: Visibility, principal: Principal | None = None) -> int:
+    async def add_group(self, path: str, visibility: Visibility, principal: Principal = OPERATOR) -> int:
         """See IIdentityCatalog."""
         return await self._database.write(identity.add_group, path, visibility, principal)
 
-    async def add_project(self, path: str, visibility: Visibility, principal: Principal | None = None) -> int:
+    async def add_project(self, path: str, visibility: Visibility, principal: Principal = OPERATOR) -> int:
         """See IIdentityCatalog."""
         return await self._database.write(identity.add_project, path, visibility, principal)
 
-    async def set_member(self, user: str, path: str, role: Role) -> None:
+    async def set_member(self, user: str, path: str, role: Role, principal: Principal = OPERATOR) -> None:
         """See IIdentityCatalog."""
-        await self._database.write(identity.set_member, user, path, role)
+        await self._database.write(identity.set_member, user, path, role, principal)
 
     async def list_owners(self, project_id: int | None, group_ids: Sequence[int]) -> tuple[Owner, ...]:
         """See IIdentityCatalog."""
         return await self._database.read(identity.list_owners, project_id, group_ids)
 
-    async def add_token(self, token: NewToken, principal: Principal | None = None) -> int:
+    async def add_token(self, token: NewToken, principal: Principal = OPERATOR) -> int:
         """See IIdentityCatalog."""
         return await self._database.write(tokens.add_token, token, principal)
 
@@ -161,9 +138,9 @@ class SqlCatalog:
         """See IIdentityCatalog."""
         return await self._database.read(tokens.find_token_of, owner, token_id)
 
-    async def revoke_token(self, public_id: str) -> bool:
+    async def revoke_token(self, public_id: str, principal: Principal = OPERATOR) -> bool:
         """See IIdentityCatalog."""
-        return await self._database.write(tokens.revoke_token, public_id)
+        return await self._database.write(tokens.revoke_token, public_id, principal)
 
     async def revoke_token_of(self, owner: TokenOwner, token_id: int, principal: Principal) -> bool:
         """See IIdentityCatalog."""
@@ -242,9 +219,11 @@ class SqlCatalog:
         """See ISignInCatalog."""
         return await self._database.write(signins.approve_sign_in, public_id, principal, token_expires_at)
 
-    async def take_sign_in(self, poll_sha256: str, public_id: str, secret_sha256: str, name: str) -> bool | None:
+    async def take_sign_in(
+        self, poll_sha256: str, public_id: str, secret_sha256: str, name: str, origin: Origin | None = None
+    ) -> bool | None:
         """See ISignInCatalog."""
-        return await self._database.write(signins.take_sign_in, poll_sha256, public_id, secret_sha256, name)
+        return await self._database.write(signins.take_sign_in, poll_sha256, public_id, secret_sha256, name, origin)
 
     async def find_scope(self, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
         """See IReads."""

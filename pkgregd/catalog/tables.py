@@ -322,6 +322,17 @@ audit_entries = Table(
     Column("token_id", ROW_NUMBER),
     Column("project_id", ROW_NUMBER),
     Column("detail_json", Text, nullable=False),
-    Index(None, "project_id", "happened_at"),
+    Column("group_id", ROW_NUMBER),
+    Column("about_user_id", ROW_NUMBER),
+    Column("token_kind", Text),
+    Column("token_public_id", Text),
+    Column("address", Text),
+    Column("request_id", Text),
+    # of the project or group, as it was
+    Column("place_path", Text, nullable=False, server_default=""),
+    Column("subject", Text, nullable=False, server_default=""),
+    Index(None, "happened_at", "id"),
+    Index(None, "project_id", "happened_at", "id"),
+    Index(None, "group_id", "happened_at", "id"),
     sqlite_autoincrement=True,
 )

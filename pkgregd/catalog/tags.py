@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, select
 
+from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.changes import record_change
 from pkgregd.catalog.statement import Statement, Transaction, each_id, insert
 from pkgregd.catalog.tables import packages, tags
 from pkgregd.catalog.versions import find_version
-from pkgregd.values import Principal, Tag
+from pkgregd.values import AuditAction, Principal, Tag
 
 _of_name: ColumnElement[bool] = and_(
     tags.c.project_id == bindparam("project_id"),
@@ -95,8 +96,8 @@ async def set_tag(
         return False
     await tx.execute(SET_TAG, tag=tag, package_id=package.id, **name)
     await record_change(tx, project_id, format, canonical_name, canonical_version)
-    detail = {"format": format, "name": package.name, "version": package.version, "tag": tag}
-    await add_audit_entry(tx, "tag", principal, project_id, detail)
+    entry = told.of_version(AuditAction.TAG, project_id, format, package.name, package.version, tag=tag)
+    await add_audit_entry(tx, principal, entry)
     return True
 
 
@@ -110,6 +111,6 @@ async def remove_tag(
         return False
     await tx.execute(REMOVE_TAG, tag=tag, **name)
     await record_change(tx, project_id, format, canonical_name, present[3])
-    detail = {"format": format, "name": present[1], "version": present[2], "tag": tag}
-    await add_audit_entry(tx, "untag", principal, project_id, detail)
+    entry = told.of_version(AuditAction.UNTAG, project_id, format, present[1], present[2], tag=tag)
+    await add_audit_entry(tx, principal, entry)
     return True

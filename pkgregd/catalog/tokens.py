@@ -9,6 +9,7 @@ from itertools import product
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, not_, or_, select, true, update
 
+from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.identity import owner_id_of, user_id_of
 from pkgregd.catalog.rules import MAX_ID, check_token_owner, from_microseconds, to_microseconds
@@ -16,6 +17,7 @@ from pkgregd.catalog.statement import Row, Statement, Transaction, insert
 from pkgregd.catalog.tables import projects, tokens, users
 from pkgregd.errors import AlreadyExists, InvalidCredentials
 from pkgregd.values import (
+    AuditAction,
     Level,
     MintedToken,
     NewToken,
@@ -120,10 +122,10 @@ REVOKE_TOKEN = Statement(
 )
 
 
-async def add_token(tx: Transaction, token: NewToken, principal: Principal | None = None) -> int:
+async def add_token(tx: Transaction, token: NewToken, principal: Principal) -> int:
     """See IIdentityCatalog."""
     check_token_owner(token)
-    if principal is not None and principal.token_id is not None:
+    if principal.token_id is not None:
         await _check_parent(tx, principal.token_id)
     user_id = project_id = group_id = None
     if token.user is not None:
@@ -132,9 +134,9 @@ async def add_token(tx: Transaction, token: NewToken, principal: Principal | Non
         project_id = await owner_id_of(tx, Level.PROJECT, token.project)
     if token.group is not None:
         group_id = await owner_id_of(tx, Level.GROUP, token.group)
-    token_id = await store_token(tx, token, user_id=user_id, project_id=project_id, group_id=group_id)
-    if principal is not None:
-        await add_audit_entry(tx, "add_token", principal, project_id, _told(token.public_id, token.name))
+    owner = {"user_id": user_id, "project_id": project_id, "group_id": group_id}
+    token_id = await store_token(tx, token, **owner)
+    await add_audit_entry(tx, principal, told.of_new_token(token, **owner))
     return token_id
 
 
@@ -173,11 +175,6 @@ async def store_token(
     row = await tx.fetch_one(FIND_TOKEN, public_id=token.public_id)
     assert row is not None
     return int(row[0])
-
-
-def _told(public_id: str, name: str) -> dict[str, object]:
-    """What the audit trail says of a token."""
-    return {"public_id": public_id, "name": name}
 
 
 async def find_token(tx: Transaction, public_id: str) -> TokenRecord | None:
@@ -242,6 +239,7 @@ def _token_record(row: Row) -> TokenRecord:
             group_id=group_id,
             role=None if role is None else Role(role),
             project_path=project_path,
+            token_public_id=public_id,
         ),
         created_at=from_microseconds(created_at),
         expires_at=None if expires_at is None else from_microseconds(expires_at),
@@ -249,21 +247,33 @@ def _token_record(row: Row) -> TokenRecord:
     )
 
 
-async def revoke_token(tx: Transaction, public_id: str) -> bool:
+async def revoke_token(tx: Transaction, public_id: str, principal: Principal) -> bool:
     """See IIdentityCatalog."""
-    return bool(await tx.execute(REVOKE_TOKEN, the_public_id=public_id, now=tx.now))
+    record = await find_token(tx, public_id)
+    if record is not None:
+        await _revoke(tx, record, principal)
+    return record is not None
+
+
+async def _revoke(tx: Transaction, record: TokenRecord, principal: Principal) -> None:
+    """Revoke a token unless it is revoked already."""
+    if record.revoked_at is None:
+        await tx.execute(REVOKE_TOKEN, the_public_id=record.public_id, now=tx.now)
+        entry = told.of_token(AuditAction.REVOKE_TOKEN, record.public_id, record.name, **_owner_ids(record))
+        await add_audit_entry(tx, principal, entry)
+
+
+def _owner_ids(record: TokenRecord) -> dict[str, int | None]:
+    bearer = record.principal
+    return {"user_id": bearer.user_id, "project_id": bearer.project_id, "group_id": bearer.group_id}
 
 
 async def revoke_token_of(tx: Transaction, owner: TokenOwner, token_id: int, principal: Principal) -> bool:
     """See IIdentityCatalog."""
     record = await find_token_of(tx, owner, token_id)
-    if record is None:
-        return False
-    if record.revoked_at is None:
-        await tx.execute(REVOKE_TOKEN, the_public_id=record.public_id, now=tx.now)
-        detail = _told(record.public_id, record.name)
-        await add_audit_entry(tx, "revoke_token", principal, record.principal.project_id, detail)
-    return True
+    if record is not None:
+        await _revoke(tx, record, principal)
+    return record is not None
 
 
 async def rotate_token_of(
@@ -292,7 +302,9 @@ async def rotate_token_of(
         role=bearer.role,
         expires_at=expires_at,
     )
-    await store_token(tx, token, user_id=bearer.user_id, project_id=bearer.project_id, group_id=bearer.group_id)
-    detail = {**_told(minted.public_id, record.name), "instead_of": record.public_id}
-    await add_audit_entry(tx, "rotate_token", principal, bearer.project_id, detail)
+    await store_token(tx, token, **_owner_ids(record))
+    entry = told.of_token(
+        AuditAction.ROTATE_TOKEN, minted.public_id, record.name, **_owner_ids(record), instead_of=record.public_id
+    )
+    await add_audit_entry(tx, principal, entry)
     return True

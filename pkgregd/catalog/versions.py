@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 from sqlalchemy import bindparam, literal_column, select, update
 
+from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.changes import record_change
 from pkgregd.catalog.rules import from_microseconds
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id
 from pkgregd.catalog.tables import package_files, packages
 from pkgregd.errors import PackageNotFound
-from pkgregd.values import PackageVersion, Principal
+from pkgregd.values import AuditAction, PackageVersion, Principal
 
 has_own_files = (
     select(literal_column("1"))
@@ -150,8 +151,8 @@ async def set_yanked(
         return False
     await tx.execute(SET_YANKED, package_id=package.id, new_reason=reason)
     await record_change(tx, project_id, format, canonical_name, canonical_version)
-    detail = {"format": format, "name": package.name, "version": package.version, "reason": reason}
-    await add_audit_entry(tx, "unyank" if reason is None else "yank", principal, project_id, detail)
+    entry = told.of_yank(project_id, format, package.name, package.version, reason)
+    await add_audit_entry(tx, principal, entry)
     return True
 
 
@@ -172,6 +173,6 @@ async def replace_metadata(
     ):
         return False
     await record_change(tx, project_id, format, canonical_name, canonical_version)
-    detail = {"format": format, "name": package.name, "version": package.version}
-    await add_audit_entry(tx, "describe", principal, project_id, detail)
+    entry = told.of_version(AuditAction.DESCRIBE, project_id, format, package.name, package.version)
+    await add_audit_entry(tx, principal, entry)
     return True

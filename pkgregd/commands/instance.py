@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import pwd
 import re
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from attrs import frozen
 
 from pkgregd.config import Config
 from pkgregd.interfaces import IBlobStore, ICatalog
+from pkgregd.values import OPERATOR, Principal
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
 _DURATION_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -45,6 +47,7 @@ class Instance:
         config: whose.
         clock: tells the time, aware UTC.
         make_catalog, make_blobs: open them.
+        operator: who runs the command, for the audit trail.
     """
 
     def __init__(
@@ -53,9 +56,11 @@ class Instance:
         clock: Callable[[], datetime.datetime],
         make_catalog: Callable[[], ICatalog],
         make_blobs: Callable[[], IBlobStore],
+        operator: Principal = OPERATOR,
     ) -> None:
         self.config = config
         self.clock = clock
+        self.operator = operator
         self._make_catalog = make_catalog
         self._make_blobs = make_blobs
         self._catalog: ICatalog | None = None
@@ -84,6 +89,15 @@ class Instance:
         finally:
             if catalog is not None:
                 await catalog.close()
+
+
+def who_operates(user_id: int) -> Principal:
+    """Name who runs the command by the login of a user of this host, or by the number of one without."""
+    try:
+        login = pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        login = str(user_id)
+    return Principal(f"operator:{login}")
 
 
 def read_duration(text: str) -> datetime.timedelta:

@@ -38,10 +38,10 @@ async def seed(instance: Instance, arguments: Namespace) -> Outcome:
 
 async def fill(instance: Instance) -> Outcome:
     """Do all of seed() that needs no migration."""
-    catalog, config = instance.catalog, instance.config
-    await _unless_there(catalog.add_user(ROOT, is_admin=True))
-    await _unless_there(catalog.add_group(GROUP, Visibility.PRIVATE))
-    await _unless_there(catalog.add_project(PROJECT, Visibility.PRIVATE))
+    catalog, config, who = instance.catalog, instance.config, instance.operator
+    await _unless_there(catalog.add_user(ROOT, is_admin=True, principal=who))
+    await _unless_there(catalog.add_group(GROUP, Visibility.PRIVATE, who))
+    await _unless_there(catalog.add_project(PROJECT, Visibility.PRIVATE, who))
     project = await catalog.find_scope(Level.PROJECT, PROJECT, None)
     if project is None:
         raise NotFound(f"the project {PROJECT} went away meanwhile")
@@ -110,7 +110,8 @@ async def _ensure_token(instance: Instance, token: MintedToken, path: pathlib.Pa
                 ROOT,
                 scopes=frozenset({"api"}),
                 user=ROOT,
-            )
+            ),
+            instance.operator,
         )
         return ()
     if record.revoked_at is not None or record.secret_sha256 != token.secret_sha256:

@@ -97,7 +97,7 @@ def new_token(arguments: Namespace, now: datetime.datetime) -> tuple[NewToken, s
 async def add_token(instance: Instance, arguments: Namespace) -> Outcome:
     """Make and store a token; answers its secret, which is nowhere else."""
     token, secret = new_token(arguments, instance.clock())
-    token_id = await instance.catalog.add_token(token)
+    token_id = await instance.catalog.add_token(token, instance.operator)
     data = {
         "id": token_id,
         "public_id": token.public_id,
@@ -160,7 +160,7 @@ def _columns(rows: Sequence[Mapping[str, object]]) -> str:
 async def revoke_token(instance: Instance, arguments: Namespace) -> Outcome:
     """Revoke a token by its public id or by its whole secret; answers the public id, never the secret."""
     public_id = _public_id(arguments.token)
-    if not await instance.catalog.revoke_token(public_id):
+    if not await instance.catalog.revoke_token(public_id, instance.operator):
         raise NotFound("no token has this id")
     return Outcome(public_id, {"public_id": public_id, "revoked": True})
 

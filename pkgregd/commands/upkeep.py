@@ -11,6 +11,7 @@ import attrs
 from pkgregd.commands.instance import Instance, Outcome
 from pkgregd.config import Config, FormatConfig
 from pkgregd.errors import ConfigError, PkgregdError
+from pkgregd.values import AuditAction, Told
 
 if TYPE_CHECKING:
     from pkgregd.interfaces import IPackageFormat
@@ -108,6 +109,9 @@ async def sweep(instance: Instance, arguments: Namespace) -> Outcome:
     """Remove blobs that no package has referred to for a while; answers what was removed."""
     from pkgregd.registry.sweep import sweep as run_sweep
 
+    if not arguments.dry_run:
+        detail = {"grace_seconds": arguments.grace.total_seconds()}
+        await instance.catalog.tell(instance.operator, Told(AuditAction.SWEEP, "blobs", detail=detail))
     report = await run_sweep(
         instance.catalog, instance.blobs, grace=arguments.grace, now=instance.clock(), dry_run=arguments.dry_run
     )
@@ -122,7 +126,9 @@ async def tidy(instance: Instance, arguments: Namespace) -> Outcome:
     enabled = [made for name, made in formats.items() if sections.get(name, FormatConfig()).enabled]
     limits = {made.name: sections.get(made.name, FormatConfig()).limits(made.default_limits) for made in enabled}
     rules = rules_of(enabled, limits)
-    tidying = Tidying(instance.catalog, rules, _run_here, lambda event: None, instance.clock)
+    tidying = Tidying(
+        instance.catalog, rules, _run_here, lambda event: None, instance.clock, principal=instance.operator
+    )
     report = await tidying.go_on(dry_run=arguments.dry_run)
     notes = () if rules else ("keep_builds is not set for any format: all builds are kept",)
     return Outcome(_tidied(report), attrs.asdict(report), notes)
@@ -146,6 +152,8 @@ async def fsck(instance: Instance, arguments: Namespace) -> Outcome:
     """Compare catalog and blobs; answers what was found, and refuses a registry that cannot serve all it promises."""
     from pkgregd.registry.sweep import fsck as run_fsck
 
+    if arguments.repair:
+        await instance.catalog.tell(instance.operator, Told(AuditAction.REPAIR, "catalog and blobs"))
     report = await run_fsck(instance.catalog, instance.blobs, repair=arguments.repair)
     return _report(report, is_refused=not report.is_clean)
 

@@ -42,6 +42,7 @@ from pkgregd.values import (
     FormatLimits,
     IndexLookup,
     Level,
+    Origin,
     Principal,
     Refusal,
     Reply,
@@ -197,8 +198,10 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
 
 async def _who(gate: Gate, mount: Mount, request: FrontRequest, reads: IReads) -> Principal:
     if mount.route.permission is AccountPermission.SIGN_IN:
-        return ANONYMOUS
-    return await _authenticate(gate, request, reads)
+        principal = ANONYMOUS
+    else:
+        principal = await _authenticate(gate, request, reads)
+    return evolve(principal, origin=Origin(request.address, request.request_id))
 
 
 async def _where(

@@ -8,6 +8,7 @@ and cancelling an awaited call abandons the wait and releases what it held.
 
 from pkgregd.interfaces.access import IAccessPolicy, IAccount, IAccounts, IAuthenticator, IRateLimiter, IRequestLimits
 from pkgregd.interfaces.administration import IDirectories, IDirectory, IInventories, IInventory, ITokenDesk
+from pkgregd.interfaces.audit import IAuditCatalog, ITrail
 from pkgregd.interfaces.blobs import IBlobSink, IBlobSource, IBlobStore, IKernelConsumer
 from pkgregd.interfaces.calls import IAuthorisedCall, ICall, IRequestBody
 from pkgregd.interfaces.catalog import ICatalog, IReads
@@ -31,6 +32,7 @@ __all__ = [
     "IAccessPolicy",
     "IAccount",
     "IAccounts",
+    "IAuditCatalog",
     "IAuthenticator",
     "IAuthorisedCall",
     "IBlobCatalog",
@@ -62,5 +64,6 @@ __all__ = [
     "IRouteTable",
     "ISignInCatalog",
     "ITokenDesk",
+    "ITrail",
     "Inspector",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from zope.interface import Interface
 
+from pkgregd.interfaces.audit import IAuditCatalog
 from pkgregd.interfaces.identity_catalog import IDirectoryCatalog, IIdentityCatalog, ISignInCatalog
 from pkgregd.interfaces.package_catalog import IBlobCatalog, IInventoryCatalog, IPackageCatalog
 from pkgregd.values import Digest, Foresight, IndexState, Level, PackageFile, Scope, TokenRecord
@@ -55,7 +56,14 @@ class IReads(Interface):
 
 
 class ICatalog(
-    IIdentityCatalog, IDirectoryCatalog, ISignInCatalog, IPackageCatalog, IInventoryCatalog, IBlobCatalog, IReads
+    IIdentityCatalog,
+    IDirectoryCatalog,
+    ISignInCatalog,
+    IPackageCatalog,
+    IInventoryCatalog,
+    IBlobCatalog,
+    IAuditCatalog,
+    IReads,
 ):
     """All of it, over one database."""
 

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from zope.interface import Interface
 
 from pkgregd.values import (
+    OPERATOR,
     Level,
     MemberListing,
     MemberRecord,
     MintedToken,
     NewSignIn,
     NewToken,
+    Origin,
     Owner,
     Piece,
     PlaceListing,
@@ -34,12 +36,15 @@ from pkgregd.values import (
 
 
 class IIdentityCatalog(Interface):
-    """Users, groups, projects, members and tokens. One verb, one transaction."""
+    """
+    Users, groups, projects, members and tokens. One verb, one transaction, in which the audit trail is told who did it:
+    who is not said to be somebody else is the operator.
+    """
 
-    async def add_user(name: str, *, is_admin: bool = False, principal: Principal | None = None) -> int:
+    async def add_user(name: str, *, is_admin: bool = False, principal: Principal = OPERATOR) -> int:
         """Return the new user's id. Raises AlreadyExists, InvalidName."""
 
-    async def add_group(path: str, visibility: Visibility, principal: Principal | None = None) -> int:
+    async def add_group(path: str, visibility: Visibility, principal: Principal = OPERATOR) -> int:
         """
         Add a group below its parent, which must exist.
 
@@ -53,10 +58,10 @@ class IIdentityCatalog(Interface):
             GroupNotFound: the parent is missing. AlreadyExists, InvalidName.
         """
 
-    async def add_project(path: str, visibility: Visibility, principal: Principal | None = None) -> int:
+    async def add_project(path: str, visibility: Visibility, principal: Principal = OPERATOR) -> int:
         """Return the new project's id. Raises GroupNotFound (its group), AlreadyExists, InvalidName."""
 
-    async def set_member(user: str, path: str, role: Role) -> None:
+    async def set_member(user: str, path: str, role: Role, principal: Principal = OPERATOR) -> None:
         """
         Give a user a role in the group or project at path, replacing an earlier one.
 
@@ -67,12 +72,12 @@ class IIdentityCatalog(Interface):
     async def list_owners(project_id: int | None, group_ids: Sequence[int]) -> tuple[Owner, ...]:
         """Users who are maintainers or more of the project or of one of the groups, by name, each once."""
 
-    async def add_token(token: NewToken, principal: Principal | None = None) -> int:
+    async def add_token(token: NewToken, principal: Principal = OPERATOR) -> int:
         """
         Return the new token's id.
 
         Args:
-            principal: who asked for it; None for the operator.
+            principal: who asked for it.
 
         Raises:
             NotFound: its user, project or group.
@@ -88,8 +93,8 @@ class IIdentityCatalog(Interface):
     async def find_token_of(owner: TokenOwner, token_id: int) -> TokenRecord | None:
         """Find one of somebody's tokens by its number, revoked or not."""
 
-    async def revoke_token(public_id: str) -> bool:
-        """Revoke any token, as the operator; False if there is none of that id. Works from the next request on."""
+    async def revoke_token(public_id: str, principal: Principal = OPERATOR) -> bool:
+        """Revoke any token, whosever it is; False if there is none of that id. Works from the next request on."""
 
     async def revoke_token_of(owner: TokenOwner, token_id: int, principal: Principal) -> bool:
         """Revoke one of somebody's tokens; False if there is none of that number. Works from the next request on."""
@@ -208,13 +213,16 @@ class ISignInCatalog(Interface):
             False if there is none, or somebody has said yes.
         """
 
-    async def take_sign_in(poll_sha256: str, public_id: str, secret_sha256: str, name: str) -> bool | None:
+    async def take_sign_in(
+        poll_sha256: str, public_id: str, secret_sha256: str, name: str, origin: Origin | None = None
+    ) -> bool | None:
         """
         Store a token for a client that was signed in, and forget the request.
 
         Args:
             poll_sha256: see NewSignIn.
             public_id, secret_sha256, name: of the token; see NewToken.
+            origin: of the client, for the audit trail.
 
         Returns:
             True if it is stored, False if nobody has said yes yet, None if there is no such request.

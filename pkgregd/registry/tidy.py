@@ -40,7 +40,7 @@ BORDER = datetime.timedelta(minutes=10)
 """Where only the oldest files are looked at, the rest of a build may lie beyond the last of them: for so long."""
 
 TIDY = Principal("pkgregd:tidy")
-"""Who removes; no user can have the name."""
+"""Who removes, when it is the daemon; no user can have the name."""
 
 
 @frozen
@@ -130,6 +130,7 @@ class Tidying:
         run: where what a format computes is computed.
         emit: takes an event for each file that was removed.
         clock: tells the time, aware UTC.
+        principal: who removes, for the audit trail.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class Tidying:
         emit: Callable[[Event], object],
         clock: Callable[[], datetime.datetime],
         limits: TidyLimits = DEFAULT_LIMITS,
+        principal: Principal = TIDY,
     ) -> None:
         self._catalog = catalog
         self._rules = rules
@@ -147,6 +149,7 @@ class Tidying:
         self._emit = emit
         self._clock = clock
         self._limits = limits
+        self._principal = principal
         self._after = 0
 
     async def go_on(self, is_over: Callable[[], bool] = lambda: False, *, dry_run: bool = False) -> TidyReport:
@@ -232,11 +235,11 @@ class Tidying:
     async def _delete(self, package: PackageRecord, builds: Sequence[SupersededBuild], revision: int) -> bool:
         files = [file for build in builds for file in build.files]
         ids = [file.id for file in files]
-        if not await self._catalog.delete_files(package.project_id, package.id, ids, revision, TIDY):
+        if not await self._catalog.delete_files(package.project_id, package.id, ids, revision, self._principal):
             return False
         for file in files:
             text = f"{package.name} {package.version} {file.file_name}"
-            self._emit(Event("delete_package", package.format, package.project_id, TIDY, text))
+            self._emit(Event("delete_package", package.format, package.project_id, self._principal, text))
         return True
 
 

@@ -10,6 +10,7 @@ from attrs import evolve
 from pkgregd.errors import InvalidCredentials
 from pkgregd.values import (
     ANONYMOUS,
+    OPERATOR,
     MintedToken,
     NewSignIn,
     NewToken,
@@ -41,7 +42,7 @@ MINUTE = datetime.timedelta(minutes=1)
 class UserTokensContract(_Base):
     """Tokens that users look after themselves; mixed in before CatalogContract."""
 
-    def add_personal(self, public_id: str, user: str = "jane", principal: Principal | None = None) -> TokenRecord:
+    def add_personal(self, public_id: str, user: str = "jane", principal: Principal = OPERATOR) -> TokenRecord:
         """Store a personal token, adding its user when needed."""
         token = NewToken(public_id, public_id * 5, TokenKind.PERSONAL, f"token {public_id}", frozenset({"api"}))
         self.get(self.catalog.add_token(evolve(token, user=user), principal))

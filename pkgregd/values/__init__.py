@@ -7,14 +7,24 @@ was made: code that receives one of these never validates it again.
 
 from pkgregd.values.access import (
     ANONYMOUS,
+    OPERATOR,
     AccountPermission,
     Level,
+    Origin,
     Permission,
     Principal,
     Role,
     Scope,
     TokenKind,
     Visibility,
+)
+from pkgregd.values.audit import (
+    AuditAction,
+    AuditEntry,
+    AuditListing,
+    AuditPosition,
+    AuditQuery,
+    Told,
 )
 from pkgregd.values.blobs import HEX_LENGTHS, BlobInfo, ByteRange, Digest
 from pkgregd.values.directory import (
@@ -95,8 +105,14 @@ __all__ = [
     "JSON",
     "MAX_DOCUMENT_BYTES",
     "NO_PRECONDITION",
+    "OPERATOR",
     "AccountPermission",
     "Answer",
+    "AuditAction",
+    "AuditEntry",
+    "AuditListing",
+    "AuditPosition",
+    "AuditQuery",
     "BlobInfo",
     "BodyContent",
     "ByteRange",
@@ -125,6 +141,7 @@ __all__ = [
     "NewestVersion",
     "OnDuplicate",
     "Operation",
+    "Origin",
     "Owner",
     "PackageFile",
     "PackageListing",
@@ -169,6 +186,7 @@ __all__ = [
     "TokenOwner",
     "TokenQuery",
     "TokenRecord",
+    "Told",
     "UserListing",
     "UserRecord",
     "VersionLayout",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 class Level(enum.Enum):
@@ -87,12 +87,26 @@ class TokenKind(enum.Enum):
 
 
 @frozen
+class Origin:
+    """
+    By what way somebody asks.
+
+    Attributes:
+        address: of the client.
+        request_id: also in the access log.
+    """
+
+    address: str
+    request_id: str
+
+
+@frozen
 class Principal:
     """
     Who is asking.
 
     Attributes:
-        name: for logs and audit: a user's name, `token:NAME`, or `anonymous`.
+        name: for logs and audit: a user's name, `token:NAME`, `operator:LOGIN`, or `anonymous`.
         token_kind: None for anonymous, else the kind of token that was shown.
         token_id: the token's row, None for anonymous.
         user_id: the user a personal token belongs to, else None.
@@ -102,6 +116,8 @@ class Principal:
         project_path: of that project, from the top.
         group_id: the only group (with all below it) the token is good for, or None.
         role: the role a project or group access token carries, else None.
+        token_public_id: of that token, for the audit trail: it outlives the row.
+        origin: for the audit trail; None for who does not come by way of a request.
     """
 
     name: str = "anonymous"
@@ -114,6 +130,8 @@ class Principal:
     group_id: int | None = None
     role: Role | None = None
     project_path: str | None = None
+    token_public_id: str | None = field(default=None, eq=False)
+    origin: Origin | None = field(default=None, eq=False)
 
     @property
     def is_anonymous(self) -> bool:
@@ -122,6 +140,9 @@ class Principal:
 
 
 ANONYMOUS = Principal()
+
+OPERATOR = Principal("pkgregd:operator")
+"""Whoever may write to the database itself; the command says which login it is. No user can have such a name."""
 
 
 @frozen

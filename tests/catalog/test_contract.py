@@ -7,8 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog.memory import MemoryCatalog
 from pkgregd.catalog.sql import SqlCatalog
-from pkgregd.catalog.sqlite import SqliteDatabase
 from pkgregd.interfaces import ICatalog
+from pkgregd.testing.audit_contract import AuditContract
 from pkgregd.testing.branches_contract import BranchesContract
 from pkgregd.testing.catalog_contract import START_SECONDS, CatalogContract
 from pkgregd.testing.changes_contract import ChangesContract
@@ -24,6 +24,7 @@ from pkgregd.testing.tags_contract import OwnersContract, SearchContract, TagsCo
 from pkgregd.testing.traits_contract import TraitsContract
 from pkgregd.testing.withdrawals_contract import MetadataContract, WithdrawalsContract
 from pkgregd.testing.yanks_contract import DocumentsContract, YanksContract
+from tests.catalog.recorded import RecordedDatabase
 from tests.catalog.support import ThreadedClock, make_folder, migrated_file
 
 
@@ -47,6 +48,7 @@ class WholeContract(
     MetadataContract,
     DeletionsContract,
     BranchesContract,
+    AuditContract,
     CatalogContract,
 ):
     """All that a catalog promises."""
@@ -61,14 +63,14 @@ class MemoryCatalogTests(WholeContract, SynchronousTestCase):
 
 
 class SqliteCatalogTests(WholeContract, SynchronousTestCase):
-    """The catalog on SQLite, with its threads."""
+    """The catalog on SQLite, with its threads; of whatever a test changes the audit trail has to be told."""
 
     def make_catalog(self) -> ICatalog:
         """Make one in a folder of its own."""
         self.clock = self.reactor = ThreadedClock()
         self.clock.advance(START_SECONDS)
         path = migrated_file(make_folder(self.addCleanup) / "catalog.sqlite3")
-        return SqlCatalog(SqliteDatabase(self.reactor, path))
+        return SqlCatalog(RecordedDatabase(self.reactor, path))
 
     def wait(self, deferred: Deferred[object]) -> None:
         """Take what the threads deliver."""

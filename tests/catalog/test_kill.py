@@ -86,7 +86,8 @@ class KillTests(SynchronousTestCase):
             self.assertEqual(connection.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
             self.assertEqual(connection.execute("PRAGMA foreign_key_check").fetchall(), [])
             files, audited, revision = connection.execute(
-                "SELECT (SELECT count(*) FROM package_files), (SELECT count(*) FROM audit_entries),"
+                "SELECT (SELECT count(*) FROM package_files),"
+                " (SELECT count(*) FROM audit_entries WHERE action = 'publish'),"
                 " (SELECT revision FROM index_revisions WHERE canonical_name = 'alpha')"
             ).fetchone()
         self.assertEqual((files, files), (audited, revision))

@@ -9,6 +9,7 @@ import sqlite3
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog import (
+    audit,
     blobs,
     branches,
     deletions,
@@ -29,15 +30,18 @@ from pkgregd.catalog.statement import SQLITE, Statement, compile_all
 from pkgregd.values import Level, PackageOrder
 from tests.catalog.support import make_folder, migrated_file
 
-SMALL = ("SCAN json_each",)
-"""What may be gone through from end to end: a list that came as a parameter."""
+SMALL = ("SCAN json_each", "SCAN counted")
+"""What may be gone through from end to end: a list that came as a parameter, and rows of which only so many count."""
 
 PARAMETERS = {
     "action": "publish",
     "address": "192.0.2.1",
     "after": "",
     "after_id": 0,
+    "before": 0,
     "behind": 7,
+    "behind_id": 0,
+    "behind_time": -1,
     "beyond": "alpha0",
     "canonical_name": "alpha",
     "canonical_version": "1",
@@ -47,6 +51,7 @@ PARAMETERS = {
     "file_name": "alpha-1.tar.gz",
     "first": "alpha/",
     "format": "pypi",
+    "from_time": 0,
     "exact": "alpha",
     "group_id": 1,
     "group_ids": json.dumps([1, 2]),
@@ -62,6 +67,7 @@ PARAMETERS = {
     "package_id": 1,
     "package_ids": json.dumps([1, 2]),
     "path_key": "acme",
+    "place_id": 1,
     "poll_sha256": "0" * 64,
     "project_id": 1,
     "project_ids": json.dumps([1, 2]),
@@ -78,6 +84,7 @@ PARAMETERS = {
     "new_metadata_json": "{}",
     "status": "default",
     "tag": "latest",
+    "to_time": 0,
     "token_id": 1,
     "new_expires_at": 0,
     "user_id": 1,
@@ -203,6 +210,15 @@ class PlanTests(SynchronousTestCase):
     def test_blobs(self) -> None:
         """Whether a blob is needed, and pages of blobs."""
         self.assert_by_index(blobs.USES_OF_BLOB, blobs.FIND_BLOB, blobs.LIST_BLOBS, blobs.RELEASE_BLOB)
+
+    def test_the_audit_trail(self) -> None:
+        """By place and time without sorting, by number, and the oldest ones, however long the trail is."""
+        self.assert_by_index(*audit.LIST_ENTRIES.values(), *audit.COUNT_ENTRIES.values(), audit.FIND_ENTRY)
+        self.assert_by_index(audit.FOLLOW_TRAIL, audit.FORGET_ENTRIES)
+        for statement in (*audit.LIST_ENTRIES.values(), audit.FOLLOW_TRAIL, audit.FORGET_ENTRIES):
+            self.assertNotIn("USE TEMP B-TREE", " ".join(self.plan(statement)))
+        for statement in audit.COUNT_ENTRIES.values():
+            self.assertIn("USING COVERING INDEX", " ".join(self.plan(statement)))
 
     def test_the_check_itself_sees_a_scan(self) -> None:
         """A statement that does go through everything is found out."""

@@ -23,7 +23,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog import migrate, open_catalog
-from pkgregd.catalog.schema import MIGRATIONS, REVISIONS, read_revision
+from pkgregd.catalog.schema import MIGRATIONS, REVISIONS, migrate_file, read_revision
 from pkgregd.catalog.statement import SQLITE, compile_all
 from pkgregd.catalog.tables import metadata
 from pkgregd.errors import ConfigError, SchemaError, Unavailable
@@ -43,7 +43,9 @@ def layout(connection: sqlite3.Connection) -> dict[str, list[str]]:
     """Everything in a database that has a definition: its parts, without white space, constraints in any order."""
     rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     return {
-        name: sorted(part.rstrip("), ") for part in re.split(r"(?=CONSTRAINT )", " ".join(sql.split())))
+        name: sorted(
+            part.rstrip("), ") for part in re.split(r"(?=CONSTRAINT )", " ".join(sql.split()).replace(" ,", ","))
+        )
         for name, sql in rows
         if not name.startswith(("sqlite_", "alembic_"))
     }
@@ -85,10 +87,8 @@ class MigrationTests(SynchronousTestCase):
     def test_moves_what_nuget_packages_say(self) -> None:
         """What was kept of a nuspec becomes a document; a search finds the version by its traits."""
         kept = json.dumps({"id": "A.B", "version": "1.0.0-a.1", "package_types": ["DotnetTool", "a b"], "texts": {}})
-        migrate(URL, self.folder)
+        migrate_file(self.path, "0009")
         with opened(self.path) as connection:
-            connection.execute("ALTER TABLE packages DROP COLUMN traits")
-            connection.execute("UPDATE alembic_version SET version_num = '0009'")
             connection.execute("INSERT INTO paths VALUES ('a'), ('a/b')")
             connection.execute("INSERT INTO groups VALUES (1, 'a', 'a', 'public', 0)")
             connection.execute("INSERT INTO projects VALUES (1, 1, 'a/b', 'a/b', 'public', 0)")
@@ -115,6 +115,31 @@ class MigrationTests(SynchronousTestCase):
             json.loads(facts),
             {"id": "A.B", "version": "1.0.0-a.1", "package_types": ["DotnetTool", "a b"], "size_bytes": len(kept)},
         )
+
+    def test_fills_in_what_old_entries_of_the_trail_did_not_say(self) -> None:
+        """Paths and tokens are written into entries as far as they are still there."""
+        migrate_file(self.path, "0010")
+        with opened(self.path) as connection:
+            connection.execute("INSERT INTO paths VALUES ('a'), ('a/b')")
+            connection.execute("INSERT INTO groups VALUES (1, 'a', 'a', 'public', 0)")
+            connection.execute("INSERT INTO projects VALUES (1, 1, 'a/b', 'a/b', 'public', 0)")
+            connection.execute(
+                "INSERT INTO tokens (id, public_id, secret_sha256, kind, name, scopes_json, project_id, created_at)"
+                " VALUES (5, 'abc', 'x', 'job', 'x', '[]', 1, 0)"
+            )
+            for token_id, project_id in ((5, 1), (6, 2), (None, None)):
+                connection.execute(
+                    "INSERT INTO audit_entries"
+                    " (happened_at, action, principal_name, token_id, project_id, detail_json)"
+                    " VALUES (0, 'publish', 'jane', ?, ?, '{}')",
+                    (token_id, project_id),
+                )
+        migrate(URL, self.folder)
+        with opened(self.path) as connection:
+            rows = connection.execute(
+                "SELECT place_path, token_kind, token_public_id, subject FROM audit_entries ORDER BY id"
+            ).fetchall()
+        self.assertEqual(rows, [("a/b", "job", "abc", ""), ("", None, None, ""), ("", None, None, "")])
 
     def test_known_revisions_are_those_of_the_scripts(self) -> None:
         """The list in the code is the chain of the migration files, oldest first."""

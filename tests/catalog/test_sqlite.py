@@ -567,7 +567,7 @@ class PublishingTests(SqliteCase):
         self.get(self.catalog.delete_file(first.id, jane, NO_PRECONDITION))
         rows = self.rows(
             "SELECT action, principal_name, user_id, token_id, project_id, happened_at, detail_json"
-            " FROM audit_entries ORDER BY id"
+            " FROM audit_entries WHERE id > 2 ORDER BY id"
         )
         self.assertEqual(
             [row[:5] for row in rows],

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pkgregd.http.conditions import http_date
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.testing.calls import now
-from pkgregd.values import ANONYMOUS, PackageStatus
+from pkgregd.values import ANONYMOUS, AuditAction, PackageStatus
 from tests.manage.support import URL, ManagedWorld
 
 GROUP = "/groups/acme/packages"
@@ -418,7 +418,11 @@ class DeletionTests(ManageCase):
         self.refused(self.world.request("GET", self.path), 404)
         self.assertEqual(self.names(), [])
         self.assertEqual(self.world.events.texts, ["delete_package: alpha 1.0"])
-        self.assertEqual(self.world.catalog.audit[-1][:2], ("delete_package", "root"))
+        entry = self.world.catalog.trail[-1]
+        self.assertEqual((entry.told.action, entry.principal.name), (AuditAction.DELETE_PACKAGE, "root"))
+        assert entry.principal.origin is not None
+        self.assertEqual(entry.principal.origin.address, "192.0.2.1")
+        self.assertRegex(entry.principal.origin.request_id, "^[0-9a-f]{16}$")
 
     def test_files_one_by_one(self) -> None:
         """The package goes with its last file."""

@@ -16,7 +16,7 @@ from pkgregd.formats.maven import MavenFormat
 from pkgregd.registry.tidy import Rule, Tidying, TidyLimits, TidyReport, batches, rules_of
 from pkgregd.testing.calls import now
 from pkgregd.testing.catalog_contract import publication_of
-from pkgregd.values import ANONYMOUS, Event, FileRecord, Principal, SupersededBuild, Visibility
+from pkgregd.values import ANONYMOUS, AuditAction, Event, FileRecord, Principal, SupersededBuild, Visibility
 
 T = TypeVar("T")
 
@@ -114,6 +114,18 @@ class TidyingTests(SynchronousTestCase):
         self.assertEqual(len(now(self.catalog.find_unused_blobs(self.time() + datetime.timedelta(days=1), 10))), 6)
         again = self.tidy()
         self.assertEqual((again.packages, again.builds), (2, 0))
+
+    def test_who_removes_is_told(self) -> None:
+        """Each package that loses builds tells it in the audit trail: by the daemon, or by whoever runs the command."""
+        self.deploy(1, 2, 3)
+        self.tidy()
+        self.deploy(4)
+        operator = Principal("operator:pat")
+        rules = {"maven": Rule(self.made, 1)}
+        again = Tidying(self.catalog, rules, _run_here, self.events.append, self.time, principal=operator)
+        now(again.go_on())
+        entries = [entry for entry in self.catalog.trail if entry.told.action is AuditAction.DELETE_FILES]
+        self.assertEqual([entry.principal.name for entry in entries], ["pkgregd:tidy", "operator:pat"])
 
     def test_dry_run(self) -> None:
         """It tells the same and changes nothing."""
