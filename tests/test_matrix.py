@@ -33,11 +33,13 @@ from pkgregd.values import (
     Level,
     NewToken,
     Permission,
+    Rate,
     Refusal,
     Reply,
     Role,
     Route,
     TokenKind,
+    Verdict,
     Visibility,
 )
 from tests.test_routes import whole_table
@@ -175,7 +177,7 @@ class MatrixTests(SynchronousTestCase):
         limits = {made.name: made.default_limits for made in formats}
         policy, request_limits = AccessPolicy(), PrefixLimits((), Clock().seconds)
         # failures would be limited: here they are the point
-        request_limits.admit_failure = lambda address: None  # type: ignore[method-assign]
+        request_limits.admit_failure = lambda address: Verdict("", Rate(1, 1), 1, 0.0, None)  # type: ignore[method-assign]
         self.rules = mounts(formats, limits, others)
         self.client = MemoryClient(
             make_factory(

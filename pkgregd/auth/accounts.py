@@ -213,7 +213,9 @@ class Account:
         return evolve(record.principal, origin=self.principal.origin)
 
     def _count_failure(self) -> None:
-        self.settings.request_limits.admit_failure(self.address)
+        verdict = self.settings.request_limits.admit_failure(self.address)
+        if verdict.retry_after_seconds is not None:
+            raise RateLimited(verdict.retry_after_seconds)
 
     def _expiry(self, record: TokenRecord, lifetime: datetime.timedelta) -> datetime.datetime:
         """Say when a token expires that is made by another: not after it."""

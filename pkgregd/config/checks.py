@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from pkgregd.config.places import Check, Place
-from pkgregd.values import Rate, RateLimitRule
+from pkgregd.values import Rate, RateLimitRule, RouteClass
 
 T = TypeVar("T")
 
@@ -20,6 +20,7 @@ _ENDPOINT = re.compile(r"[a-z][a-z0-9]*:.+", re.ASCII)
 _ENDPOINT_PATHS = frozenset({"address", "certKey", "dhParameters", "extraCertChain", "privateKey"})
 _RATE = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})?([smh])", re.ASCII)
 _RATE_UNITS = {"s": 1, "m": 60, "h": 3600}
+_LIMIT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _RATE_PREFIX = re.compile(r"/[A-Za-z0-9/:._~-]{0,255}", re.ASCII)
 _URL = re.compile(
     r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])"
@@ -168,21 +169,49 @@ def a_rate(value: object, place: Place) -> Rate:
     return Rate(int(match[1]), int(match[2] or 1) * _RATE_UNITS[match[3]])
 
 
+def route_class(value: object, place: Place) -> RouteClass:
+    """Take the name of a class of routes."""
+    for known in RouteClass:
+        if value == known.value:
+            return known
+    raise place.must_be(" or ".join(f'"{known.value}"' for known in RouteClass), value)
+
+
+def limit_name(value: object, place: Place) -> str:
+    """Take what a limit is called in a header."""
+    text = a_text(value, place)
+    if not _LIMIT_NAME.fullmatch(text):
+        raise place.must_be("1 to 64 letters, digits, dots, dashes or underscores", value)
+    return text
+
+
 def rate_limit_rules(value: object, place: Place) -> tuple[RateLimitRule, ...]:
-    """Take an array of rules, each for a prefix of its own."""
+    """
+    Take an array of rules, each for a prefix of its own within a class of routes.
+
+    One below `packages/` that says no class is for packages: the management of packages has paths there as well.
+    """
     if not isinstance(value, list):
         raise place.must_be("an array of tables, each headed [[rate_limits]]", value)
-    checks: dict[str, Check[object]] = {"prefix": a_text, "authenticated": a_rate, "anonymous": a_rate}
-    rules: dict[str, RateLimitRule] = {}
+    checks: dict[str, Check[object]] = {
+        "prefix": a_text,
+        "authenticated": a_rate,
+        "anonymous": a_rate,
+        "name": limit_name,
+        "routes": route_class,
+    }
+    rules: dict[tuple[str, object], RateLimitRule] = {}
     for number, table in enumerate(value, 1):
         here = place.item(number)
         values = checked(checks, table, here)
         prefix = values.get("prefix")
         if not isinstance(prefix, str) or not _RATE_PREFIX.fullmatch(prefix):
             raise here.child("prefix").wrong('must be given and be a URL path such as "/api/v4/packages/"')
-        if prefix in rules:
+        if "/packages/" in prefix:
+            values.setdefault("routes", RouteClass.PACKAGES)
+        if (prefix, values.get("routes")) in rules:
             raise here.child("prefix").wrong("has a rule already")
-        rules[prefix] = RateLimitRule(**values)  # type: ignore[arg-type]  # each was made by its check
+        rules[prefix, values.get("routes")] = RateLimitRule(**values)  # type: ignore[arg-type]  # each was made by its check
     return tuple(rules.values())
 
 

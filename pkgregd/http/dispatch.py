@@ -3,7 +3,8 @@ From headers to reply: the guards in their order, the handler, the errors.
 
     authenticate -> rate limit -> resolve the scope -> authorise -> declared size -> the route's own check -> handler
 
-Each guard can end the request before a byte of the body is read.
+Each guard can end the request before a byte of the body is read. What the rate limit said travels beside the reply,
+since every reply tells it, whatever comes of the request.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from pkgregd.clockwork import shielded
-from pkgregd.errors import BodyTooLarge, InvalidCredentials, PkgregdError
+from pkgregd.errors import BodyTooLarge, InvalidCredentials, PkgregdError, RateLimited
 from pkgregd.http.calls import AuthorisedCall, Call
+from pkgregd.http.ratelimits import CHEAP_COST
 from pkgregd.http.refusals import common_reply, internal_error, refuse
 from pkgregd.http.replies import send
 from pkgregd.http.request import FrontRequest
@@ -47,7 +49,9 @@ from pkgregd.values import (
     Refusal,
     Reply,
     Route,
+    RouteClass,
     Scope,
+    Verdict,
 )
 
 log = Logger()
@@ -91,39 +95,71 @@ class Mount:
     prefix: str
 
 
+Answer = Callable[[], Coroutine[Deferred[Any], Any, Reply]]
+
+
+@frozen
+class Admission:
+    """
+    What the rate limits say of a request, and what answers it if they let it pass.
+
+    Attributes:
+        verdict: None where no limit holds.
+    """
+
+    verdict: Verdict | None
+    answer: Answer
+
+
 async def serve(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> None:
     """Answer a request that matched a route; the router finishes it afterwards."""
 
-    async def answer() -> Reply:
-        return await _guard_and_handle(gate, mount, request, arguments)
+    async def admit() -> Admission:
+        return await _admit(gate, mount, request, arguments)
 
     def dress(refusal: Refusal) -> Reply:
         return mount.table.render_error(refusal) or common_reply(refusal)
 
-    await respond(request, answer, dress, mount.table.challenge)
+    verdict = await respond(request, admit, dress, mount.table.challenge)
+    if verdict is not None and request.status == 304 and request.method == b"GET":
+        gate.request_limits.give_back(verdict, 1.0 - CHEAP_COST)
 
 
 async def serve_public(gate: Gate, page: Callable[[], Awaitable[Reply]], request: FrontRequest) -> None:
     """Answer a request for what everybody may read: a credential is not looked at, and counts for nothing."""
 
     async def answer() -> Reply:
-        gate.request_limits.admit(request.path.decode("ascii"), ANONYMOUS, request.address)
         return await page()
 
-    await respond(request, answer)
+    async def admit() -> Admission:
+        return Admission(_weigh(gate, request, ANONYMOUS, RouteClass.PAGES), answer)
+
+    await respond(request, admit)
+
+
+def unlimited(answer: Answer) -> Callable[[], Coroutine[Deferred[Any], Any, Admission]]:
+    """Let pass what no rate limit is for."""
+
+    async def admit() -> Admission:
+        return Admission(None, answer)
+
+    return admit
 
 
 async def respond(
     request: FrontRequest,
-    answer: Callable[[], Coroutine[Deferred[Any], Any, Reply]],
+    admit: Callable[[], Coroutine[Deferred[Any], Any, Admission]],
     dress: Callable[[Refusal], Reply] = common_reply,
     challenge: str | None = None,
-) -> None:
+) -> Verdict | None:
     """
-    Send what `answer` returns, or its error as `dress` dresses it.
+    Send the answer to what is admitted, or its error as `dress` dresses it.
 
     A client that leaves cancels a GET or HEAD; everything else runs to its end, and learns that the
     client left from its body.
+
+    Returns:
+        What the rate limits said.
     """
 
     def refused(error: Exception) -> Reply:
@@ -131,25 +167,31 @@ async def respond(
         reply = dress(refusal)
         return evolve(reply, explanation=refusal.message, headers=(*reply.headers, *refusal.headers))
 
-    async def settle() -> Reply:
+    async def settle() -> tuple[Reply, Verdict | None]:
+        verdict = None
         try:
-            return await answer()
+            admission = await admit()
+            verdict = admission.verdict
+            if verdict is not None and verdict.retry_after_seconds is not None:
+                raise RateLimited(verdict.retry_after_seconds)
+            return await admission.answer(), verdict
         except CancelledError:
             raise
         except Exception as error:
-            return refused(error)
+            return refused(error), verdict
 
-    reply = await (settle() if request.method in (b"GET", b"HEAD") else shielded(settle()))
+    reply, verdict = await (settle() if request.method in (b"GET", b"HEAD") else shielded(settle()))
     try:
-        await send(request, reply)
+        await send(request, reply, verdict)
     except CancelledError:
         raise
     except Exception as error:
         if not request.has_begun:
-            await send(request, refused(error))
+            await send(request, refused(error), verdict)
         elif not request.is_gone:
             _explain(error, request, challenge)
             request.channel.abort()
+    return verdict
 
 
 def _explain(error: Exception, request: FrontRequest, challenge: str | None) -> Refusal:
@@ -164,13 +206,43 @@ def _explain(error: Exception, request: FrontRequest, challenge: str | None) -> 
     return refusal
 
 
-async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> Reply:
+async def _admit(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> Admission:
     named = {name: value for name, value in arguments.items() if name != "scope"}
     level, ident = _place(mount, named, arguments.get("scope"))
     reads = gate.catalog.foreseeing(Foresight(level, ident, mount.table.name, _foreseen(mount.route, named)))
-    principal = await _who(gate, mount, request, reads)
-    gate.request_limits.admit(request.path.decode("ascii"), principal, request.address)
-    scope = await _where(gate, mount, principal, reads, (level, ident))
+    try:
+        principal = await _who(gate, mount, request, reads)
+    except InvalidCredentials as error:
+        return Admission(gate.request_limits.admit_failure(request.address), partial(_raise, error))
+    routes = RouteClass.MANAGEMENT if mount.format is None else RouteClass.PACKAGES
+    verdict = _weigh(gate, request, principal, routes)
+    return Admission(
+        verdict, partial(_handle, gate, mount, request, named, principal, reads, (level, ident), arguments.get("scope"))
+    )
+
+
+def _weigh(gate: Gate, request: FrontRequest, principal: Principal, routes: RouteClass) -> Verdict | None:
+    """Count a request: a HEAD is cheap, since clients ask so what they have already."""
+    cost = CHEAP_COST if request.method == b"HEAD" else 1.0
+    return gate.request_limits.admit(request.path.decode("ascii"), principal, request.address, routes, cost)
+
+
+async def _raise(error: Exception) -> Reply:
+    raise error
+
+
+async def _handle(
+    gate: Gate,
+    mount: Mount,
+    request: FrontRequest,
+    named: Mapping[str, str],
+    principal: Principal,
+    reads: IReads,
+    place: tuple[Level, int | str],
+    asked: int | str | None,
+) -> Reply:
+    """Pass the other guards, and have the route's handler answer."""
+    scope = await _where(gate, mount, principal, reads, place)
     limit_bytes = mount.limits.max_file_bytes + mount.route.body_overhead_bytes
     body = request.body
     if body.declared_bytes is not None and body.declared_bytes > limit_bytes:
@@ -184,12 +256,12 @@ async def _guard_and_handle(gate: Gate, mount: Mount, request: FrontRequest, arg
         scope=scope,
         arguments=named,
         method=request.method.decode("ascii"),
-        base_url=gate.external_url + _base_path(mount, arguments.get("scope"), scope),
+        base_url=gate.external_url + _base_path(mount, asked, scope),
         body=body,
         request=request,
         policy=gate.policy,
         account=gate.accounts.account(principal, request.address),
-        authorise=partial(_authorise_again, gate, mount, request, (level, ident)),
+        authorise=partial(_authorise_again, gate, mount, request, place),
     )
     if mount.route.check is not None:
         await mount.route.check(call)
@@ -221,7 +293,13 @@ async def _where(
 async def _authorise_again(
     gate: Gate, mount: Mount, request: FrontRequest, place: tuple[Level, int | str]
 ) -> tuple[Principal, Scope]:
-    principal = await _who(gate, mount, request, gate.catalog)
+    try:
+        principal = await _who(gate, mount, request, gate.catalog)
+    except InvalidCredentials:
+        verdict = gate.request_limits.admit_failure(request.address)
+        if verdict.retry_after_seconds is not None:
+            raise RateLimited(verdict.retry_after_seconds) from None
+        raise
     return principal, await _where(gate, mount, principal, gate.catalog, place)
 
 
@@ -263,15 +341,11 @@ def _foreseen(route: Route, arguments: Mapping[str, str]) -> IndexLookup | FileL
 
 async def _authenticate(gate: Gate, request: FrontRequest, reads: IReads) -> Principal:
     shown: dict[str, str] = {}
-    try:
-        for name, value in request.head.headers:
-            if name in CREDENTIAL_HEADERS:
-                if name.decode("ascii") in shown:
-                    raise InvalidCredentials("a credential header is repeated")
-                shown[name.decode("ascii")] = value.decode("latin-1")
-        principal = await gate.authenticator.authenticate(shown, reads)
-    except InvalidCredentials:
-        gate.request_limits.admit_failure(request.address)
-        raise
+    for name, value in request.head.headers:
+        if name in CREDENTIAL_HEADERS:
+            if name.decode("ascii") in shown:
+                raise InvalidCredentials("a credential header is repeated")
+            shown[name.decode("ascii")] = value.decode("latin-1")
+    principal = await gate.authenticator.authenticate(shown, reads)
     request.log_fields["principal"] = principal.name
     return principal

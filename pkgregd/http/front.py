@@ -15,7 +15,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from pkgregd.errors import PkgregdError
 from pkgregd.http.accesslog import AccessLog
-from pkgregd.http.dispatch import SCOPE_RULE, Gate, Mount, respond, serve, serve_public
+from pkgregd.http.dispatch import SCOPE_RULE, Gate, Mount, respond, serve, serve_public, unlimited
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.paths import CONVERTERS
 from pkgregd.http.refusals import common_reply, refuse
@@ -163,10 +163,10 @@ def _add_health(app: Klein, readiness: Callable[[], Awaitable[Sequence[str]]]) -
         )
 
     async def livez(request: FrontRequest) -> None:
-        await respond(request, alive)
+        await respond(request, unlimited(alive))
 
     async def readyz(request: FrontRequest) -> None:
-        await respond(request, ready)
+        await respond(request, unlimited(ready))
 
     app.route("/-/livez", methods=["GET"])(livez)
     app.route("/-/readyz", methods=["GET"])(readyz)
@@ -185,7 +185,10 @@ def _unmatched(request: FrontRequest, error: Exception) -> Deferred[None]:
     async def answer() -> Reply:
         return reply
 
-    return Deferred.fromCoroutine(respond(request, answer))
+    async def tell() -> None:
+        await respond(request, unlimited(answer))
+
+    return Deferred.fromCoroutine(tell())
 
 
 def _refusal(request: FrontRequest, error: Exception) -> Reply:

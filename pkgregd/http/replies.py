@@ -13,9 +13,10 @@ from twisted.logger import Logger
 
 from pkgregd.errors import ClientGone, PkgregdError
 from pkgregd.http.conditions import accepts_gzip, choose_range, http_date, is_precondition_met, is_unmodified
+from pkgregd.http.ratelimits import limit_headers
 from pkgregd.http.request import FrontRequest, ReplyConsumer
 from pkgregd.interfaces import IBlobSource
-from pkgregd.values import ByteRange, PageBody, Reply, StreamBody
+from pkgregd.values import ByteRange, PageBody, Reply, StreamBody, Verdict
 
 log = Logger()
 
@@ -67,9 +68,9 @@ def explanation_bytes(explanation: str | None) -> bytes:
     return _UNSAFE_IN_STATUS_LINE.sub("?", (explanation or "")[:MAX_EXPLANATION_CHARACTERS]).encode("ascii")
 
 
-async def send(request: FrontRequest, reply: Reply) -> None:
+async def send(request: FrontRequest, reply: Reply, verdict: Verdict | None = None) -> None:
     """
-    Answer a request; it is finished by who calls.
+    Answer a request, and tell its client what the rate limits say; it is finished by who calls.
 
     Conditions and ranges apply to GET and HEAD of a reply with status 200 only.
     """
@@ -77,7 +78,7 @@ async def send(request: FrontRequest, reply: Reply) -> None:
     if isinstance(reply.body, PageBody) and accepts_gzip(_text(request, b"accept-encoding")):
         takes_gzip = True
         reply = evolve(reply, etag=f"{reply.etag}-gzip")
-    headers = _common_headers(request, reply)
+    headers = _common_headers(request, reply, verdict)
     if reply.status == 200 and request.method in (b"GET", b"HEAD"):
         await _send_representation(request, reply, headers, takes_gzip=takes_gzip)
     elif isinstance(reply.body, StreamBody):
@@ -88,7 +89,7 @@ async def send(request: FrontRequest, reply: Reply) -> None:
         _send_bytes(request, reply.status, headers, reply.body, reply.explanation)
 
 
-def _common_headers(request: FrontRequest, reply: Reply) -> Headers:
+def _common_headers(request: FrontRequest, reply: Reply, verdict: Verdict | None) -> Headers:
     headers = [("Date", _now()), ("X-Request-Id", request.request_id), ("X-Content-Type-Options", "nosniff")]
     if reply.etag is not None:
         headers.append(("ETag", f'"{reply.etag}"'))
@@ -99,6 +100,8 @@ def _common_headers(request: FrontRequest, reply: Reply) -> Headers:
     if reply.download_name is not None:
         headers.append(("Content-Disposition", attachment(reply.download_name)))
         headers.append(("Content-Security-Policy", "sandbox; default-src 'none'"))
+    if verdict is not None:
+        headers.extend(limit_headers(verdict))
     headers.extend(_varied(reply.headers) if isinstance(reply.body, PageBody) else reply.headers)
     return headers
 

@@ -6,7 +6,15 @@ Unless a docstring says otherwise every method is called on the reactor thread,
 and cancelling an awaited call abandons the wait and releases what it held.
 """
 
-from pkgregd.interfaces.access import IAccessPolicy, IAccount, IAccounts, IAuthenticator, IRateLimiter, IRequestLimits
+from pkgregd.interfaces.access import (
+    IAccessPolicy,
+    IAccount,
+    IAccounts,
+    IAuthenticator,
+    IDueTimes,
+    IRateLimiter,
+    IRequestLimits,
+)
 from pkgregd.interfaces.administration import IDirectories, IDirectory, IInventories, IInventory, ITokenDesk
 from pkgregd.interfaces.audit import IAuditCatalog, ITrail
 from pkgregd.interfaces.blobs import IBlobSink, IBlobSource, IBlobStore, IKernelConsumer
@@ -46,6 +54,7 @@ __all__ = [
     "IDirectory",
     "IDirectoryCatalog",
     "IDraft",
+    "IDueTimes",
     "IEventSink",
     "IIdentityCatalog",
     "IInspections",

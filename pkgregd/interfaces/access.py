@@ -15,10 +15,12 @@ from pkgregd.values import (
     Permission,
     Piece,
     Principal,
+    RouteClass,
     Scope,
     SignIn,
     SignInStart,
     TokenRecord,
+    Verdict,
 )
 
 
@@ -142,17 +144,41 @@ class IAccounts(Interface):
         """Return what a caller at an address may do; failures count against the address."""
 
 
+class IDueTimes(Interface):
+    """
+    Where limiters keep one number for each caller: the time at which its budget is whole again.
+
+    Synchronous, and for the reactor thread alone. Bounded: of too many callers some are forgotten, which gives
+    them a whole budget. A store that fails admits, and counts how often.
+    """
+
+    def push(key: str, now: float, by_seconds: float, most_seconds: float) -> float:
+        """
+        Move a due time, which lies neither before now nor beyond now + most_seconds, whatever is remembered.
+
+        No other call for the key, in whatever process, sees or changes it meanwhile.
+
+        Args:
+            now: on the clock that all who share the store have.
+            by_seconds: how far; a negative one takes back what an earlier call did.
+            most_seconds: how far in the future it may get.
+
+        Returns:
+            The new due time. One that is too far in the future is told, and not remembered.
+        """
+
+
 class IRateLimiter(Interface):
     """Admission by key. Synchronous; a broken limiter admits."""
 
-    def admit(key: str, cost: float = 1.0) -> float | None:
-        """Return None when admitted, else the seconds until it would be."""
+    def admit(key: str, cost: float = 1.0) -> Verdict:
+        """Count a request of that weight if it is admitted, and say so; what is refused costs nothing."""
 
 
 class IRequestLimits(Interface):
-    """The configured rate limits, by URL prefix. Synchronous; a broken limiter admits."""
+    """The configured rate limits, by class of routes and URL prefix. Synchronous; a broken limiter admits."""
 
-    def admit(path: str, principal: Principal, address: str) -> None:
+    def admit(path: str, principal: Principal, address: str, routes: RouteClass, cost: float = 1.0) -> Verdict | None:
         """
         Count one request.
 
@@ -160,10 +186,15 @@ class IRequestLimits(Interface):
             path: the raw URL path; the longest configured prefix decides (`:id` stands for any one segment).
             principal: anonymous ones share their address's budget, others have their own.
             address: the client's IP address.
+            routes: what the request is for.
+            cost: in requests.
 
-        Raises:
-            RateLimited.
+        Returns:
+            What to tell the client, who has to be refused if it says when to come back; None where no rule holds.
         """
 
-    def admit_failure(address: str) -> None:
-        """Count a failed authentication of an address. Raises RateLimited when there were too many."""
+    def give_back(verdict: Verdict, cost: float) -> None:
+        """Make an admitted request cheaper, now that it is known what it took."""
+
+    def admit_failure(address: str) -> Verdict:
+        """Count a failed authentication of an address, which has to be refused if there were too many."""

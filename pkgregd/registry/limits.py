@@ -1,4 +1,4 @@
-"""Rate limits by URL prefix, exact and in constant memory."""
+"""Rate limits by class of routes and URL prefix, exact and in constant memory."""
 
 from __future__ import annotations
 
@@ -8,15 +8,50 @@ from collections.abc import Callable, Sequence
 
 from zope.interface import implementer
 
-from pkgregd.errors import RateLimited
-from pkgregd.interfaces import IRateLimiter, IRequestLimits
-from pkgregd.values import Principal, Rate, RateLimitRule
+from pkgregd.interfaces import IDueTimes, IRateLimiter, IRequestLimits
+from pkgregd.values import TOLERANCE, Principal, Rate, RateLimitRule, RouteClass, Verdict, pushed
 
 MAX_KEYS = 100_000
-"""How many callers a limiter remembers; the longest unseen are forgotten first."""
+"""How many callers are remembered in memory; the longest unseen are forgotten first."""
 
 FAILURE_RATE = Rate(30, 60)
 """How many failed authentications one address has, per minute."""
+
+FAILURES = "failed_authentications"
+"""What clients are told that this limit is called."""
+
+USUAL_NAMES = {
+    RouteClass.PACKAGES: "packages_api",
+    RouteClass.MANAGEMENT: "api",
+    RouteClass.PAGES: "web",
+    None: "api",
+}
+"""What GitLab calls its limits, behind who is limited."""
+
+
+@implementer(IDueTimes)
+class LocalDueTimes:
+    """Due times in the memory of this process."""
+
+    def __init__(self, max_keys: int = MAX_KEYS) -> None:
+        self._max_keys = max_keys
+        self._due_at: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many callers are remembered."""
+        return len(self._due_at)
+
+    def push(self, key: str, now: float, by_seconds: float, most_seconds: float) -> float:
+        """See IDueTimes."""
+        known_at = self._due_at.get(key)
+        due_at, fits = pushed(now if known_at is None else known_at, now, by_seconds, most_seconds)
+        if not fits or (known_at is None and by_seconds < 0):
+            return due_at
+        self._due_at[key] = due_at
+        self._due_at.move_to_end(key)
+        if len(self._due_at) > self._max_keys:
+            self._due_at.popitem(last=False)
+        return due_at
 
 
 @implementer(IRateLimiter)
@@ -26,28 +61,36 @@ class GCRA:
 
     Args:
         rate: so many requests in so many seconds; all of them may come at once.
-        clock: seconds that never go back.
+        clock: seconds that never go back, those of all who share the due times.
+        due_times: where callers are remembered.
+        name: see Verdict.
+        family: tells this limiter's callers apart from those of others with the same due times.
     """
 
-    def __init__(self, rate: Rate, clock: Callable[[], float], max_keys: int = MAX_KEYS) -> None:
+    def __init__(
+        self, rate: Rate, clock: Callable[[], float], due_times: IDueTimes, name: str = "", family: str = ""
+    ) -> None:
+        self._rate = rate
         self._step_seconds = rate.seconds / rate.requests
         self._burst_seconds = rate.seconds
         self._clock = clock
-        self._max_keys = max_keys
-        self._due_at: OrderedDict[str, float] = OrderedDict()
+        self._due_times = due_times
+        self._name = name
+        self._family = family
 
-    def admit(self, key: str, cost: float = 1.0) -> float | None:
+    def admit(self, key: str, cost: float = 1.0) -> Verdict:
         """See IRateLimiter."""
+        key = f"{self._family} {key}"
         now = self._clock()
-        due_at = max(self._due_at.get(key, now), now) + self._step_seconds * cost
-        wait_seconds = due_at - self._burst_seconds - now
-        if wait_seconds > 1e-9:
-            return wait_seconds
-        self._due_at[key] = due_at
-        self._due_at.move_to_end(key)
-        if len(self._due_at) > self._max_keys:
-            self._due_at.popitem(last=False)
-        return None
+        by_seconds = self._step_seconds * cost
+        due_seconds = self._due_times.push(key, now, by_seconds, self._burst_seconds) - now
+        wait_seconds = due_seconds - self._burst_seconds
+        retry_after_seconds = None
+        if wait_seconds > by_seconds * TOLERANCE:
+            retry_after_seconds = wait_seconds
+            due_seconds -= by_seconds  # which was not remembered
+        remaining = max(0, int((self._burst_seconds - due_seconds) / self._step_seconds + TOLERANCE))
+        return Verdict(self._name, self._rate, remaining, due_seconds, retry_after_seconds, key)
 
 
 @implementer(IRequestLimits)
@@ -57,38 +100,61 @@ class PrefixLimits:
 
     Args:
         rules: as configured; without a matching rule everything is admitted.
-        clock: seconds that never go back.
+        clock: seconds that never go back, those of all who share the due times.
+        due_times: where callers are remembered; in this process unless given.
     """
 
-    def __init__(self, rules: Sequence[RateLimitRule], clock: Callable[[], float]) -> None:
-        self._rules = [_Rule(rule, clock) for rule in sorted(rules, key=lambda rule: -rule.prefix.count("/"))]
-        self._failures = GCRA(FAILURE_RATE, clock)
+    def __init__(
+        self, rules: Sequence[RateLimitRule], clock: Callable[[], float], due_times: IDueTimes | None = None
+    ) -> None:
+        self._clock = clock
+        self._due_times = due_times = LocalDueTimes() if due_times is None else due_times
+        in_order = sorted(rules, key=lambda rule: (-rule.prefix.count("/"), rule.routes is None))
+        self._rules = [_Rule(rule, clock, due_times) for rule in in_order]
+        self._failures = GCRA(FAILURE_RATE, clock, due_times, FAILURES, FAILURES)
 
-    def admit(self, path: str, principal: Principal, address: str) -> None:
+    def admit(
+        self, path: str, principal: Principal, address: str, routes: RouteClass, cost: float = 1.0
+    ) -> Verdict | None:
         """See IRequestLimits."""
         if not self._rules:
-            return
+            return None
         segments = path.split("/")
         for rule in self._rules:
-            if rule.matches(segments):
-                rule.admit(principal, address)
-                return
+            if rule.matches(routes, segments):
+                return rule.admit(principal, address, cost)
+        return None
 
-    def admit_failure(self, address: str) -> None:
+    def give_back(self, verdict: Verdict, cost: float) -> None:
         """See IRequestLimits."""
-        _refuse_or_pass(self._failures.admit(address_key(address)))
+        rate = verdict.rate
+        self._due_times.push(verdict.key, self._clock(), -cost * rate.seconds / rate.requests, rate.seconds)
+
+    def admit_failure(self, address: str) -> Verdict:
+        """See IRequestLimits."""
+        return self._failures.admit(address_key(address))
 
 
 class _Rule:
     """One rule with its two limiters."""
 
-    def __init__(self, rule: RateLimitRule, clock: Callable[[], float]) -> None:
-        self._prefix = rule.prefix.split("/")
-        self._authenticated = GCRA(rule.authenticated, clock) if rule.authenticated else None
-        self._anonymous = GCRA(rule.anonymous, clock) if rule.anonymous else None
+    def __init__(self, rule: RateLimitRule, clock: Callable[[], float], due_times: IDueTimes) -> None:
+        def limiter(who: str, rate: Rate | None) -> GCRA | None:
+            if rate is None:
+                return None
+            name = rule.name or f"throttle_{who}_{USUAL_NAMES[rule.routes]}"
+            whose = rule.routes.value if rule.routes else "all"
+            return GCRA(rate, clock, due_times, name, f"{whose} {rule.prefix} {who}")
 
-    def matches(self, segments: Sequence[str]) -> bool:
-        """Whether a path lies below the prefix; the prefix's last part may be the beginning of a segment."""
+        self._routes = rule.routes
+        self._prefix = rule.prefix.split("/")
+        self._authenticated = limiter("authenticated", rule.authenticated)
+        self._anonymous = limiter("unauthenticated", rule.anonymous)
+
+    def matches(self, routes: RouteClass, segments: Sequence[str]) -> bool:
+        """Whether the rule is for this class, and a path below its prefix, whose last part may begin a segment."""
+        if self._routes is not None and self._routes is not routes:
+            return False
         if not self._prefix[-1] and len(segments) == len(self._prefix) - 1:
             segments = [*segments, ""]  # the listing of what lies below the prefix counts as below it
         *whole, last = self._prefix
@@ -96,7 +162,7 @@ class _Rule:
             return False
         return all(wanted in (":id", found) for wanted, found in zip(whole, segments, strict=False))
 
-    def admit(self, principal: Principal, address: str) -> None:
+    def admit(self, principal: Principal, address: str, cost: float) -> Verdict | None:
         """Count a request against its caller's budget."""
         if principal.is_anonymous:
             limiter, key = self._anonymous, address_key(address)
@@ -106,8 +172,7 @@ class _Rule:
                 self._authenticated,
                 f"user:{principal.user_id}" if is_user else f"token:{principal.token_id}",
             )
-        if limiter is not None:
-            _refuse_or_pass(limiter.admit(key))
+        return None if limiter is None else limiter.admit(key, cost)
 
 
 def address_key(address: str) -> str:
@@ -121,8 +186,3 @@ def address_key(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, 64), strict=False))
-
-
-def _refuse_or_pass(wait_seconds: float | None) -> None:
-    if wait_seconds is not None:
-        raise RateLimited(wait_seconds)

@@ -50,6 +50,7 @@ from pkgregd.values.inventory import (
 )
 from pkgregd.values.limits import FormatLimits, Rate, RateLimitRule
 from pkgregd.values.operations import JSON, Answer, BodyContent, JsonSchema, Operation, Parameter, Shape
+from pkgregd.values.limits import TOLERANCE, FormatLimits, Rate, RateLimitRule, RouteClass, Verdict, pushed
 from pkgregd.values.packages import (
     Coordinates,
     FileLookup,
@@ -106,6 +107,7 @@ __all__ = [
     "MAX_DOCUMENT_BYTES",
     "NO_PRECONDITION",
     "OPERATOR",
+    "TOLERANCE",
     "AccountPermission",
     "Answer",
     "AuditAction",
@@ -173,6 +175,7 @@ __all__ = [
     "Reply",
     "Role",
     "Route",
+    "RouteClass",
     "Scope",
     "Shape",
     "SignIn",
@@ -189,6 +192,8 @@ __all__ = [
     "Told",
     "UserListing",
     "UserRecord",
+    "Verdict",
     "VersionLayout",
     "Visibility",
+    "pushed",
 ]

@@ -42,12 +42,14 @@ from pkgregd.values import (
     PageBody,
     Permission,
     Principal,
+    Rate,
     Reply,
     Role,
     Route,
     Scope,
     StreamBody,
     TokenKind,
+    Verdict,
     Visibility,
 )
 
@@ -183,6 +185,10 @@ class World:
         self.demand_error = None
         self.limit_error = None
         self.failures = []
+        self.admitted = []
+        self.given_back = []
+        self.verdict = None
+        self.failure_verdict = Verdict("failed", Rate(30, 60), 29, 2.0, None)
         self.scope = Scope(Level.PROJECT, 7, "acme/tools", Visibility.PRIVATE)
         self.asked = []
         self.foreseen = []
@@ -226,14 +232,21 @@ class World:
         path = ident.lower() if isinstance(ident, str) else "acme/tools"
         return self.scope and evolve(self.scope, level=level, path=path)
 
-    def admit(self, path, principal, address):
+    def admit(self, path, principal, address, routes, cost=1.0):
         """Answer as commanded."""
+        self.admitted.append((path, principal.name, address, routes, cost))
         if self.limit_error:
             raise self.limit_error
+        return self.verdict
+
+    def give_back(self, verdict, cost):
+        """Take note."""
+        self.given_back.append((verdict, cost))
 
     def admit_failure(self, address):
         """Take note."""
         self.failures.append(address)
+        return self.failure_verdict
 
     def foreseeing(self, foresight):
         """Keep what is foreseen."""

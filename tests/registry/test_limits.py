@@ -1,12 +1,10 @@
 """Rate limits."""
 
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.errors import RateLimited
-from pkgregd.registry.limits import FAILURE_RATE, GCRA, PrefixLimits, address_key
-from pkgregd.values import ANONYMOUS, Principal, Rate, RateLimitRule, TokenKind
+from pkgregd.registry.limits import FAILURE_RATE, FAILURES, LocalDueTimes, PrefixLimits, address_key
+from pkgregd.testing.limits_contract import RateLimiterContract
+from pkgregd.values import ANONYMOUS, Principal, Rate, RateLimitRule, RouteClass, TokenKind
 
 PACKAGES = "/api/v4/projects/:id/packages/"
 PATH = "/api/v4/projects/acme%2Ftools/packages/generic/a/1/f"
@@ -17,68 +15,19 @@ def user(number):
     return Principal(f"user{number}", TokenKind.PERSONAL, number, number)
 
 
-class GCRATests(SynchronousTestCase):
-    """The algorithm."""
+class LocalLimiterTests(RateLimiterContract, SynchronousTestCase):
+    """The contract, in the memory of a process."""
 
-    def setUp(self):
-        """Stop the clock."""
-        self.now = 0.0
-
-    def clock(self):
-        """Tell the time."""
-        return self.now
-
-    def test_burst_then_rate(self):
-        """All requests of a period may come at once; then one comes for each step."""
-        limiter = GCRA(Rate(10, 5), self.clock)
-        self.assertEqual([limiter.admit("a") is None for _ in range(12)], [True] * 10 + [False] * 2)
-        self.assertAlmostEqual(limiter.admit("a"), 0.5)
-        self.now = 0.5
-        self.assertIsNone(limiter.admit("a"))
-        self.assertIsNotNone(limiter.admit("a"))
-
-    def test_keys_are_apart(self):
-        """One caller's haste costs another nothing."""
-        limiter = GCRA(Rate(1, 60), self.clock)
-        limiter.admit("a")
-        self.assertIsNotNone(limiter.admit("a"))
-        self.assertIsNone(limiter.admit("b"))
+    def make_due_times(self):
+        """Make an empty one."""
+        return LocalDueTimes()
 
     def test_memory_is_bounded(self):
         """The longest unseen callers are forgotten."""
-        limiter = GCRA(Rate(1, 60), self.clock, max_keys=10)
+        due_times = LocalDueTimes(max_keys=10)
         for number in range(1000):
-            limiter.admit(str(number))
-        self.assertEqual(len(limiter._due_at), 10)
-
-    @given(st.lists(st.floats(0, 3), max_size=80), st.integers(1, 20), st.integers(1, 10))
-    def test_never_more_than_promised(self, pauses, requests, seconds):
-        """In no window are more admitted than the burst and the rate together, and the wait it names is right."""
-        now = 0.0
-        limiter = GCRA(Rate(requests, seconds), lambda: now)
-        admitted = []
-        for pause in pauses:
-            now += pause
-            wait = limiter.admit("a")
-            if wait is None:
-                admitted.append(now)
-            else:
-                now += wait
-                self.assertIsNone(limiter.admit("a"))
-                admitted.append(now)
-        for first, start in enumerate(admitted):
-            for last in range(first, len(admitted)):
-                allowed = requests + (admitted[last] - start) * requests / seconds
-                self.assertLessEqual(last - first + 1, allowed + 1 + 1e-6)
-
-    @given(st.integers(1, 50), st.integers(1, 20))
-    def test_the_rate_itself_is_never_refused(self, requests, seconds):
-        """A steady caller below the rate always passes."""
-        now = 0.0
-        limiter = GCRA(Rate(requests, seconds), lambda: now)
-        for _ in range(3 * requests):
-            self.assertIsNone(limiter.admit("a"))
-            now += seconds / requests
+            due_times.push(str(number), 0.0, 1.0, 60.0)
+        self.assertEqual(len(due_times), 10)
 
 
 class PrefixTests(SynchronousTestCase):
@@ -88,17 +37,12 @@ class PrefixTests(SynchronousTestCase):
         """Make limits with a stopped clock."""
         return PrefixLimits(rules, lambda: 0.0)
 
-    def admitted(self, limits, path, principal, address="192.0.2.1", tries=50):
-        """Count how many of some requests pass."""
-        count = 0
-        for _ in range(tries):
-            try:
-                limits.admit(path, principal, address)
-            except RateLimited as error:
-                self.assertGreater(error.retry_after_seconds, 0)
-            else:
-                count += 1
-        return count
+    def admitted(self, limits, path, principal, address="192.0.2.1", routes=RouteClass.PACKAGES):
+        """Count how many of fifty requests pass."""
+        verdicts = [limits.admit(path, principal, address, routes) for _ in range(50)]
+        waits = [verdict.retry_after_seconds for verdict in verdicts if verdict is not None]
+        self.assertTrue(all(wait is None or wait > 0 for wait in waits))
+        return len(verdicts) - sum(wait is not None for wait in waits)
 
     def test_budgets(self):
         """A user has one budget over all tokens and addresses, an address one for all who are anonymous."""
@@ -119,13 +63,58 @@ class PrefixTests(SynchronousTestCase):
         self.assertEqual(self.admitted(limits, "/api/v4/projects/1", user(1)), 0)
         self.assertEqual(self.admitted(limits, PATH, ANONYMOUS), 50)
 
+    def test_classes(self):
+        """A rule for one class of routes never counts another, whose requests go on to the next prefix."""
+        packages = RateLimitRule(PACKAGES, Rate(5, 60), None, routes=RouteClass.PACKAGES)
+        managing = RateLimitRule(PACKAGES, Rate(3, 60), None, routes=RouteClass.MANAGEMENT)
+        limits = self.limits(RateLimitRule("/", Rate(20, 60), None), packages, managing)
+        path = "/api/v4/projects/1/packages/5"
+        self.assertEqual(self.admitted(limits, path, user(1), routes=RouteClass.MANAGEMENT), 3)
+        self.assertEqual(self.admitted(limits, path, user(1)), 5)
+        self.assertEqual(self.admitted(limits, path, user(1), routes=RouteClass.PAGES), 20)
+
+    def test_names(self):
+        """A limit has its own name or the one that GitLab has for such."""
+        for rule, names in (
+            (RateLimitRule("/", Rate(1, 1), Rate(1, 1), name="mine"), ["mine", "mine"]),
+            (RateLimitRule("/", Rate(1, 1), Rate(1, 1), routes=RouteClass.PACKAGES),
+             ["throttle_authenticated_packages_api", "throttle_unauthenticated_packages_api"]),
+            (RateLimitRule("/", Rate(1, 1), Rate(1, 1)),
+             ["throttle_authenticated_api", "throttle_unauthenticated_api"]),
+        ):  # fmt: skip
+            limits = self.limits(rule)
+            found = [limits.admit("/x", who, "192.0.2.1", RouteClass.PACKAGES).name for who in (user(1), ANONYMOUS)]
+            self.assertEqual(found, names)
+
+    def test_giving_back(self):
+        """What turned out to be cheap leaves room for more."""
+        limits = self.limits(RateLimitRule(PACKAGES, Rate(2, 60), None))
+
+        def admit():
+            return limits.admit(PATH, user(1), "192.0.2.1", RouteClass.PACKAGES)
+
+        for _ in range(10):
+            limits.give_back(admit(), 0.9)
+        self.assertEqual([admit().retry_after_seconds is None for _ in range(2)], [True, False])
+
+    def test_one_state(self):
+        """Two that share due times count together: requests and failures."""
+        due_times = LocalDueTimes()
+        rule = RateLimitRule(PACKAGES, Rate(5, 60), None)
+        one, two = (PrefixLimits([rule], lambda: 0.0, due_times) for _ in range(2))
+        self.assertEqual([self.admitted(limits, PATH, user(1)) for limits in (one, two)], [5, 0])
+        for _ in range(FAILURE_RATE.requests):
+            one.admit_failure("192.0.2.1")
+        self.assertIsNotNone(two.admit_failure("192.0.2.1").retry_after_seconds)
+
     def test_failures(self):
         """Failed credentials have a budget of their own, per address."""
         limits = self.limits()
         for _ in range(FAILURE_RATE.requests):
-            limits.admit_failure("192.0.2.1")
-        self.assertRaises(RateLimited, limits.admit_failure, "192.0.2.1")
-        limits.admit_failure("192.0.2.2")
+            self.assertIsNone(limits.admit_failure("192.0.2.1").retry_after_seconds)
+        refused = limits.admit_failure("192.0.2.1")
+        self.assertEqual((refused.name, refused.retry_after_seconds), (FAILURES, 2.0))
+        self.assertIsNone(limits.admit_failure("192.0.2.2").retry_after_seconds)
 
     def test_addresses(self):
         """An IPv6 host has one budget for its network; an IPv4 address is the same inside IPv6."""
