@@ -38,7 +38,7 @@ from pkgregd.http.factory import FrontFactory
 from pkgregd.http.front import make_factory, mounts
 from pkgregd.http.openapi import describe
 from pkgregd.http.settings import FrontSettings
-from pkgregd.interfaces import IBlobStore, IBuildFormat, ICatalog, IPackageFormat, IRouteTable
+from pkgregd.interfaces import IBlobStore, IBuildFormat, ICatalog, IDueTimes, IPackageFormat, IRouteTable
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
@@ -53,6 +53,7 @@ from pkgregd.registry.limits import PrefixLimits, address_key
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.sweep import sweep
 from pkgregd.registry.tidy import Tidying, rules_of
+from pkgregd.shared.duetimes import SharedDueTimes, open_due_times
 from pkgregd.values import FormatLimits, PublicPages
 from pkgregd.web import signin
 from pkgregd.web.api import api_page, document_pages
@@ -177,6 +178,7 @@ class Daemon(Service):
         self._ports: list[IListeningPort] = []
         self._tasks: list[PeriodicTask] = []
         self._tidying: Tidying | None = None
+        self._due_times: SharedDueTimes | None = None
         self._recovered = False
         self._is_stopping = False
 
@@ -205,7 +207,7 @@ class Daemon(Service):
             inspection_limits(self._config),
         )
         external_url = self._config.http.external_url
-        request_limits = PrefixLimits(self._config.rate_limits, time.monotonic)
+        request_limits = PrefixLimits(self._config.rate_limits, time.monotonic, self._open_due_times())
         page_url = external_url.rstrip("/") + signin.PATH
         directories = Directories(parts.catalog, policy)
         inventories = Inventories(parts.catalog, parts.blobs, policy, events)
@@ -242,6 +244,16 @@ class Daemon(Service):
         if rules:
             self._tidying = Tidying(parts.catalog, rules, self._remotes.pages.run, events.emit, utc_now)
             self._tasks.append(PeriodicTask(self._reactor, TIDY_SECONDS, self._tidy, "removing old builds"))
+
+    def _open_due_times(self) -> IDueTimes | None:
+        """Open what the processes of this host count in together, if it is configured."""
+        file = self._config.rate_limiting.shared_state
+        if file:
+            try:
+                self._due_times = open_due_times(self._config.folder / file)
+            except Unavailable as error:
+                raise ConfigError(f"rate_limiting.shared_state: {error}") from None
+        return self._due_times
 
     def _bind(self, description: str, factory: FrontFactory) -> None:
         """Listen now; a plain endpoint service would only log that it cannot."""
@@ -352,6 +364,8 @@ class Daemon(Service):
         if self._parts is not None:
             await self._step("closing blobs", self._parts.blobs.close)
             await self._step("closing the catalog", self._parts.catalog.close)
+        if self._due_times is not None:
+            self._due_times.close()
 
     async def _close_ports(self) -> None:
         ports, self._ports = self._ports, []

@@ -17,6 +17,7 @@ from pkgregd.config import (
     FormatConfig,
     HttpConfig,
     InspectionConfig,
+    RateLimitingConfig,
     anchor_endpoint,
     known_keys,
     load,
@@ -25,7 +26,7 @@ from pkgregd.config import (
 from pkgregd.errors import ConfigError
 from pkgregd.http.settings import FrontSettings
 from pkgregd.registry.inspector_process import InspectionLimits
-from pkgregd.values import FormatLimits, Rate, RateLimitRule
+from pkgregd.values import FormatLimits, Rate, RateLimitRule, RouteClass
 
 FOLDER = pathlib.Path("/srv/registry")
 SAMPLE = pathlib.Path(__file__).parent.parent / "etc" / "pkgregd.toml"
@@ -33,6 +34,7 @@ SECTIONS = {
     "http": HttpConfig,
     "catalog": CatalogConfig,
     "blobs": BlobsConfig,
+    "rate_limiting": RateLimitingConfig,
     "inspection": InspectionConfig,
     "formats.generic": FormatConfig,
 }
@@ -88,7 +90,8 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual(config.blobs, BlobsConfig(url="file:/var/lib/blobs", redirect_downloads=True))
         self.assertEqual(config.formats, {"npm": FormatConfig(enabled=False, max_file_bytes=524_288_000)})
         self.assertEqual(
-            config.rate_limits, (RateLimitRule("/api/v4/projects/:id/packages/", Rate(1000, 15), Rate(8, 60)),)
+            config.rate_limits,
+            (RateLimitRule("/api/v4/projects/:id/packages/", Rate(1000, 15), Rate(8, 60), routes=RouteClass.PACKAGES),),
         )
 
     def test_an_unknown_key_names_the_nearest(self) -> None:
@@ -206,10 +209,25 @@ class ParseTests(SynchronousTestCase):
             refusal = self.refusal(f'[[rate_limits]]\nprefix = "/"\nanonymous = "{text}"')
             self.assertIn("rate_limits[1].anonymous: must be a rate", refusal, text)
 
+    def test_rate_classes(self) -> None:
+        """A prefix may have a rule for each class of routes; below packages/ they are packages unless it says so."""
+        rules = ("", 'routes = "management"\n', 'name = "mine"\nroutes = "pages"\n')
+        text = "".join(f'[[rate_limits]]\nprefix = "/api/v4/packages/"\n{rule}' for rule in rules)
+        found = parse(text, FOLDER).rate_limits
+        self.assertEqual([rule.routes for rule in found], list(RouteClass))
+        self.assertEqual([rule.name for rule in found], ["", "", "mine"])
+        self.assertIsNone(parse('[[rate_limits]]\nprefix = "/"', FOLDER).rate_limits[0].routes)
+
     def test_rate_prefixes(self) -> None:
         """A rule needs a path as prefix, once."""
         for rule in ('anonymous = "1/s"', 'prefix = "api"', 'prefix = ""', 'prefix = "/a?b"', 'prefix = "/a%2F"'):
             self.assertIn("rate_limits[1].prefix: must be given", self.refusal(f"[[rate_limits]]\n{rule}"))
+        for rule in ('routes = "all"', "routes = 1"):
+            text = f'[[rate_limits]]\nprefix = "/"\n{rule}'
+            self.assertIn('rate_limits[1].routes: must be "packages" or', self.refusal(text))
+        for name in ("", "a b", "x" * 65, "a\u00e4"):
+            text = f'[[rate_limits]]\nprefix = "/"\nname = "{name}"'
+            self.assertIn("rate_limits[1].name: must be", self.refusal(text))
         twice = '[[rate_limits]]\nprefix = "/a"\n' * 2
         self.assertIn("rate_limits[2].prefix: has a rule already", self.refusal(twice))
         self.assertIn("rate_limits: must be an array of tables", self.refusal("[rate_limits]\n"))
@@ -369,16 +387,19 @@ class SampleTests(SynchronousTestCase):
         """With every key in force the configuration is the same, but for the tables that have no default."""
         config = parse(uncommented_sample(), FOLDER)
         self.assertEqual(evolve(config, formats={}, rate_limits=()), parse("", FOLDER))
-        self.assertEqual(len(config.rate_limits), 3)
-        for rule in config.rate_limits:
+        packages = [rule for rule in config.rate_limits if rule.routes is RouteClass.PACKAGES]
+        self.assertEqual(len(packages), 3)
+        for rule in packages:
             self.assertEqual((rule.authenticated, rule.anonymous), (Rate(1000, 15), Rate(800, 15)))
+        (management,) = [rule for rule in config.rate_limits if rule.routes is RouteClass.MANAGEMENT]
+        self.assertEqual((management.authenticated, management.anonymous), (Rate(7200, 3600), Rate(3600, 3600)))
 
     def test_every_key_is_there_once(self) -> None:
         """No key is missing from the sample, and each stands in its section."""
         found = {name: [] for name in SECTIONS}
         section = ""
         for line in SAMPLE.read_text("utf-8").splitlines():
-            if heading := re.fullmatch(r"#\[([a-z.]+)\]", line):
+            if heading := re.fullmatch(r"#\[([a-z_.]+)\]", line):
                 # what only some formats have stands with one of those
                 section = "formats.generic" if heading[1].startswith("formats.") else heading[1]
             elif key := re.match(r"#([a-z_]+) = ", line):
@@ -387,7 +408,8 @@ class SampleTests(SynchronousTestCase):
                 section = "rate_limits"
         for name, made in SECTIONS.items():
             self.assertEqual(sorted(found[name]), sorted(known_keys(made)), name)
-        self.assertEqual(set(known_keys(Config)), {"http", "catalog", "blobs", "inspection", "formats", "rate_limits"})
+        sections = {"http", "catalog", "blobs", "inspection", "formats", "rate_limiting", "rate_limits"}
+        self.assertEqual(set(known_keys(Config)), sections)
         self.assertEqual(set(found["rate_limits"]), {key.name for key in fields(RateLimitRule)})
 
     def test_the_front_has_the_same_defaults(self) -> None:

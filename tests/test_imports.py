@@ -28,6 +28,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "blobs": SEAMS,
     "catalog": SEAMS,
     "auth": SEAMS,
+    "shared": SEAMS,
     "http": SEAMS,
     "manage": SEAMS,
     "web": SEAMS,

@@ -62,6 +62,12 @@ class RefusedStartTests(SynchronousTestCase):
         self.assertIn("migrate", self.start(self.listen(0) + '[catalog]\nurl = "sqlite:other.sqlite3"\n'))
         self.assertFalse((self.folder / "other.sqlite3").exists())
 
+    def test_no_place_for_shared_state(self) -> None:
+        """A file of rate limits that cannot be made is named, with its key."""
+        said = self.start(self.listen(0) + '[rate_limiting]\nshared_state = "none/limits"\n')
+        self.assertIn("rate_limiting.shared_state", said)
+        self.assertIn("none/limits: No such file", said)
+
     def test_an_unknown_format(self) -> None:
         """A format that is not installed is named, with the nearest one that is."""
         self.assertIn("pypi", self.start(self.listen(0) + "[formats.pipy]\nenabled = true\n"))

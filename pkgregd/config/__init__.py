@@ -23,6 +23,7 @@ from pkgregd.config.sections import (
     FormatConfig,
     HttpConfig,
     InspectionConfig,
+    RateLimitingConfig,
     blobs_section,
     format_sections,
     known_keys,
@@ -39,6 +40,7 @@ __all__ = [
     "FormatConfig",
     "HttpConfig",
     "InspectionConfig",
+    "RateLimitingConfig",
     "anchor_endpoint",
     "known_keys",
     "load",
@@ -54,9 +56,9 @@ class Config:
     Attributes:
         file: name of the file it came from, for people.
         folder: the folder of that file, absolute; relative paths start here.
-        http, catalog, blobs, inspection: see their classes.
+        http, catalog, blobs, inspection, rate_limiting: see their classes.
         formats: by name; a format that is not there is enabled with its own limits.
-        rate_limits: each prefix once, in the order of the file.
+        rate_limits: each prefix once for a class of routes, in the order of the file.
     """
 
     file: str
@@ -68,6 +70,9 @@ class Config:
         factory=InspectionConfig, metadata={"check": partial(make_section, InspectionConfig)}
     )
     formats: Mapping[str, FormatConfig] = option({}, format_sections)
+    rate_limiting: RateLimitingConfig = field(
+        factory=RateLimitingConfig, metadata={"check": partial(make_section, RateLimitingConfig)}
+    )
     rate_limits: tuple[RateLimitRule, ...] = option((), rate_limit_rules)
 
     def require_formats(self, known: Collection[str]) -> None:

@@ -135,6 +135,18 @@ class InspectionConfig:
 
 
 @frozen
+class RateLimitingConfig:
+    """
+    `[rate_limiting]`.
+
+    Attributes:
+        shared_state: file that the processes of this host share their counts in; empty when each counts alone.
+    """
+
+    shared_state: str = option("", a_text)
+
+
+@frozen
 class FormatConfig:
     """
     `[formats.NAME]`. What is None is left to the format.
