@@ -37,6 +37,7 @@ from pkgregd.errors import ConfigError, PkgregdError, Unavailable
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.front import make_factory, mounts
 from pkgregd.http.openapi import describe
+from pkgregd.http.proxied import ENDPOINT, ProxiedFactory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import IBlobStore, IBuildFormat, ICatalog, IDueTimes, IPackageFormat, IRouteTable
 from pkgregd.manage.packages import PackageManagement
@@ -137,6 +138,7 @@ def front_settings(config: Config) -> FrontSettings:
         drain_seconds=http.drain_seconds,
         max_connections=http.max_connections,
         max_connections_per_address=http.max_connections_per_address,
+        trusted_proxies=http.trusted_proxies,
     )
 
 
@@ -259,7 +261,9 @@ class Daemon(Service):
         """Listen now; a plain endpoint service would only log that it cannot."""
         failures: list[Failure] = []
         try:
-            listening = serverFromString(self._reactor, description).listen(factory)
+            plain = description.removeprefix(ENDPOINT)
+            made = factory if plain == description else ProxiedFactory(factory)
+            listening = serverFromString(self._reactor, plain).listen(made)
         except Exception as error:  # an endpoint is a plug-in, and its parser raises what it likes
             raise ConfigError(f"http.listen: {description}: {error}") from None
         listening.addCallbacks(self._ports.append, failures.append)

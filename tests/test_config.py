@@ -200,6 +200,22 @@ class ParseTests(SynchronousTestCase):
         self.assertIn("http.listen: must name at least one", self.refusal("[http]\nlisten = []"))
         self.assertIn("http.listen[2]: must be a Twisted", self.refusal('[http]\nlisten = ["tcp:1", "8080"]'))
 
+    def test_proxies(self) -> None:
+        """Trusted are addresses, networks and sockets; whoever speaks the PROXY protocol has to be one of them."""
+        texts = ("10.0.0.0/8", "192.0.2.1", "::1", "fd00::/8", "unix")
+        listed = ", ".join(f'"{text}"' for text in texts)
+        listen = 'listen = ["haproxy:tcp:1", "haproxy:unix:a", "tcp:2"]'
+        config = parse(f"[http]\n{listen}\ntrusted_proxies = [{listed}]", FOLDER)
+        self.assertEqual(config.http.trusted_proxies, texts)
+        self.assertEqual(config.http.listen, ("haproxy:tcp:1", "haproxy:unix:/srv/registry/a", "tcp:2"))
+        for text in ("10.0.0.1/8", "all", "", "unix:/x", "10.0.0", "proxy.example"):
+            refusal = self.refusal(f'[http]\ntrusted_proxies = ["::1", "{text}"]')
+            self.assertIn("http.trusted_proxies[2]: must be an address such as", refusal)
+        self.assertIn("http.trusted_proxies: must name the proxies", self.refusal(f"[http]\n{listen}"))
+        for endpoint in ("haproxy:ssl:1", "haproxy:haproxy:tcp:1", "haproxy:tcp"):
+            refusal = self.refusal(f'[http]\nlisten = ["{endpoint}"]\ntrusted_proxies = ["::1"]')
+            self.assertIn("http.listen[1]: the PROXY protocol is taken on", refusal)
+
     def test_rates(self) -> None:
         """A rate has a count and a time, both at least 1."""
         for text, rate in [("1000/15s", Rate(1000, 15)), ("5/m", Rate(5, 60)), ("7/2h", Rate(7, 7200))]:
@@ -416,7 +432,7 @@ class SampleTests(SynchronousTestCase):
         """Where the front's settings and the configuration share a key they share its default."""
         front = {key.name: key.default for key in fields(FrontSettings)}
         shared = {key.name: key.default for key in fields(HttpConfig) if key.name in front}
-        self.assertEqual(len(shared), 11)
+        self.assertEqual(len(shared), 12)
         self.assertEqual(shared, {name: front[name] for name in shared})
 
     def test_limits_of_inspections_have_the_defaults_of_the_configuration(self) -> None:

@@ -26,6 +26,7 @@ from pkgregd.config.sections import (
     RateLimitingConfig,
     blobs_section,
     format_sections,
+    http_section,
     known_keys,
     make_section,
     option,
@@ -63,7 +64,7 @@ class Config:
 
     file: str
     folder: pathlib.Path
-    http: HttpConfig = field(factory=HttpConfig, metadata={"check": partial(make_section, HttpConfig)})
+    http: HttpConfig = field(factory=HttpConfig, metadata={"check": http_section})
     catalog: CatalogConfig = field(factory=CatalogConfig, metadata={"check": partial(make_section, CatalogConfig)})
     blobs: BlobsConfig = field(factory=BlobsConfig, metadata={"check": blobs_section})
     inspection: InspectionConfig = field(

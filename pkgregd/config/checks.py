@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import pathlib
 import re
 from collections.abc import Mapping
@@ -16,6 +17,10 @@ T = TypeVar("T")
 MIB = 1024 * 1024
 MAX_SECONDS = 7 * 86_400.0
 
+PROXY_PROTOCOL = "haproxy:"
+"""What stands before the description of an endpoint whose connections begin with the PROXY protocol."""
+
+_PROXIED = tuple(f"{PROXY_PROTOCOL}{kind}:" for kind in ("tcp", "tcp6", "unix", "systemd"))
 _ENDPOINT = re.compile(r"[a-z][a-z0-9]*:.+", re.ASCII)
 _ENDPOINT_PATHS = frozenset({"address", "certKey", "dhParameters", "extraCertChain", "privateKey"})
 _RATE = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})?([smh])", re.ASCII)
@@ -107,7 +112,22 @@ def listen_endpoints(value: object, place: Place) -> tuple[str, ...]:
     for number, endpoint in enumerate(endpoints, 1):
         if not _ENDPOINT.fullmatch(endpoint):
             raise place.item(number).must_be("a Twisted endpoint such as tcp:8080:interface=127.0.0.1", endpoint)
+        if endpoint.startswith(PROXY_PROTOCOL) and not endpoint.startswith(_PROXIED):
+            raise place.item(number).wrong("the PROXY protocol is taken on tcp, tcp6, unix and systemd endpoints only")
     return tuple(anchor_endpoint(endpoint, place.folder) for endpoint in endpoints)
+
+
+def proxy_networks(value: object, place: Place) -> tuple[str, ...]:
+    """Take addresses and networks of proxies, or the word for sockets in the file system."""
+    texts = some_texts(value, place)
+    for number, text in enumerate(texts, 1):
+        try:
+            if text != "unix":
+                ipaddress.ip_network(text)
+        except ValueError:
+            expected = 'an address such as "10.0.0.1", a network such as "10.0.0.0/8", or "unix"'
+            raise place.item(number).must_be(expected, text) from None
+    return texts
 
 
 def anchor_endpoint(description: str, folder: pathlib.Path) -> str:

@@ -11,6 +11,7 @@ from attrs import evolve, field, fields, frozen
 
 from pkgregd.config.checks import (
     MIB,
+    PROXY_PROTOCOL,
     a_flag,
     a_text,
     a_url,
@@ -21,6 +22,7 @@ from pkgregd.config.checks import (
     listen_endpoints,
     number_from,
     optional,
+    proxy_networks,
     seconds,
     some_texts,
     url_or_empty,
@@ -63,6 +65,7 @@ class HttpConfig:
         listen: Twisted endpoint descriptions, paths in them absolute.
         external_url: how clients reach us, without a final slash.
         workers: number of processes.
+        trusted_proxies: addresses and networks of the proxies that are believed about clients, `unix` among them.
         shutdown_grace_seconds: how long running requests may take to finish after SIGTERM.
 
     The others: see `pkgregd.http.settings.FrontSettings`.
@@ -82,7 +85,16 @@ class HttpConfig:
     drain_seconds: float = option(10.0, seconds)
     max_connections: int = option(10_000, integer_from(1, 1_000_000))
     max_connections_per_address: int = option(1_000, integer_from(1, 1_000_000))
+    trusted_proxies: tuple[str, ...] = option((), proxy_networks)
     shutdown_grace_seconds: float = option(30.0, number_from(0, 86_400))
+
+
+def http_section(table: object, place: Place) -> HttpConfig:
+    """Make the section `[http]`; where the PROXY protocol is taken somebody has to be trusted to speak it."""
+    http = make_section(HttpConfig, table, place)
+    if not http.trusted_proxies and any(endpoint.startswith(PROXY_PROTOCOL) for endpoint in http.listen):
+        raise place.child("trusted_proxies").wrong(f"must name the proxies that connect to {PROXY_PROTOCOL} endpoints")
+    return http
 
 
 @frozen

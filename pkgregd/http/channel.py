@@ -17,10 +17,7 @@ connection and most clients then never see the reply.
 from __future__ import annotations
 
 import enum
-import fcntl
 import os
-import struct
-import termios
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +46,7 @@ from pkgregd.http.parsing import (
     parse_head,
     refuse_bare_line_ends,
 )
+from pkgregd.http.unsent import held_bytes, unsent_bytes
 
 if TYPE_CHECKING:
     from pkgregd.http.factory import FrontFactory
@@ -99,7 +97,11 @@ class FrontChannel(Protocol):
     """
     Args:
         factory: settings, the request class, and the counts over all connections.
-        address: the client's address, as the factory counts it.
+        address: whose connection it is, a client's or a proxy's.
+
+    Attributes:
+        is_proxy: whether it is of a proxy that is trusted to name its clients.
+        client_address: the client's of the present request.
     """
 
     factory: FrontFactory
@@ -107,7 +109,8 @@ class FrontChannel(Protocol):
 
     def __init__(self, factory: FrontFactory, address: str) -> None:
         self.factory = factory
-        self.address = address
+        self.address = self.client_address = address
+        self.is_proxy = factory.trusted_proxies.trusts(address)
         self._settings = factory.settings
         self._clock: IReactorTime = factory.clock
         self._state = State.HEAD
@@ -135,6 +138,7 @@ class FrontChannel(Protocol):
         self._rate_was_paused = False
         self._counts_as_body = False
         self._waits_for_turn = False
+        self._has_entered = False
 
     # ------------------------------------------------------------------ the connection
 
@@ -163,6 +167,7 @@ class FrontChannel(Protocol):
         self._stop_watching_body()
         self._end_stall()
         self._pending.clear()
+        self._leave()
         self.factory.disconnected(self)
         producer, self._producer = self._producer, None
         request, self._request = self._request, None
@@ -243,8 +248,20 @@ class FrontChannel(Protocol):
         self._skipped_a_line = False
         if rest:
             self._keep(rest)
-        self._start_request(parse_head(raw, self._settings))
+        request_head = parse_head(raw, self._settings)
+        if self.is_proxy:
+            address = self.factory.trusted_proxies.client_of(self.address, request_head.headers)
+            self.factory.entered(address)
+            self.client_address = address
+            self._has_entered = True
+        self._start_request(request_head)
         return True
+
+    def _leave(self) -> None:
+        """The request of a proxy's client is done with."""
+        if self._has_entered:
+            self._has_entered = False
+            self.factory.left(self.client_address)
 
     def _start_request(self, head: RequestHead) -> None:
         self._state = State.REQUEST
@@ -515,6 +532,7 @@ class FrontChannel(Protocol):
     def requestDone(self, request: FrontRequest) -> None:
         """A reply is complete: go on with the next request, or linger."""
         self._request = None
+        self._leave()
         body, self._body = self._body, None
         if body is not None and not body.is_complete:
             body.fail(ClientGone())
@@ -631,24 +649,3 @@ class FrontChannel(Protocol):
             self._set_deadline(self._settings.write_stall_seconds)
         else:
             self.abort()
-
-
-def unsent_bytes(transport: Any) -> int:
-    """
-    Return how many bytes were written to a transport and not taken by the client.
-
-    Counts what Twisted holds and what the kernel holds, since a slow reader shows as progress in one of them.
-    """
-    if ISSLTransport.providedBy(transport):
-        transport = getattr(transport, "transport", transport)
-    try:
-        in_kernel = fcntl.ioctl(transport.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-    except (AttributeError, OSError, TypeError):
-        return held_bytes(transport)
-    return held_bytes(transport) + int(struct.unpack("i", in_kernel)[0])
-
-
-def held_bytes(transport: Any) -> int:
-    """Return how many written bytes Twisted holds (attributes of its TCP transports, pinned by a test)."""
-    size_bytes = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
-    return int(size_bytes) + int(getattr(transport, "_tempDataLen", 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import typing
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
@@ -15,9 +16,30 @@ from zope.interface import implementer
 from pkgregd.http.accesslog import AccessLog
 from pkgregd.http.channel import FrontChannel
 from pkgregd.http.parsing import BadRequest
+from pkgregd.http.proxies import TrustedProxies
 from pkgregd.http.request import FrontRequest, new_request_id
 from pkgregd.http.settings import FrontSettings
 from pkgregd.http.turns import ReadTurns
+
+RETRY = "Retry-After: 2\r\n"
+
+
+class Connection(typing.Protocol):
+    """What is counted and drained."""
+
+    address: str
+    is_proxy: bool
+
+    def stop_when_idle(self) -> None:
+        """Close now, or after the present request."""
+
+    def abort(self) -> None:
+        """Cut."""
+
+
+def address_of(addr: IAddress | None) -> str:
+    """Return the IP address of whoever connects; empty on a socket in the file system."""
+    return getattr(addr, "host", "") or ""
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -28,6 +50,9 @@ class FrontFactory(ServerFactory):
         settings: of all connections.
         serve: answers a request; called when its headers are complete.
         access_log: told of every request's end.
+
+    Attributes:
+        trusted_proxies: who is believed about clients.
     """
 
     request_class = FrontRequest
@@ -47,7 +72,8 @@ class FrontFactory(ServerFactory):
         self.is_draining = False
         self.bodies = 0
         self.read_turns = ReadTurns(clock)
-        self._channels: set[FrontChannel] = set()
+        self.trusted_proxies = TrustedProxies(settings.trusted_proxies)
+        self._channels: set[Connection] = set()
         self._per_address: Counter[str] = Counter()
         self._all_closed: list[Deferred[None]] = []
 
@@ -57,25 +83,49 @@ class FrontFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """Make a connection, or one that only says that there are too many."""
-        address = getattr(addr, "host", "") or ""
-        if (
-            len(self._channels) >= self.settings.max_connections
-            or self._per_address[address] >= self.settings.max_connections_per_address
-        ):
-            return _TooManyConnections(self)
-        return FrontChannel(self, address)
+        return self.connection_of(address_of(addr))
 
-    def connected(self, channel: FrontChannel) -> None:
+    def connection_of(self, address: str) -> Protocol:
+        """Make the connection of a client, or of a proxy, by its address."""
+        return self.waiting_room(address) or FrontChannel(self, address)
+
+    def waiting_room(self, address: str) -> Protocol | None:
+        """Make what answers where there are too many connections; None if there are not."""
+        is_full = len(self._channels) >= self.settings.max_connections
+        if is_full or (self._is_crowded(address) and not self.trusted_proxies.trusts(address)):
+            return _TooManyConnections(self)
+        return None
+
+    def _is_crowded(self, address: str) -> bool:
+        return self._per_address[address] >= self.settings.max_connections_per_address
+
+    def connected(self, channel: Connection) -> None:
         """Count a connection."""
         self._channels.add(channel)
-        self._per_address[channel.address] += 1
+        if not channel.is_proxy:
+            self._per_address[channel.address] += 1
 
-    def disconnected(self, channel: FrontChannel) -> None:
-        """Forget a connection."""
+    def entered(self, address: str) -> None:
+        """Count a request that a proxy brings as a connection of its client; BadRequest if there are too many."""
+        if self._is_crowded(address):
+            raise BadRequest(503, "too many connections")
+        self._per_address[address] += 1
+
+    def left(self, address: str) -> None:
+        """Forget a connection of a client."""
+        self._per_address[address] -= 1
+        if not self._per_address[address]:
+            del self._per_address[address]
+
+    def forget(self, channel: Connection) -> None:
+        """Count a connection no more."""
         self._channels.discard(channel)
-        self._per_address[channel.address] -= 1
-        if not self._per_address[channel.address]:
-            del self._per_address[channel.address]
+        if not channel.is_proxy:
+            self.left(channel.address)
+
+    def disconnected(self, channel: Connection) -> None:
+        """Forget a connection that has ended."""
+        self.forget(channel)
         if not self._channels:
             waiting, self._all_closed = self._all_closed, []
             for done in waiting:
@@ -120,7 +170,7 @@ class FrontFactory(ServerFactory):
 
     def render_refusal(self, error: BadRequest) -> bytes:
         """Make the whole reply to a message that never became a request."""
-        return _refusal(error.status, error.reason)
+        return _refusal(error.status, error.reason, RETRY if error.status == 503 else "")
 
 
 def _refusal(status: int, reason: str, headers: str = "") -> bytes:
@@ -152,7 +202,7 @@ class _TooManyConnections(Protocol):
         assert transport is not None
         abort = transport.abortConnection  # type: ignore[attr-defined] # every stream transport has it
         self._cut = self._front.clock.callLater(self._front.settings.drain_seconds, abort)
-        transport.write(_refusal(503, "too many connections", "Retry-After: 2\r\n"))
+        transport.write(_refusal(503, "too many connections", RETRY))
         transport.loseConnection()
 
     def connectionLost(self, reason: object = None) -> None:

@@ -37,7 +37,7 @@ class BadRequest(Exception):
     The message breaks the protocol; the connection cannot be used again.
 
     Attributes:
-        status: 400, 414, 417, 431, 501 or 505.
+        status: 400, 414, 417, 431, 501, 503 or 505.
         reason: for the client.
     """
 

@@ -62,7 +62,7 @@ class FrontRequest:
 
     def __init__(self, channel: FrontChannel) -> None:
         self.channel = channel
-        self.address = channel.address
+        self.address = channel.client_address
         self.status = 0
         self.sent_bytes = 0
         self.answering: Deferred[None] | None = None

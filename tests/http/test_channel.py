@@ -23,10 +23,10 @@ from pkgregd.http.channel import (
     PIPELINE_BYTES,
     SHARED_READ_BYTES,
     SMALL_READ_BYTES,
-    held_bytes,
 )
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.settings import FrontSettings
+from pkgregd.http.unsent import held_bytes
 from pkgregd.testing.client import MemoryClient, parse_replies
 from pkgregd.testing.transport import MemoryTransport
 from pkgregd.values import TokenKind
