@@ -48,9 +48,8 @@ from pkgregd.values.inventory import (
     Piece,
     SupersededBuild,
 )
-from pkgregd.values.limits import FormatLimits, Rate, RateLimitRule
-from pkgregd.values.operations import JSON, Answer, BodyContent, JsonSchema, Operation, Parameter, Shape
 from pkgregd.values.limits import TOLERANCE, FormatLimits, Rate, RateLimitRule, RouteClass, Verdict, pushed
+from pkgregd.values.operations import JSON, Answer, BodyContent, JsonSchema, Operation, Parameter, Shape
 from pkgregd.values.packages import (
     Coordinates,
     FileLookup,

@@ -1,0 +1,148 @@
+"""Proxies in front of a daemon: nginx with X-Forwarded-For, and the PROXY protocol over sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import socket
+from typing import ClassVar
+from unittest import SkipTest
+
+from tests.support.cases import DaemonTestCase
+from tests.support.daemon import Daemon, free_ports, wait_until
+from tests.support.nginx import NginxProxy, nginx_program
+from tests.support.rawhttp import RawConnection
+
+PREFIX = "/api/v4/projects/:id/packages/"
+LINE = "PROXY TCP4 {} 127.0.0.1 50000 8080\r\n"
+SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+
+
+class ProxiedCase(DaemonTestCase):
+    """A daemon that trusts 127.0.0.1, with a port for the PROXY protocol; clients have other loopback addresses."""
+
+    http = 'trusted_proxies = ["127.0.0.1"]'
+    settings = f'[[rate_limits]]\nprefix = "{PREFIX}"\nanonymous = "3/h"\n'
+    _used: ClassVar[int] = 10
+
+    def make_daemon(self) -> Daemon:
+        """Let it listen on one more port."""
+        daemon = super().make_daemon()
+        cls = type(self)
+        (cls.proxy_port,) = free_ports(1)
+        listen = f'listen = ["haproxy:tcp:{cls.proxy_port}:interface=127.0.0.1", '
+        daemon.config.write_text(daemon.config.read_text().replace("listen = [", listen))
+        return daemon
+
+    proxy_port: ClassVar[int]
+
+    def setUp(self) -> None:
+        """Know a page that anybody may read."""
+        super().setUp()
+        self.path = self.daemon.packages_path("pypi", self.daemon.world.public_id) + "/simple/"
+
+    def new_address(self) -> str:
+        """Return an address of this host that no test had before."""
+        ProxiedCase._used += 1
+        return f"127.0.0.{ProxiedCase._used}"
+
+    def exchange(self, port: int, sent: bytes, source: str = "127.0.0.1") -> bytes:
+        """Send bytes from an address, and return all that comes until the daemon closes."""
+        with socket.create_connection(("127.0.0.1", port), 30, (source, 0)) as connection:
+            try:
+                connection.sendall(sent)
+                received = b""
+                while data := connection.recv(65536):
+                    received += data
+            except ConnectionError:
+                pass
+            return received
+
+    def get(self, port: int, source: str = "127.0.0.1", before: bytes = b"", header: str = "") -> int:
+        """Ask for the page; returns the status, 0 without an answer."""
+        request = f"GET {self.path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n".encode()
+        answer = self.exchange(port, before + request, source)
+        return int(answer.split(b" ", 2)[1]) if answer else 0
+
+    def logged(self, address: str) -> int:
+        """Count the requests of an address in the access log."""
+        lines = [line[line.index("{") :] for line in self.daemon.log_text().splitlines() if '"address": ' in line]
+        return sum(json.loads(line)["address"] == address for line in lines)
+
+
+class NginxTests(ProxiedCase):
+    """nginx in front."""
+
+    def setUp(self) -> None:
+        """Start nginx."""
+        program = nginx_program()
+        if program is None:
+            if os.environ.get("PKGREGD_REQUIRE_CLIENTS") == "1":
+                self.fail("nginx is not installed")
+            raise SkipTest("nginx is not installed")
+        super().setUp()
+        nginx = NginxProxy(program, pathlib.Path(self.mktemp()).absolute(), self.daemon.port)
+        self.addCleanup(nginx.close)
+        self.port = nginx.port
+
+    def test_each_client_has_its_budget(self) -> None:
+        """Behind one proxy, over connections that it shares, each address is limited and logged by itself."""
+        one, two = self.new_address(), self.new_address()
+        self.assertEqual([self.get(self.port, one) for _ in range(4)], [200, 200, 200, 429])
+        self.assertEqual([self.get(self.port, two) for _ in range(4)], [200, 200, 200, 429])
+        wait_until(lambda: self.logged(one) == self.logged(two) == 4, "the lines of the log")
+
+    def test_a_client_that_writes_the_header_itself(self) -> None:
+        """nginx puts the true address behind it, and that counts, over either way."""
+        liar = self.new_address()
+        found = [self.get(self.port, liar, header=f"X-Forwarded-For: 192.0.2.{last}\r\n") for last in range(4)]
+        self.assertEqual(found, [200, 200, 200, 429])
+        liar = self.new_address()
+        found = [self.get(self.daemon.port, liar, header=f"X-Forwarded-For: 192.0.2.{last}\r\n") for last in range(4)]
+        self.assertEqual(found, [200, 200, 200, 429])
+        self.assertEqual(self.logged("192.0.2.1"), 0)
+
+    def test_bad_tokens(self) -> None:
+        """Failed authentications are the client's, not the proxy's."""
+        guesser = self.new_address()
+        found = [self.get(self.port, guesser, header="PRIVATE-TOKEN: nonsense\r\n") for _ in range(32)]
+        self.assertEqual((found[0], found[-1]), (401, 429))
+        self.assertEqual(self.get(self.port, self.new_address(), header="PRIVATE-TOKEN: nonsense\r\n"), 401)
+
+
+class ProxyProtocolTests(ProxiedCase):
+    """The PROXY protocol, as HAProxy speaks it, over real sockets."""
+
+    def test_the_client_is_who_is_named(self) -> None:
+        """In both versions; its budget is its own and the same."""
+        version_1 = LINE.format("198.51.100.7").encode()
+        addresses = bytes([198, 51, 100, 7, 127, 0, 0, 1]) + b"\xc3\x50\x1f\x90"
+        version_2 = SIGNATURE + b"\x21\x11" + len(addresses).to_bytes(2, "big") + addresses
+        heads = (version_1, version_2, version_1, version_2)
+        self.assertEqual([self.get(self.proxy_port, before=head) for head in heads], [200, 200, 200, 429])
+        self.assertEqual(self.get(self.proxy_port, before=LINE.format("198.51.100.8").encode()), 200)
+        wait_until(lambda: self.logged("198.51.100.7") == 4, "the lines of the log")
+
+    def test_who_may_not(self) -> None:
+        """Whoever is not trusted gets no answer, nor does a trusted one without the header."""
+        head = LINE.format("198.51.100.9").encode()
+        self.assertEqual(self.get(self.proxy_port, self.new_address(), head), 0)
+        self.assertEqual(self.get(self.proxy_port), 0)
+
+    def test_a_header_on_another_port(self) -> None:
+        """Where it is not expected it is no request, from whomever."""
+        head = LINE.format("198.51.100.9").encode()
+        self.assertEqual(self.get(self.daemon.port, before=head), 400)
+
+    def test_an_upload_behind_it(self) -> None:
+        """The connection behind the header is one like any other: great bodies in, great files out, many requests."""
+        body = os.urandom(3 << 20)
+        path = self.daemon.packages_path("generic", self.daemon.world.private_id) + "/proxied/1.0/file"
+        with RawConnection(self.proxy_port) as connection:
+            connection.socket.sendall(LINE.format("198.51.100.10").encode())
+            headers = {"PRIVATE-TOKEN": self.daemon.world.writer}
+            sent = connection.request("PUT", path, {**headers, "Content-Length": str(len(body))}, [body])
+            self.assertEqual(sent.status, 201)
+            for _ in range(2):
+                self.assertEqual(connection.request("GET", path, headers).body, body)
