@@ -98,7 +98,12 @@ class Body:
                 kinds.append({"type": "null"})
             properties[name] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
         properties |= {name: dict(IGNORED_SCHEMA) for name in sorted(self.ignored)}
-        schema: dict[str, object] = {"type": "object", "properties": properties, "additionalProperties": False}
+        # a field that is null was not given, whether or not there is one of its name
+        schema: dict[str, object] = {
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": {"type": "null"},
+        }
         if self.required:
             schema["required"] = list(self.required)
         if self.one_of:

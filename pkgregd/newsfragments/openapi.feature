@@ -1,0 +1,1 @@
+Everything that the registry answers is described in OpenAPI 3.1 at `/api/openapi.json`, and on a page at `/help/api`: paths, parameters, fields, answers, permissions, and which fields of GitLab's are taken and not kept.
