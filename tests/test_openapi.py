@@ -114,7 +114,7 @@ class DocumentTests(SynchronousTestCase):
         self.assertNotIn("500", described)
         self.assertNotIn("default", described)
         self.assertLessEqual(described, {str(status) for _, status, _ in STATUSES} | {
-            "200", "201", "202", "204", "206", "304", "405", "414", "416", "431", "2XX", "3XX"
+            "200", "201", "202", "204", "206", "304", "405", "406", "414", "416", "431", "2XX", "3XX"
         })  # fmt: skip
 
     def test_refusal(self) -> None:

@@ -49,6 +49,7 @@ MEANINGS: Mapping[int, str] = {
     403: "In sight, without the right, which is named",
     404: "No such thing, or none that the caller may know of",
     405: "Another method is needed: `Allow` says which",
+    406: "None of what the client takes can be had",
     408: "The body was too slow",
     409: "It is there already, or the last one of its kind",
     412: "It has changed since",
@@ -64,6 +65,9 @@ MEANINGS: Mapping[int, str] = {
 
 BEFORE_ANY_TABLE = frozenset({405, 414, 431})
 """What is refused before it is known whose route it is."""
+
+RETRIED_STATUSES = (429, 503)
+"""What says in seconds when to come back."""
 
 VALIDATED_STATUSES = (304, 412)
 """What a GET with conditions may be answered with, without a body."""
@@ -87,8 +91,8 @@ def guard_statuses(mount: Mount, method: str) -> frozenset[int]:
 
 
 def format_statuses(method: str) -> frozenset[int]:
-    """Tell which further refusals a format's handlers have for it, each where it fits."""
-    return frozenset({412} if method == "GET" else {409, 412, 422, 507})
+    """Tell which further refusals handlers of formats have, each where it fits: clients log in by them, too."""
+    return frozenset({401, 403, 404}) | ({406, 412} if method == "GET" else {409, 412, 422, 507})
 
 
 def security_of(permission: Permission | AccountPermission) -> list[dict[str, list[str]]]:

@@ -16,6 +16,7 @@ from typing import Any
 from pkgregd.http.dispatch import SCOPE_RULE, Mount
 from pkgregd.http.guards import (
     MEANINGS,
+    RETRIED_STATUSES,
     SECURITY_SCHEMES,
     VALIDATED_STATUSES,
     format_statuses,
@@ -214,6 +215,8 @@ class _Document:
             name += f"In{mount.table.name.title().replace('_', '')}"
             content = {}
         self.responses[name] = {"description": MEANINGS[status], "content": {media_type: content}}
+        if status in RETRIED_STATUSES:
+            self.responses[name]["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
         return name
 
 
