@@ -123,6 +123,22 @@ class PermissionDenied(PkgregdError):
         super().__init__(f"the permission {missing} is missing")
 
 
+class PackageProtected(PkgregdError):
+    """
+    A protection rule of the project keeps the packages of that name for others.
+
+    Args:
+        act: `push` or `delete`.
+        who: may do it.
+        pattern: of the rule.
+    """
+
+    def __init__(self, act: str, who: str, pattern: str) -> None:
+        # GitLab's words first, which scripts look for
+        words, verb = ("Package protected", "publish") if act == "push" else ("Package is deletion protected", "delete")
+        super().__init__(f"{words}. In this project only {who} may {verb} {pattern}")
+
+
 class RateLimited(PkgregdError):
     """
     Too many requests.
@@ -173,6 +189,10 @@ class FileNotFound(NotFound):
 
 class AlreadyExists(PkgregdError):
     """A user, group, project or member of that name is there."""
+
+
+class RuleRejected(PkgregdError):
+    """A protection rule that a project cannot have; the text says why."""
 
 
 class LastOwner(PkgregdError):

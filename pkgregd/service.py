@@ -43,6 +43,7 @@ from pkgregd.interfaces import IBlobStore, IBuildFormat, ICatalog, IDueTimes, IP
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
+from pkgregd.manage.protection import ProtectionManagement
 from pkgregd.manage.tokens import TokenManagement
 from pkgregd.plugin import find_formats, read_manuals
 from pkgregd.registry.access import AccessPolicy
@@ -217,6 +218,7 @@ class Daemon(Service):
             PackageManagement(inventories, [made.name for made in parts.formats]),
             PlaceManagement(directories),
             PeopleManagement(directories),
+            ProtectionManagement(parts.catalog, parts.formats),
             TokenManagement(TokenDesk(parts.catalog, utc_now), directories, utc_now),
             SignInPages(),
         ]

@@ -160,6 +160,10 @@ class StubFormat(StubTable):
         """Not asked here."""
         raise AssertionError
 
+    def canonical_pattern(self, pattern: str) -> str:
+        """Not asked here."""
+        raise AssertionError
+
 
 class MatrixTests(SynchronousTestCase):
     """Route by principal."""

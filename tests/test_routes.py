@@ -11,6 +11,7 @@ from pkgregd.http.front import mounts
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
+from pkgregd.manage.protection import ProtectionManagement
 from pkgregd.manage.tokens import TokenManagement
 from pkgregd.plugin import find_formats
 from pkgregd.values import AccountPermission, Permission
@@ -28,6 +29,7 @@ def whole_table() -> list[tuple[str, Mount]]:
         PackageManagement(nothing, list(formats)),
         PlaceManagement(nothing),
         PeopleManagement(nothing),
+        ProtectionManagement(nothing, list(formats.values())),
         TokenManagement(nothing, nothing, nothing),
         SignInPages(),
     ]

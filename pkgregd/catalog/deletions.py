@@ -11,9 +11,10 @@ from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.inventory import PACKAGE_TO_DELETE, leave_tombstones
 from pkgregd.catalog.packages import DELETE_EMPTY_PACKAGE, bump_index, index_state, listed_name
+from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.statement import Statement, Transaction, each_id
 from pkgregd.catalog.tables import blobs, documents, package_files
-from pkgregd.values import AuditAction, Principal
+from pkgregd.values import AuditAction, Principal, ProtectedAct
 
 # =================================================================== statements
 
@@ -59,6 +60,7 @@ async def delete_files(
     if row is None:
         return False
     format, canonical_name, canonical_version, name, version, status, _ = row
+    await demand_unprotected(tx, project_id, format, canonical_name, ProtectedAct.DELETE, principal)
     state = await index_state(tx, [project_id], format, canonical_name)
     chosen = {"package_id": package_id, "file_ids": json.dumps(list(file_ids))}
     counted = await tx.fetch_one(COUNT_CHOSEN, **chosen)

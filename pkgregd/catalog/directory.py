@@ -1,4 +1,4 @@
-"""Users, members, projects and groups as those who administer them see them: statements, then verbs."""
+"""Users, projects and groups as those who administer them see them: statements, then verbs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    delete,
     func,
     literal_column,
     or_,
@@ -21,16 +20,13 @@ from sqlalchemy import (
 
 from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
-from pkgregd.catalog.identity import SET_GROUP_MEMBER, SET_PROJECT_MEMBER
-from pkgregd.catalog.rules import MAX_ID, from_microseconds, key_of
+from pkgregd.catalog.rules import MAX_ID, bounds_of, from_microseconds, key_of
 from pkgregd.catalog.statement import LIKE_ESCAPE, Row, Statement, Transaction, containing
 from pkgregd.catalog.tables import group_ancestors, groups, members, projects, users
-from pkgregd.errors import AlreadyExists, LastAdministrator, LastOwner
+from pkgregd.errors import LastAdministrator
 from pkgregd.values import (
     AuditAction,
     Level,
-    MemberListing,
-    MemberRecord,
     Piece,
     PlaceListing,
     PlaceOrder,
@@ -38,7 +34,7 @@ from pkgregd.values import (
     PlaceRecord,
     Principal,
     Role,
-    Scope,
+    Stretch,
     UserListing,
     UserRecord,
     Visibility,
@@ -65,6 +61,16 @@ LIST_USERS = Statement(
     .offset(bindparam("row_offset"))
 )
 
+LIST_USERS_ONWARD = {
+    is_descending: Statement(
+        select(*_user_columns)
+        .where(_users_meant, users.c.id > bindparam("above_id"), users.c.id < bindparam("below_id"))
+        .order_by(users.c.id.desc() if is_descending else users.c.id)
+        .limit(bindparam("row_limit"))
+    )
+    for is_descending in (False, True)
+}
+
 FIND_USER_BY_ID = Statement(select(*_user_columns).where(users.c.id == bindparam("user_id")))
 
 COUNT_OTHER_ADMINISTRATORS = Statement(
@@ -78,11 +84,24 @@ CHANGE_USER = Statement(
 
 async def list_users(tx: Transaction, text: str | None, name: str | None, piece: Piece) -> UserListing:
     """See IDirectoryCatalog."""
-    wanted = {"name_pattern": _pattern(text), "name_key": None if name is None else key_of(name)}
+    wanted = _users_wanted(text, name)
     counted = await tx.fetch_one(COUNT_USERS, **wanted)
     assert counted is not None
     rows = await tx.fetch_all(LIST_USERS, row_limit=piece.limit, row_offset=piece.offset, **wanted)
     return UserListing(tuple(_user_record(row) for row in rows), counted[0])
+
+
+def _users_wanted(text: str | None, name: str | None) -> Mapping[str, object]:
+    return {"name_pattern": pattern_of(text), "name_key": None if name is None else key_of(name)}
+
+
+async def list_users_onward(
+    tx: Transaction, text: str | None, name: str | None, stretch: Stretch, is_descending: bool
+) -> tuple[UserRecord, ...]:
+    """See IDirectoryCatalog."""
+    wanted = {**_users_wanted(text, name), **bounds_of(stretch)}
+    rows = await tx.fetch_all(LIST_USERS_ONWARD[is_descending], row_limit=stretch.limit, **wanted)
+    return tuple(_user_record(row) for row in rows)
 
 
 async def find_user(tx: Transaction, user_id: int) -> UserRecord | None:
@@ -119,7 +138,8 @@ def _user_record(row: Row) -> UserRecord:
     return UserRecord(user_id, name, bool(is_admin), from_microseconds(created_at))
 
 
-def _pattern(text: str | None) -> str | None:
+def pattern_of(text: str | None) -> str | None:
+    """Write the LIKE pattern of a key that holds a text; None for any."""
     return None if text is None else containing(key_of(text))
 
 
@@ -209,6 +229,27 @@ LIST_PLACES = {
     for (level, (_, meant, columns)), order, is_descending in product(_MEANT.items(), PlaceOrder, (False, True))
 }
 
+
+def _places_onward(level: Level, order: PlaceOrder, *, is_descending: bool) -> Statement:
+    table, meant, columns = _MEANT[level]
+    if order is PlaceOrder.ID:
+        is_behind = and_(table.c.id > bindparam("above_id"), table.c.id < bindparam("below_id"))
+    else:
+        is_behind = table.c.path_key > bindparam("behind")
+    return Statement(
+        _columns(level)
+        .where(meant, is_behind)
+        .order_by(columns[order].desc() if is_descending else columns[order])
+        .limit(bindparam("row_limit"))
+    )
+
+
+LIST_PLACES_ONWARD = {
+    (level, order, is_descending): _places_onward(level, order, is_descending=is_descending)
+    for level, order, is_descending in product(_LEVELS, PlaceOrder, (False, True))
+    if order is PlaceOrder.ID or not is_descending
+}
+
 FIND_PLACE = {
     Level.PROJECT: Statement(_columns(Level.PROJECT).where(projects.c.id == bindparam("place_id"))),
     Level.GROUP: Statement(_columns(Level.GROUP).where(groups.c.id == bindparam("place_id"))),
@@ -226,6 +267,32 @@ async def list_places(
     tx: Transaction, level: Level, viewer: Principal, query: PlaceQuery, piece: Piece
 ) -> PlaceListing:
     """See IDirectoryCatalog."""
+    wanted = _places_wanted(level, viewer, query)
+    counted = await tx.fetch_one(COUNT_PLACES[level], **wanted)
+    assert counted is not None
+    statement = LIST_PLACES[level, query.order, query.is_descending]
+    rows = await tx.fetch_all(statement, row_limit=piece.limit, row_offset=piece.offset, **wanted)
+    return PlaceListing(tuple(_place_record(level, row) for row in rows), counted[0])
+
+
+async def list_places_onward(
+    tx: Transaction, level: Level, viewer: Principal, query: PlaceQuery, stretch: Stretch
+) -> tuple[PlaceRecord, ...]:
+    """See IDirectoryCatalog."""
+    wanted = _places_wanted(level, viewer, query)
+    if query.order is PlaceOrder.ID:
+        wanted.update(bounds_of(stretch))
+    elif query.is_descending:
+        raise ValueError("by path nobody goes on downwards")
+    else:
+        wanted["behind"] = "" if stretch.behind is None else key_of(stretch.behind)
+    statement = LIST_PLACES_ONWARD[level, query.order, query.is_descending]
+    rows = await tx.fetch_all(statement, row_limit=stretch.limit, **wanted)
+    return tuple(_place_record(level, row) for row in rows)
+
+
+def _places_wanted(level: Level, viewer: Principal, query: PlaceQuery) -> dict[str, object]:
+    """The parameters of what _places() means."""
     is_user = viewer.user_id is not None
     wanted: dict[str, object] = {
         "sees_all": int(viewer.is_admin),
@@ -234,7 +301,7 @@ async def list_places(
         "bound_group_id": viewer.group_id,
         "least_role": (query.least_role or Role.GUEST).value,
         "needs_role": int(query.least_role is not None),
-        "path_pattern": _pattern(query.text),
+        "path_pattern": pattern_of(query.text),
         "visibility": None if query.visibility is None else query.visibility.value,
         "parent_id": query.parent_id,
         "is_deep": int(query.is_deep),
@@ -243,11 +310,7 @@ async def list_places(
         wanted["bound_project_id"] = viewer.project_id
     else:
         wanted["top_only"] = int(query.top_only)
-    counted = await tx.fetch_one(COUNT_PLACES[level], **wanted)
-    assert counted is not None
-    statement = LIST_PLACES[level, query.order, query.is_descending]
-    rows = await tx.fetch_all(statement, row_limit=piece.limit, row_offset=piece.offset, **wanted)
-    return PlaceListing(tuple(_place_record(level, row) for row in rows), counted[0])
+    return wanted
 
 
 async def find_place(tx: Transaction, level: Level, place_id: int) -> PlaceRecord | None:
@@ -274,165 +337,3 @@ async def change_place(
 def _place_record(level: Level, row: Row) -> PlaceRecord:
     place_id, path, visibility, parent_id, created_at = row
     return PlaceRecord(level, place_id, path, Visibility(visibility), parent_id, from_microseconds(created_at))
-
-
-# ====================================================================== members
-
-
-def _members_of(level: Level, is_inherited: bool) -> Select[*tuple[object, ...]]:
-    """Each member once, with the greatest role."""
-    if not is_inherited:
-        own = members.c.project_id if level is Level.PROJECT else members.c.group_id
-        where: ColumnElement[bool] = own == bindparam("place_id")
-    elif level is Level.PROJECT:
-        group_of = select(projects.c.group_id).where(projects.c.id == bindparam("place_id")).scalar_subquery()
-        above = select(group_ancestors.c.ancestor_id).where(group_ancestors.c.group_id == group_of)
-        where = or_(members.c.project_id == bindparam("place_id"), members.c.group_id.in_(above))
-    else:
-        above = select(group_ancestors.c.ancestor_id).where(group_ancestors.c.group_id == bindparam("place_id"))
-        where = members.c.group_id.in_(above)
-    return (
-        select(users.c.id, users.c.name, func.max(members.c.role))
-        .select_from(members.join(users, users.c.id == members.c.user_id))
-        .where(
-            where,
-            or_(
-                bindparam("name_pattern").is_(None),
-                users.c.name_key.like(bindparam("name_pattern"), escape=LIKE_ESCAPE),
-            ),
-            or_(bindparam("user_id").is_(None), users.c.id == bindparam("user_id")),
-        )
-        .group_by(users.c.id, users.c.name)
-    )
-
-
-_KINDS = tuple(product(_LEVELS, (False, True)))
-
-COUNT_MEMBERS = {
-    kind: Statement(select(func.count()).select_from(_members_of(*kind).subquery("of_place"))) for kind in _KINDS
-}
-
-LIST_MEMBERS = {
-    kind: Statement(
-        _members_of(*kind).order_by(users.c.id).limit(bindparam("row_limit")).offset(bindparam("row_offset"))
-    )
-    for kind in _KINDS
-}
-
-REMOVE_MEMBER = {
-    level: Statement(delete(members).where(column == bindparam("place_id"), members.c.user_id == bindparam("user_id")))
-    for level, column in ((Level.PROJECT, members.c.project_id), (Level.GROUP, members.c.group_id))
-}
-
-COUNT_OTHER_OWNERS = Statement(
-    select(func.count())
-    .select_from(members)
-    .where(
-        members.c.group_id == bindparam("place_id"),
-        members.c.role == Role.OWNER.value,
-        members.c.user_id != bindparam("user_id"),
-    )
-)
-
-
-OWNED_ALONE = Statement(
-    select(members.c.group_id)
-    .select_from(members.join(groups, groups.c.id == members.c.group_id))
-    .where(
-        members.c.user_id == bindparam("user_id"),
-        members.c.role == Role.OWNER.value,
-        groups.c.path_key.notlike("%/%"),
-        ~select(literal_column("1"))
-        .select_from(_role)
-        .where(
-            _role.c.group_id == members.c.group_id,
-            _role.c.role == Role.OWNER.value,
-            _role.c.user_id != bindparam("user_id"),
-        )
-        .exists(),
-    )
-    .limit(literal_column("1"))
-)
-"""A group at the top that has no owner but the user."""
-
-
-async def list_members(
-    tx: Transaction, scope: Scope, text: str | None, piece: Piece, is_inherited: bool
-) -> MemberListing:
-    """See IDirectoryCatalog."""
-    wanted = {"place_id": scope.id, "name_pattern": _pattern(text), "user_id": None}
-    counted = await tx.fetch_one(COUNT_MEMBERS[scope.level, is_inherited], **wanted)
-    assert counted is not None
-    statement = LIST_MEMBERS[scope.level, is_inherited]
-    rows = await tx.fetch_all(statement, row_limit=piece.limit, row_offset=piece.offset, **wanted)
-    return MemberListing(tuple(_member_record(row) for row in rows), counted[0])
-
-
-async def find_member(tx: Transaction, scope: Scope, user_id: int, is_inherited: bool) -> MemberRecord | None:
-    """See IDirectoryCatalog."""
-    if not 0 < user_id <= MAX_ID:
-        return None
-    row = await tx.fetch_one(
-        LIST_MEMBERS[scope.level, is_inherited],
-        place_id=scope.id,
-        name_pattern=None,
-        user_id=user_id,
-        row_limit=1,
-        row_offset=0,
-    )
-    return None if row is None else _member_record(row)
-
-
-def _member_record(row: Row) -> MemberRecord:
-    user_id, name, role = row
-    return MemberRecord(user_id, name, Role(role))
-
-
-async def set_member_role(
-    tx: Transaction, scope: Scope, user_id: int, role: Role, principal: Principal, is_new: bool
-) -> bool:
-    """See IDirectoryCatalog."""
-    user, place = await find_user(tx, user_id), await find_place(tx, scope.level, scope.id)
-    if user is None or place is None:
-        return False
-    present = await find_member(tx, scope, user_id, is_inherited=False)
-    if present is None and not is_new:
-        return False
-    if present is not None and is_new:
-        raise AlreadyExists("the user is a member already")
-    if present is not None and present.role is Role.OWNER and role is not Role.OWNER:
-        await _keep_an_owner(tx, scope, user_id)
-    at_project = scope.level is Level.PROJECT
-    await tx.execute(
-        SET_PROJECT_MEMBER if at_project else SET_GROUP_MEMBER,
-        user_id=user_id,
-        group_id=None if at_project else scope.id,
-        project_id=scope.id if at_project else None,
-        role=role.value,
-    )
-    where = (scope.level, scope.id, place.path)
-    entry = told.of_member(AuditAction.SET_MEMBER, *where, user.name, role=role.name.lower())
-    await add_audit_entry(tx, principal, entry)
-    return True
-
-
-async def remove_member(tx: Transaction, scope: Scope, user_id: int, principal: Principal) -> bool:
-    """See IDirectoryCatalog."""
-    present = await find_member(tx, scope, user_id, is_inherited=False)
-    if present is None:
-        return False
-    if present.role is Role.OWNER:
-        await _keep_an_owner(tx, scope, user_id)
-    await tx.execute(REMOVE_MEMBER[scope.level], place_id=scope.id, user_id=user_id)
-    where = (scope.level, scope.id, scope.path)
-    await add_audit_entry(tx, principal, told.of_member(AuditAction.REMOVE_MEMBER, *where, present.name))
-    return True
-
-
-async def _keep_an_owner(tx: Transaction, scope: Scope, user_id: int) -> None:
-    """Raise LastOwner if a group at the top has no other owner than that user."""
-    if scope.level is not Level.GROUP or len(scope.group_ids) > 1:
-        return
-    counted = await tx.fetch_one(COUNT_OTHER_OWNERS, place_id=scope.id, user_id=user_id)
-    if counted is not None and not counted[0]:
-        raise LastOwner

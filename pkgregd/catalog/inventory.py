@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Text, bindparam, cast, delete, func, liter
 from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.packages import bump_index, listed_name
-from pkgregd.catalog.rules import MAX_ID, from_microseconds
+from pkgregd.catalog.protection import demand_unprotected
+from pkgregd.catalog.rules import MAX_ID, bounds_of, from_microseconds
 from pkgregd.catalog.statement import LIKE_ESCAPE, Row, Statement, Transaction, containing, each_id, insert
 from pkgregd.catalog.tables import blobs, documents, package_files, packages, projects, tombstones
 from pkgregd.values import (
@@ -27,6 +28,8 @@ from pkgregd.values import (
     Piece,
     Precondition,
     Principal,
+    ProtectedAct,
+    Stretch,
 )
 
 # =================================================================== statements
@@ -89,6 +92,21 @@ def _packages_listed(order: PackageOrder, *, is_one: bool, is_descending: bool) 
 LIST_PACKAGES: Mapping[tuple[PackageOrder, bool, bool], Statement] = {
     (order, is_one, is_descending): _packages_listed(order, is_one=is_one, is_descending=is_descending)
     for order, is_one, is_descending in product(PackageOrder, (False, True), (False, True))
+}
+
+
+def _packages_onward(*, is_one: bool, is_descending: bool) -> Statement:
+    is_between = (packages.c.id > bindparam("above_id"), packages.c.id < bindparam("below_id"))
+    return Statement(
+        _package_columns.where(_in_scope(is_one=is_one), _has_status, *is_between, *_conditions)
+        .order_by(packages.c.id.desc() if is_descending else packages.c.id)
+        .limit(bindparam("row_limit"))
+    )
+
+
+LIST_ONWARD: Mapping[tuple[bool, bool], Statement] = {
+    (is_one, is_descending): _packages_onward(is_one=is_one, is_descending=is_descending)
+    for is_one, is_descending in product((False, True), repeat=2)
 }
 
 COUNT_PACKAGES: Mapping[tuple[bool, bool], Statement] = {
@@ -219,13 +237,8 @@ async def list_packages(
     tx: Transaction, project_ids: Sequence[int], query: PackageQuery, piece: Piece
 ) -> PackageListing:
     """See IInventoryCatalog."""
-    is_one = len(project_ids) == 1
-    scope = {"project_id": project_ids[0]} if is_one else {"project_ids": json.dumps(list(project_ids))}
-    conditions = {
-        "format": query.format,
-        "version": query.version,
-        "name_pattern": None if query.name_part is None else containing(query.name_part),
-    }
+    is_one, scope = _scope_of(project_ids)
+    conditions = _conditions_of(query)
     has_conditions = any(value is not None for value in conditions.values())
     counted = await tx.fetch_one(
         COUNT_PACKAGES[is_one, has_conditions],
@@ -243,6 +256,37 @@ async def list_packages(
         **conditions,
     )
     return PackageListing(tuple(_package_record(row) for row in rows), counted[0])
+
+
+def _scope_of(project_ids: Sequence[int]) -> tuple[bool, Mapping[str, object]]:
+    """Whether it is one project, and the parameters of _in_scope()."""
+    if len(project_ids) == 1:
+        return True, {"project_id": project_ids[0]}
+    return False, {"project_ids": json.dumps(list(project_ids))}
+
+
+def _conditions_of(query: PackageQuery) -> Mapping[str, object]:
+    return {
+        "format": query.format,
+        "version": query.version,
+        "name_pattern": None if query.name_part is None else containing(query.name_part),
+    }
+
+
+async def list_packages_onward(
+    tx: Transaction, project_ids: Sequence[int], query: PackageQuery, stretch: Stretch
+) -> tuple[PackageRecord, ...]:
+    """See IInventoryCatalog."""
+    is_one, scope = _scope_of(project_ids)
+    rows = await tx.fetch_all(
+        LIST_ONWARD[is_one, query.is_descending],
+        status=query.status.value,
+        row_limit=stretch.limit,
+        **bounds_of(stretch),
+        **scope,
+        **_conditions_of(query),
+    )
+    return tuple(_package_record(row) for row in rows)
 
 
 async def find_package(tx: Transaction, project_id: int, package_id: int) -> PackageRecord | None:
@@ -311,6 +355,7 @@ async def delete_package(
     if row is None:
         return False
     format, canonical_name, canonical_version, name, version, status, created_at = row
+    await demand_unprotected(tx, project_id, format, canonical_name, ProtectedAct.DELETE, principal)
     counted = await tx.fetch_one(NEWEST_FILE, package_id=package_id)
     assert counted is not None
     files, newest_at = counted

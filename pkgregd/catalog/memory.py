@@ -17,7 +17,7 @@ from attrs import define, evolve
 from zope.interface import implementer
 
 from pkgregd.catalog import memory_inventory, told
-from pkgregd.catalog.memory_directory import MemoryDirectory
+from pkgregd.catalog.memory_protection import MemoryProtection
 from pkgregd.catalog.rules import (
     KEPT_CHANGES,
     from_microseconds,
@@ -62,9 +62,11 @@ from pkgregd.values import (
     Piece,
     Precondition,
     Principal,
+    ProtectedAct,
     Publication,
     Published,
     Scope,
+    Stretch,
     Tag,
     Told,
 )
@@ -77,7 +79,7 @@ class _StoredBlob:
 
 
 @implementer(ICatalog)
-class MemoryCatalog(MemoryDirectory):
+class MemoryCatalog(MemoryProtection):
     """
     ICatalog in memory.
 
@@ -123,12 +125,15 @@ class MemoryCatalog(MemoryDirectory):
         self._changes = {key: kept for key, kept in self._changes.items() if key[0] != project_id}
         self._tags = {key: kept for key, kept in self._tags.items() if key[0] != project_id}
         self._search_texts = {key: kept for key, kept in self._search_texts.items() if key[0] != project_id}
+        self._rules = {key: kept for key, kept in self._rules.items() if kept.project_id != project_id}
 
     async def publish(self, publication: Publication, principal: Principal) -> Published:
         """See IPackageCatalog."""
         wanted, blob = publication.coordinates, publication.blob
         if self._place_by_id(Level.PROJECT, wanted.project_id) is None:
             raise ProjectNotFound
+        named = (wanted.project_id, wanted.format, wanted.canonical_name)
+        self._demand_unprotected(*named, ProtectedAct.PUSH, principal)
         package = self._package(wanted)
         if publication.beside is not None and all(file.file_name != publication.beside for file in package):
             raise PackageNotFound
@@ -172,7 +177,6 @@ class MemoryCatalog(MemoryDirectory):
                 self._release(existing.blob.sha256.hex)
         for each in self._package(wanted):
             self._files[each.id] = evolve(each, status=status, package_metadata_json=file.package_metadata_json)
-        named = (wanted.project_id, wanted.format, wanted.canonical_name)
         self._tags.setdefault(named, {}).update(dict.fromkeys(publication.tags, file.package_id))
         if publication.beside is None:
             self._bump(file, shown_before)
@@ -295,6 +299,7 @@ class MemoryCatalog(MemoryDirectory):
         package = self._package(Coordinates(format, project_id, "", canonical_name, "", canonical_version, ""))
         if not package:
             raise PackageNotFound
+        self._demand_unprotected(project_id, format, canonical_name, ProtectedAct.PUSH, principal)
         if known_json == new_json or package[0].package_metadata_json != known_json:
             return False
         for each in package:
@@ -319,6 +324,7 @@ class MemoryCatalog(MemoryDirectory):
             return False
         if file.blob.sha256 != sha256:
             return False
+        self._demand_unprotected(file.project_id, file.format, file.canonical_name, ProtectedAct.PUSH, principal)
         shown_before = self._shown_name(file.project_id, file.format, file.canonical_name)
         self._remove(file)
         self._bump(file, shown_before)
@@ -333,11 +339,14 @@ class MemoryCatalog(MemoryDirectory):
         canonical_version: str,
         reason: str | None,
         principal: Principal,
+        *,
+        act: ProtectedAct = ProtectedAct.PUSH,
     ) -> bool:
         """See IPackageCatalog."""
         package = self._package(Coordinates(format, project_id, "", canonical_name, "", canonical_version, ""))
         if not package:
             raise PackageNotFound
+        self._demand_unprotected(project_id, format, canonical_name, act, principal)
         if package[0].yanked_reason == reason:
             return False
         for each in package:
@@ -359,6 +368,7 @@ class MemoryCatalog(MemoryDirectory):
         found = [file for version, file in present.items() if version in reasons]
         if not found:
             raise PackageNotFound
+        self._demand_unprotected(project_id, format, canonical_name, ProtectedAct.PUSH, principal)
         changed = [file for file in found if file.yanked_reason != reasons[file.canonical_version]]
         for file in changed:
             reason = reasons[file.canonical_version]
@@ -378,6 +388,7 @@ class MemoryCatalog(MemoryDirectory):
             raise PreconditionFailed("the package has changed meanwhile: look again what is in it")
         if not files:
             raise PackageNotFound
+        self._demand_unprotected(project_id, format, canonical_name, ProtectedAct.DELETE, principal)
         shown_before = self._shown_name(project_id, format, canonical_name)
         for file in files:
             self._bury(file)
@@ -437,6 +448,7 @@ class MemoryCatalog(MemoryDirectory):
         package = self._package(Coordinates(format, project_id, "", canonical_name, "", canonical_version, ""))
         if not package:
             raise PackageNotFound
+        self._demand_unprotected(project_id, format, canonical_name, ProtectedAct.PUSH, principal)
         tags = self._tags.setdefault((project_id, format, canonical_name), {})
         if tags.get(tag) == package[0].package_id:
             return False
@@ -450,10 +462,12 @@ class MemoryCatalog(MemoryDirectory):
         self, project_id: int, format: str, canonical_name: str, tag: str, principal: Principal
     ) -> bool:
         """See IPackageCatalog."""
-        package_id = self._tags.get((project_id, format, canonical_name), {}).pop(tag, None)
-        package = [file for file in self._files.values() if file.package_id == package_id]
+        tags = self._tags.get((project_id, format, canonical_name), {})
+        package = [file for file in self._files.values() if file.package_id == tags.get(tag)]
         if not package:
             return False
+        self._demand_unprotected(project_id, format, canonical_name, ProtectedAct.PUSH, principal)
+        del tags[tag]
         self._bump(package[0], self._shown_name(project_id, format, canonical_name))
         name = (format, package[0].name, package[0].version)
         self._tell(principal, told.of_version(AuditAction.UNTAG, project_id, *name, tag=tag))
@@ -522,6 +536,7 @@ class MemoryCatalog(MemoryDirectory):
         file = self._files.get(file_id)
         if file is None:
             return False
+        self._demand_unprotected(file.project_id, file.format, file.canonical_name, ProtectedAct.DELETE, principal)
         precondition.demand(file.blob.sha256.hex, file.file_name)
         precondition.demand_unmodified(file.created_at, f"the file {file.file_name}")
         shown_before = self._shown_name(file.project_id, file.format, file.canonical_name)
@@ -710,6 +725,12 @@ class MemoryCatalog(MemoryDirectory):
         """See IInventoryCatalog."""
         return memory_inventory.list_packages(self._records(project_ids), query, piece)
 
+    async def list_packages_onward(
+        self, project_ids: Sequence[int], query: PackageQuery, stretch: Stretch
+    ) -> tuple[PackageRecord, ...]:
+        """See IInventoryCatalog."""
+        return memory_inventory.list_packages_onward(self._records(project_ids), query, stretch)
+
     async def find_package(self, project_id: int, package_id: int) -> PackageRecord | None:
         """See IInventoryCatalog."""
         return next((package for package in self._records((project_id,)) if package.id == package_id), None)
@@ -742,6 +763,7 @@ class MemoryCatalog(MemoryDirectory):
         if not files or files[0].project_id != project_id:
             return False
         first = files[0]
+        self._demand_unprotected(project_id, first.format, first.canonical_name, ProtectedAct.DELETE, principal)
         modified_at = max(self._package_times[package_id], *(file.created_at for file in files))
         precondition.demand_unmodified(modified_at, f"the package {first.name} {first.version}")
         shown_before = self._shown_name(project_id, first.format, first.canonical_name)
@@ -759,6 +781,7 @@ class MemoryCatalog(MemoryDirectory):
         if not files or len(files) != len(set(file_ids)):
             return False
         first = files[0]
+        self._demand_unprotected(project_id, first.format, first.canonical_name, ProtectedAct.DELETE, principal)
         if self._revisions[(project_id, first.format, first.canonical_name)][0] != revision:
             return False
         shown_before = self._shown_name(project_id, first.format, first.canonical_name)

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from pkgregd.catalog import told
 from pkgregd.catalog.memory_identity import MemoryIdentity, Place, User
+from pkgregd.catalog.memory_inventory import is_within
 from pkgregd.catalog.rules import key_of, split_path
 from pkgregd.errors import AlreadyExists, LastAdministrator, LastOwner
 from pkgregd.values import (
@@ -23,6 +24,7 @@ from pkgregd.values import (
     Principal,
     Role,
     Scope,
+    Stretch,
     UserListing,
     UserRecord,
     Visibility,
@@ -40,15 +42,23 @@ class MemoryDirectory(MemoryIdentity):
 
     async def list_users(self, text: str | None, name: str | None, piece: Piece) -> UserListing:
         """See IDirectoryCatalog."""
-        found = sorted(
-            (
-                user
-                for key, user in self._users.items()
-                if (text is None or key_of(text) in key) and (name is None or key_of(name) == key)
-            ),
-            key=lambda user: user.id,
-        )
+        found = self._users_meant(text, name)
         return UserListing(tuple(map(_user_record, found[piece.offset : piece.offset + piece.limit])), len(found))
+
+    def _users_meant(self, text: str | None, name: str | None) -> list[User]:
+        meant = (
+            user
+            for key, user in self._users.items()
+            if (text is None or key_of(text) in key) and (name is None or key_of(name) == key)
+        )
+        return sorted(meant, key=lambda user: user.id)
+
+    async def list_users_onward(
+        self, text: str | None, name: str | None, stretch: Stretch, *, is_descending: bool = False
+    ) -> tuple[UserRecord, ...]:
+        """See IDirectoryCatalog."""
+        found = [user for user in self._users_meant(text, name) if is_within(user.id, stretch)]
+        return tuple(map(_user_record, (found[::-1] if is_descending else found)[: stretch.limit]))
 
     def _user_by_id(self, user_id: int) -> User | None:
         return next((user for user in self._users.values() if user.id == user_id), None)
@@ -99,6 +109,23 @@ class MemoryDirectory(MemoryIdentity):
 
     async def list_places(self, level: Level, viewer: Principal, query: PlaceQuery, piece: Piece) -> PlaceListing:
         """See IDirectoryCatalog."""
+        found = self._places_meant(level, viewer, query)
+        return PlaceListing(tuple(found[piece.offset : piece.offset + piece.limit]), len(found))
+
+    async def list_places_onward(
+        self, level: Level, viewer: Principal, query: PlaceQuery, stretch: Stretch
+    ) -> tuple[PlaceRecord, ...]:
+        """See IDirectoryCatalog."""
+        found = self._places_meant(level, viewer, query)
+        if query.order is PlaceOrder.ID:
+            found = [place for place in found if is_within(place.id, stretch)]
+        elif query.is_descending:
+            raise ValueError("by path nobody goes on downwards")
+        elif stretch.behind is not None:
+            found = [place for place in found if key_of(place.path) > key_of(stretch.behind)]
+        return tuple(found[: stretch.limit])
+
+    def _places_meant(self, level: Level, viewer: Principal, query: PlaceQuery) -> list[PlaceRecord]:
         found = [
             self._place_record(place)
             for place in self._at(level)
@@ -106,7 +133,7 @@ class MemoryDirectory(MemoryIdentity):
         ]
         is_by_path = query.order is PlaceOrder.PATH
         found.sort(key=lambda place: key_of(place.path) if is_by_path else place.id, reverse=query.is_descending)
-        return PlaceListing(tuple(found[piece.offset : piece.offset + piece.limit]), len(found))
+        return found
 
     def _is_seen(self, place: Place, viewer: Principal) -> bool:
         bound = {(Level.PROJECT, viewer.project_id), (Level.GROUP, viewer.group_id)}

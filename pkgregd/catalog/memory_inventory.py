@@ -15,6 +15,7 @@ from pkgregd.values import (
     PackageQuery,
     PackageRecord,
     Piece,
+    Stretch,
 )
 
 _PACKAGE_KEYS: Mapping[PackageOrder, Callable[[PackageRecord], Any]] = {
@@ -32,9 +33,8 @@ _FILE_KEYS: Mapping[FileOrder, Callable[[FileRecord], Any]] = {
 }
 
 
-def list_packages(packages: Iterable[PackageRecord], query: PackageQuery, piece: Piece) -> PackageListing:
-    """List those of some packages that a query means; see IInventoryCatalog."""
-    found = [
+def _meant(packages: Iterable[PackageRecord], query: PackageQuery) -> list[PackageRecord]:
+    return [
         package
         for package in packages
         if package.status is query.status
@@ -42,9 +42,28 @@ def list_packages(packages: Iterable[PackageRecord], query: PackageQuery, piece:
         and query.version in (None, package.version)
         and (query.name_part is None or query.name_part.lower() in package.name.lower())
     ]
+
+
+def list_packages(packages: Iterable[PackageRecord], query: PackageQuery, piece: Piece) -> PackageListing:
+    """List those of some packages that a query means; see IInventoryCatalog."""
+    found = _meant(packages, query)
     key = _PACKAGE_KEYS[query.order]
     found.sort(key=lambda package: (key(package), package.id), reverse=query.is_descending)
     return PackageListing(tuple(found[piece.offset : piece.offset + piece.limit]), len(found))
+
+
+def list_packages_onward(
+    packages: Iterable[PackageRecord], query: PackageQuery, stretch: Stretch
+) -> tuple[PackageRecord, ...]:
+    """Go on in those of some packages that a query means; see IInventoryCatalog."""
+    found = [package for package in _meant(packages, query) if is_within(package.id, stretch)]
+    found.sort(key=lambda package: package.id, reverse=query.is_descending)
+    return tuple(found[: stretch.limit])
+
+
+def is_within(number: int, stretch: Stretch) -> bool:
+    """Whether a stretch goes over a number."""
+    return stretch.above < number and (stretch.below is None or number < stretch.below)
 
 
 def list_files(files: Iterable[FileRecord], order: FileOrder, piece: Piece, *, is_descending: bool) -> FileListing:

@@ -13,12 +13,13 @@ from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.changes import count_change, record_changes
 from pkgregd.catalog.inventory import leave_tombstones
 from pkgregd.catalog.packages import listed_name
+from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.rules import from_microseconds
 from pkgregd.catalog.statement import Statement, Transaction, each_id
 from pkgregd.catalog.tables import blobs, documents, index_revisions, package_files, packages
 from pkgregd.catalog.versions import SET_YANKED
 from pkgregd.errors import PackageNotFound, PreconditionFailed
-from pkgregd.values import AuditAction, Principal
+from pkgregd.values import AuditAction, Principal, ProtectedAct
 
 # =================================================================== statements
 
@@ -94,6 +95,7 @@ async def yank_each(
     found = [row for row in await tx.fetch_all(FIND_PACKAGES, **name) if row[3] in reasons]
     if not found:
         raise PackageNotFound
+    await demand_unprotected(tx, project_id, format, canonical_name, ProtectedAct.PUSH, principal)
     changed = []
     for package_id, shown_name, version, canonical_version, reason in found:
         wanted = reasons[canonical_version]
@@ -117,6 +119,7 @@ async def delete_name(
     found = await tx.fetch_all(FIND_PACKAGES, **name)
     if not found:
         raise PackageNotFound
+    await demand_unprotected(tx, project_id, format, canonical_name, ProtectedAct.DELETE, principal)
     shown_before = await listed_name(tx, project_id, format, canonical_name)
     await tx.execute(LEAVE_TOMBSTONES, now=tx.now, **name)
     await tx.execute(RELEASE_BLOBS, now=tx.now, **name)

@@ -14,6 +14,7 @@ from pkgregd.catalog.blobs import adopt_blob, release_blob
 from pkgregd.catalog.changes import count_change, keep_summary, record_change
 from pkgregd.catalog.documents import drop_documents, keep_documents
 from pkgregd.catalog.keys import set_keys
+from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.rules import MAX_ID, from_microseconds, traits_text
 from pkgregd.catalog.rules import index_state as summed_up
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
@@ -48,6 +49,7 @@ from pkgregd.values import (
     PackageStatus,
     Precondition,
     Principal,
+    ProtectedAct,
     Publication,
     Published,
 )
@@ -299,6 +301,8 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
     blob = publication.blob
     if await tx.fetch_one(PROJECT_EXISTS, project_id=wanted.project_id) is None:
         raise ProjectNotFound
+    name = (wanted.project_id, wanted.format, wanted.canonical_name)
+    await demand_unprotected(tx, *name, ProtectedAct.PUSH, principal)
     package = await _find_package(tx, wanted)
     if publication.beside is not None:
         await _demand_file(tx, package, publication.beside)
@@ -338,7 +342,6 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
             await note_unconfirmed(tx, file_id, principal)
         elif existing is not None:
             await note_confirmed(tx, file_id)
-    name = (wanted.project_id, wanted.format, wanted.canonical_name)
     await point_tags(tx, *name, package_id, publication.tags)
     if publication.beside is None:
         await bump_index(tx, *name, wanted.canonical_version, shown_before)
@@ -498,6 +501,7 @@ async def delete_file(tx: Transaction, file_id: int, principal: Principal, preco
     if row is None:
         return False
     file = _package_file(row)
+    await _demand_unprotected(tx, file, ProtectedAct.DELETE, principal)
     sha256 = file.blob.sha256.hex
     precondition.demand(sha256, file.file_name)
     precondition.demand_unmodified(file.created_at, f"the file {file.file_name}")
@@ -523,9 +527,14 @@ async def withdraw_file(tx: Transaction, file_id: int, sha256: Digest, principal
     file = await _load(tx, file_id)
     if file.blob.sha256 != sha256:
         return False
+    await _demand_unprotected(tx, file, ProtectedAct.PUSH, principal)  # it undoes a push
     await _remove(tx, file)
     await add_audit_entry(tx, principal, told.of_file(AuditAction.WITHDRAW, file))
     return True
+
+
+async def _demand_unprotected(tx: Transaction, file: PackageFile, act: ProtectedAct, principal: Principal) -> None:
+    await demand_unprotected(tx, file.project_id, file.format, file.canonical_name, act, principal)
 
 
 async def _remove(tx: Transaction, file: PackageFile) -> None:

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, bindparam, delete, literal_column, select,
 
 from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
-from pkgregd.catalog.directory import OWNED_ALONE, find_place, find_user, keep_an_administrator
+from pkgregd.catalog.directory import find_place, find_user, keep_an_administrator
+from pkgregd.catalog.membership import OWNED_ALONE
 from pkgregd.catalog.rules import key_of
 from pkgregd.catalog.statement import Statement, Transaction, each_id
 from pkgregd.catalog.tables import (
@@ -24,6 +25,7 @@ from pkgregd.catalog.tables import (
     packages,
     paths,
     projects,
+    protection_rules,
     sign_ins,
     tags,
     tokens,
@@ -97,6 +99,7 @@ CLEAR_PROJECTS = tuple(
         delete(tombstones).where(_of_projects(tombstones.c.project_id)),
         delete(index_changes).where(_of_projects(index_changes.c.project_id)),
         delete(index_revisions).where(_of_projects(index_revisions.c.project_id)),
+        delete(protection_rules).where(_of_projects(protection_rules.c.project_id)),
         delete(members).where(_of_projects(members.c.project_id)),
         delete(tokens).where(_of_projects(tokens.c.project_id)),
     )

@@ -8,10 +8,10 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pkgregd.errors import InvalidName, InvalidRequest
-from pkgregd.values import IndexState, NewToken, TokenKind
+from pkgregd.values import IndexState, NewToken, Stretch, TokenKind
 
 MAX_SEGMENT_CHARACTERS = 255
 MAX_PATH_CHARACTERS = 1024
@@ -50,6 +50,15 @@ def to_microseconds(moment: datetime.datetime) -> int:
 def from_microseconds(microseconds: int) -> datetime.datetime:
     """Undo to_microseconds(), in UTC."""
     return _EPOCH + datetime.timedelta(microseconds=microseconds)
+
+
+# ---------------------------------------------------------------------- numbers
+
+
+def bounds_of(stretch: Stretch) -> Mapping[str, int]:
+    """Say between which numbers, themselves excluded, the rows of a stretch are."""
+    below = MAX_ID if stretch.below is None else min(stretch.below, MAX_ID)
+    return {"above_id": min(stretch.above, MAX_ID), "below_id": below}
 
 
 # ------------------------------------------------------------------------ names

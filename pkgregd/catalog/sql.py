@@ -17,6 +17,7 @@ from pkgregd.catalog import (
     documents,
     identity,
     inventory,
+    membership,
     names,
     packages,
     removal,
@@ -29,6 +30,7 @@ from pkgregd.catalog import (
 )
 from pkgregd.catalog.foreseen import ForeseenReads
 from pkgregd.catalog.schema import check_revision
+from pkgregd.catalog.sql_protection import SqlProtection
 from pkgregd.catalog.sql_trail import Database, SqlTrail
 from pkgregd.catalog.statement import Statement, Transaction
 from pkgregd.interfaces import ICatalog, IReads
@@ -62,11 +64,13 @@ from pkgregd.values import (
     PlaceRecord,
     Precondition,
     Principal,
+    ProtectedAct,
     Publication,
     Published,
     Role,
     Scope,
     SignIn,
+    Stretch,
     Tag,
     TokenListing,
     TokenOwner,
@@ -87,7 +91,7 @@ async def read_revision(tx: Transaction) -> str | None:
 
 
 @implementer(ICatalog)
-class SqlCatalog(SqlTrail):
+class SqlCatalog(SqlProtection, SqlTrail):
     """
     ICatalog over a database.
 
@@ -161,6 +165,12 @@ class SqlCatalog(SqlTrail):
         """See IDirectoryCatalog."""
         return await self._database.read(directory.list_users, text, name, piece)
 
+    async def list_users_onward(
+        self, text: str | None, name: str | None, stretch: Stretch, *, is_descending: bool = False
+    ) -> tuple[UserRecord, ...]:
+        """See IDirectoryCatalog."""
+        return await self._database.read(directory.list_users_onward, text, name, stretch, is_descending)
+
     async def find_user(self, user_id: int) -> UserRecord | None:
         """See IDirectoryCatalog."""
         return await self._database.read(directory.find_user, user_id)
@@ -177,6 +187,12 @@ class SqlCatalog(SqlTrail):
         """See IDirectoryCatalog."""
         return await self._database.read(directory.list_places, level, viewer, query, piece)
 
+    async def list_places_onward(
+        self, level: Level, viewer: Principal, query: PlaceQuery, stretch: Stretch
+    ) -> tuple[PlaceRecord, ...]:
+        """See IDirectoryCatalog."""
+        return await self._database.read(directory.list_places_onward, level, viewer, query, stretch)
+
     async def find_place(self, level: Level, place_id: int) -> PlaceRecord | None:
         """See IDirectoryCatalog."""
         return await self._database.read(directory.find_place, level, place_id)
@@ -191,21 +207,21 @@ class SqlCatalog(SqlTrail):
 
     async def list_members(self, scope: Scope, text: str | None, piece: Piece, *, is_inherited: bool) -> MemberListing:
         """See IDirectoryCatalog."""
-        return await self._database.read(directory.list_members, scope, text, piece, is_inherited)
+        return await self._database.read(membership.list_members, scope, text, piece, is_inherited)
 
     async def find_member(self, scope: Scope, user_id: int, *, is_inherited: bool) -> MemberRecord | None:
         """See IDirectoryCatalog."""
-        return await self._database.read(directory.find_member, scope, user_id, is_inherited)
+        return await self._database.read(membership.find_member, scope, user_id, is_inherited)
 
     async def set_member_role(
         self, scope: Scope, user_id: int, role: Role, principal: Principal, *, is_new: bool
     ) -> bool:
         """See IDirectoryCatalog."""
-        return await self._database.write(directory.set_member_role, scope, user_id, role, principal, is_new)
+        return await self._database.write(membership.set_member_role, scope, user_id, role, principal, is_new)
 
     async def remove_member(self, scope: Scope, user_id: int, principal: Principal) -> bool:
         """See IDirectoryCatalog."""
-        return await self._database.write(directory.remove_member, scope, user_id, principal)
+        return await self._database.write(membership.remove_member, scope, user_id, principal)
 
     async def add_sign_in(self, sign_in: NewSignIn, max_per_address: int) -> bool:
         """See ISignInCatalog."""
@@ -377,11 +393,12 @@ class SqlCatalog(SqlTrail):
         canonical_version: str,
         reason: str | None,
         principal: Principal,
+        *,
+        act: ProtectedAct = ProtectedAct.PUSH,
     ) -> bool:
         """See IPackageCatalog."""
-        return await self._database.write(
-            versions.set_yanked, project_id, format, canonical_name, canonical_version, reason, principal
-        )
+        version = (project_id, format, canonical_name, canonical_version)
+        return await self._database.write(versions.set_yanked, *version, reason, principal, act)
 
     async def yank_each(
         self,
@@ -419,6 +436,12 @@ class SqlCatalog(SqlTrail):
     async def list_packages(self, project_ids: Sequence[int], query: PackageQuery, piece: Piece) -> PackageListing:
         """See IInventoryCatalog."""
         return await self._database.read(inventory.list_packages, project_ids, query, piece)
+
+    async def list_packages_onward(
+        self, project_ids: Sequence[int], query: PackageQuery, stretch: Stretch
+    ) -> tuple[PackageRecord, ...]:
+        """See IInventoryCatalog."""
+        return await self._database.read(inventory.list_packages_onward, project_ids, query, stretch)
 
     async def find_package(self, project_id: int, package_id: int) -> PackageRecord | None:
         """See IInventoryCatalog."""

@@ -191,6 +191,8 @@ packages = Table(
     Index("ix_packages_listed", "project_id", "format", "status", "canonical_name", "id", "name"),
     # Counts the packages of a project of any format, and has them in the order in which they came.
     Index("ix_packages_by_time", "project_id", "status", "created_at", "id"),
+    # Goes on in the packages of a project behind one of them, whatever the clock said when they came.
+    Index("ix_packages_by_id", "project_id", "status", "id"),
     sqlite_autoincrement=True,
 )
 
@@ -255,6 +257,26 @@ unconfirmed_files = Table(
     Column("token_id", ROW_NUMBER, nullable=False),
     Column("published_at", BigInteger, nullable=False),
     Index(None, "published_at"),
+)
+
+# What keeps the packages of some names for some people. The pattern is kept as it was written and as names are
+# compared with it.
+protection_rules = Table(
+    "protection_rules",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("project_id", ROW_NUMBER, ForeignKey("projects.id"), nullable=False),
+    Column("format", Text, nullable=False),
+    Column("pattern", Text, nullable=False),
+    Column("canonical_pattern", Text, nullable=False),
+    Column("push_level", SmallInteger),
+    Column("delete_level", SmallInteger),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "format", "canonical_pattern"),
+    CheckConstraint("push_level IN (40, 50, 60)", name="push_level"),
+    CheckConstraint("delete_level IN (50, 60)", name="delete_level"),
+    CheckConstraint("push_level IS NOT NULL OR delete_level IS NOT NULL", name="level"),
+    sqlite_autoincrement=True,
 )
 
 # Movable names of versions. A tag goes with the version it points at.

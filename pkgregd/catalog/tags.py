@@ -10,10 +10,11 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, select
 from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.changes import record_change
+from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.statement import Statement, Transaction, each_id, insert
 from pkgregd.catalog.tables import packages, tags
 from pkgregd.catalog.versions import find_version
-from pkgregd.values import AuditAction, Principal, Tag
+from pkgregd.values import AuditAction, Principal, ProtectedAct, Tag
 
 _of_name: ColumnElement[bool] = and_(
     tags.c.project_id == bindparam("project_id"),
@@ -91,6 +92,7 @@ async def set_tag(
     """See IPackageCatalog."""
     name = {"project_id": project_id, "format": format, "canonical_name": canonical_name}
     package = await find_version(tx, project_id, format, canonical_name, canonical_version)
+    await demand_unprotected(tx, project_id, format, canonical_name, ProtectedAct.PUSH, principal)
     present = await tx.fetch_one(FIND_TAG, tag=tag, **name)
     if present is not None and present[0] == package.id:
         return False
@@ -109,6 +111,7 @@ async def remove_tag(
     present = await tx.fetch_one(FIND_TAG, tag=tag, **name)
     if present is None:
         return False
+    await demand_unprotected(tx, project_id, format, canonical_name, ProtectedAct.PUSH, principal)
     await tx.execute(REMOVE_TAG, tag=tag, **name)
     await record_change(tx, project_id, format, canonical_name, present[3])
     entry = told.of_version(AuditAction.UNTAG, project_id, format, present[1], present[2], tag=tag)

@@ -5,7 +5,18 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 
-from pkgregd.values import AuditAction, AuditEntry, Level, NewToken, PackageFile, PlaceRecord, Told, Visibility
+from pkgregd.values import (
+    AuditAction,
+    AuditEntry,
+    Level,
+    NewToken,
+    PackageFile,
+    PlaceRecord,
+    ProtectionRule,
+    RuleTerms,
+    Told,
+    Visibility,
+)
 
 MAX_COUNTED = 10_000
 """Beyond so many entries a listing does not say how many there are: counting takes longer than reading a page."""
@@ -119,6 +130,20 @@ def of_new_token(
         role=None if token.role is None else token.role.name.lower(),
         expires_at=None if token.expires_at is None else token.expires_at.isoformat(),
     )
+
+
+def of_rule(action: AuditAction, rule: ProtectionRule, before: RuleTerms | None = None) -> Told:
+    """Tell of a protection rule, as it is now or was last; of one that was changed also how it was before."""
+    detail: dict[str, object] = {"rule_id": rule.id, **_terms(rule.terms)}
+    if before is not None:
+        detail["before"] = _terms(before)
+    return Told(action, f"{rule.terms.format} {rule.terms.pattern}", project_id=rule.project_id, detail=detail)
+
+
+def _terms(terms: RuleTerms) -> Mapping[str, object]:
+    levels = {"push": terms.push_level, "delete": terms.delete_level}
+    names = {act: None if level is None else level.name.lower() for act, level in levels.items()}
+    return {"format": terms.format, "pattern": terms.pattern, **names}
 
 
 def of_approval(user_id: int | None, client: str, address: str) -> Told:

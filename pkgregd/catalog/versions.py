@@ -11,11 +11,12 @@ from sqlalchemy import bindparam, literal_column, select, update
 from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.changes import record_change
+from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.rules import from_microseconds
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id
 from pkgregd.catalog.tables import package_files, packages
 from pkgregd.errors import PackageNotFound
-from pkgregd.values import AuditAction, PackageVersion, Principal
+from pkgregd.values import AuditAction, PackageVersion, Principal, ProtectedAct
 
 has_own_files = (
     select(literal_column("1"))
@@ -144,9 +145,11 @@ async def set_yanked(
     canonical_version: str,
     reason: str | None,
     principal: Principal,
+    act: ProtectedAct,
 ) -> bool:
     """See IPackageCatalog."""
     package = await find_version(tx, project_id, format, canonical_name, canonical_version)
+    await demand_unprotected(tx, project_id, format, canonical_name, act, principal)
     if reason == package.yanked_reason:
         return False
     await tx.execute(SET_YANKED, package_id=package.id, new_reason=reason)
@@ -168,6 +171,7 @@ async def replace_metadata(
 ) -> bool:
     """See IPackageCatalog."""
     package = await find_version(tx, project_id, format, canonical_name, canonical_version)
+    await demand_unprotected(tx, project_id, format, canonical_name, ProtectedAct.PUSH, principal)
     if known_json == new_json or not await tx.execute(
         REPLACE_METADATA, package_id=package.id, known_json=known_json, new_metadata_json=new_json
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pkgregd.errors import InvalidRequest
+from pkgregd.errors import InvalidName, InvalidRequest
 
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters, line ends and escape sequences among them
@@ -44,3 +44,19 @@ def check(text: str, grammar: re.Pattern[str], max_characters: int, error: type[
     if not grammar.fullmatch(text):
         raise error(f"not a valid {what}: {text!a}")
     return text
+
+
+def check_pattern(pattern: str, letters: re.Pattern[str], known: str) -> str:
+    """
+    Pass a pattern for names on, in which `*` stands for any letters, if names could fit it.
+
+    Args:
+        letters: compiled with re.ASCII; what names are made of, one letter each.
+        known: says so, e.g. `letters, digits and '-'`.
+
+    Raises:
+        InvalidName.
+    """
+    if not all(letter == "*" or letters.fullmatch(letter) for letter in pattern):
+        raise InvalidName(f"no name fits the pattern {pattern!a}: names have {known}, and '*' stands for any of them")
+    return pattern

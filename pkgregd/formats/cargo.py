@@ -21,7 +21,7 @@ from pkgregd.formats.cargo_downloads import file_lookup, owner, send_crate
 from pkgregd.formats.cargo_frame import FRAME_OVERHEAD_BYTES
 from pkgregd.formats.cargo_index import index_lookup, show_config, show_crate
 from pkgregd.formats.cargo_metadata import FORMAT
-from pkgregd.formats.cargo_names import canonical_name, owner_of
+from pkgregd.formats.cargo_names import canonical_name, canonical_pattern, owner_of
 from pkgregd.formats.cargo_publish import publish
 from pkgregd.interfaces import ICall, IPackageFormat
 from pkgregd.values import AccountPermission, FormatLimits, Level, Permission, Refusal, Reply, Route
@@ -59,6 +59,10 @@ class CargoFormat:
     def canonical_name(self, name: str) -> str:
         """See IPackageFormat."""
         return canonical_name(name)
+
+    def canonical_pattern(self, pattern: str) -> str:
+        """See IPackageFormat."""
+        return canonical_pattern(pattern)
 
     def routes(self) -> Sequence[Route]:
         """See IPackageFormat."""

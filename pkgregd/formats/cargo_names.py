@@ -10,12 +10,13 @@ import re
 from typing import TypeAlias
 
 from pkgregd.errors import InvalidName, InvalidVersion
-from pkgregd.formatkit.names import check
+from pkgregd.formatkit.names import check, check_pattern
 
 MAX_NAME_CHARACTERS = 64
 MAX_VERSION_CHARACTERS = 255
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
+_LETTER = re.compile(r"[A-Za-z0-9_-]", re.ASCII)
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _IDENTIFIER = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _VERSION = re.compile(
@@ -50,6 +51,11 @@ def canonical_name(name: str) -> str:
     """
     check(name, _NAME, MAX_NAME_CHARACTERS, InvalidName, "crate name")
     return name.lower().replace("-", "_")
+
+
+def canonical_pattern(pattern: str) -> str:
+    """Bring a pattern to the form in which canonical names fit it. Raises InvalidName."""
+    return check_pattern(pattern, _LETTER, "letters, digits, '-' and '_'").lower().replace("-", "_")
 
 
 def owner_of(name: str) -> str:

@@ -17,7 +17,7 @@ from pkgregd.formats.cargo_metadata import FORMAT, CrateMetadata, index_line
 from pkgregd.formats.cargo_names import canonical_name, canonical_version, file_key, file_name
 from pkgregd.formats.cargo_record import CrateRecord, record_of
 from pkgregd.interfaces import ICall, IRemote
-from pkgregd.values import BlobInfo, Coordinates, OnDuplicate, Publication, Reply
+from pkgregd.values import BlobInfo, Coordinates, OnDuplicate, ProtectedAct, Publication, Reply
 
 MAX_DESCRIPTION_CHARACTERS = 1000
 
@@ -95,11 +95,13 @@ def _description(fields: Mapping[str, object]) -> str:
 
 async def _demand_new(remote: IRemote, record: CrateRecord) -> None:
     """
-    Pass if the version is not there, and the crate's name not in another spelling, before the crate is read.
+    Pass if the name is not protected, the version not there, and the name not in another spelling, before the crate
+    is read.
 
     Whatever is published meanwhile, the catalog refuses a second file of a version and a second spelling.
     """
     name = canonical_name(record.name)
+    await remote.demand_unprotected(name, ProtectedAct.PUSH)
     if await remote.list_files(name, canonical_version(record.version), listed_only=False):
         raise _uploaded(record.version)
     known = await remote.find_name(name)

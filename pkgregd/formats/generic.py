@@ -28,7 +28,7 @@ from pkgregd.errors import (
     PackageNotFound,
 )
 from pkgregd.formatkit.headers import promised_digests, write_precondition
-from pkgregd.formatkit.names import check
+from pkgregd.formatkit.names import check, check_pattern
 from pkgregd.formatkit.refusals import bad_request
 from pkgregd.interfaces import ICall, IPackageFormat
 from pkgregd.values import (
@@ -42,6 +42,7 @@ from pkgregd.values import (
     PackageStatus,
     Permission,
     Precondition,
+    ProtectedAct,
     Publication,
     Refusal,
     Reply,
@@ -55,6 +56,7 @@ MAX_CHARACTERS = 255
 MAX_PATH_CHARACTERS = 1024
 
 _NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._+-]+", re.ASCII)
+_LETTER = re.compile(r"[A-Za-z0-9._+-]", re.ASCII)
 _VERSION = re.compile(r"(?!\.$)(?!.*\.\.)[\w+.-]+", re.ASCII)
 _FILE_SEGMENT = re.compile(r"(?!\.{1,2}$)(?!~)[A-Za-z0-9._+~-]+(?<!~)", re.ASCII)
 
@@ -96,6 +98,10 @@ class GenericFormat:
         """Check a name; names are compared as they are written."""
         return check(name, _NAME, MAX_CHARACTERS, InvalidName, "package name")
 
+    def canonical_pattern(self, pattern: str) -> str:
+        """See IPackageFormat."""
+        return check_pattern(pattern, _LETTER, "letters, digits, '.', '_', '+' and '-'")
+
     def routes(self) -> Sequence[Route]:
         """See IPackageFormat."""
         read, create, destroy = Permission.READ_PACKAGE, Permission.CREATE_PACKAGE, Permission.DESTROY_PACKAGE
@@ -120,6 +126,7 @@ class GenericFormat:
         """Refuse what URL and headers give away."""
         upload = self._upload(call)
         place, precondition = upload.place, upload.precondition
+        await call.remote.demand_unprotected(place.name, ProtectedAct.PUSH)
         if upload.on_duplicate is OnDuplicate.REPLACE and precondition == Precondition():
             return
         try:

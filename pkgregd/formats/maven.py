@@ -18,7 +18,7 @@ from zope.interface import implementer
 from pkgregd.formatkit.challenges import ask_who
 from pkgregd.formats.maven_builds import superseded_builds
 from pkgregd.formats.maven_downloads import download, lookup
-from pkgregd.formats.maven_paths import check_name, owner_of
+from pkgregd.formats.maven_paths import check_name, check_name_pattern, owner_of
 from pkgregd.formats.maven_upload import FORMAT, check_upload, upload
 from pkgregd.formats.maven_versions import is_snapshot
 from pkgregd.interfaces import IBuildFormat
@@ -51,6 +51,10 @@ class MavenFormat:
     def canonical_name(self, name: str) -> str:
         """Check a name, `com/acme/lib`; names are compared as they are written."""
         return check_name(name)
+
+    def canonical_pattern(self, pattern: str) -> str:
+        """See IPackageFormat."""
+        return check_name_pattern(pattern)
 
     def routes(self) -> Sequence[Route]:
         """See IPackageFormat."""

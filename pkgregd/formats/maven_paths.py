@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from pkgregd.errors import InvalidFileName, InvalidName, InvalidVersion
-from pkgregd.formatkit.names import check
+from pkgregd.formatkit.names import check, check_pattern
 from pkgregd.formats.maven_versions import MAX_NESTING, SNAPSHOT, is_snapshot, nesting_of
 
 MAX_CHARACTERS = 255
@@ -26,6 +26,7 @@ ASIDE = (".asc", ".sigstore", ".sigstore.json")
 
 _EXTENSION = re.compile(r"\.(tar\.(?:gz|bz2|xz|lzma|lz4|zst|Z)|[^.]+)$")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
+_LETTER = re.compile(r"[A-Za-z0-9_./-]", re.ASCII)
 _VERSION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_+.-]+", re.ASCII)
 _FILE = re.compile(r"[A-Za-z0-9_+~()=,@][A-Za-z0-9_+~()=,@.-]*", re.ASCII)
 _BUILD = re.compile(r"(?P<timestamp>[0-9]{8}\.[0-9]{6})-(?P<number>[0-9]{1,9})(?=[.-]|$)", re.ASCII)
@@ -143,6 +144,11 @@ def check_name(name: str) -> str:
     for part in parts:
         check(part, _NAME, MAX_CHARACTERS, InvalidName, "part of a group or artifact")
     return name
+
+
+def check_name_pattern(pattern: str) -> str:
+    """Pass a pattern for names on, which are compared as they are written. Raises InvalidName."""
+    return check_pattern(pattern, _LETTER, "letters, digits, '_', '.', '-' and '/' (com/acme/lib)")
 
 
 def check_version(version: str) -> str:

@@ -25,7 +25,17 @@ from pkgregd.formats.maven_plugins import compare_prefixes
 from pkgregd.formats.maven_pom import Pom, inspect_pom, pom_of
 from pkgregd.formats.maven_versions import is_snapshot
 from pkgregd.interfaces import ICall, IDraft
-from pkgregd.values import HEX_LENGTHS, BlobInfo, Coordinates, OnDuplicate, Permission, Publication, Published, Reply
+from pkgregd.values import (
+    HEX_LENGTHS,
+    BlobInfo,
+    Coordinates,
+    OnDuplicate,
+    Permission,
+    ProtectedAct,
+    Publication,
+    Published,
+    Reply,
+)
 
 FORMAT = "maven"
 
@@ -46,7 +56,8 @@ async def check_upload(call: ICall) -> None:
     if split_checksum(file_name)[0] == METADATA:
         _coordinates_of_metadata(call.arguments["file"])
     else:
-        parse_file(call.arguments["file"])
+        place = parse_file(call.arguments["file"])
+        await call.remote.demand_unprotected(place.name, ProtectedAct.PUSH)
 
 
 async def upload(call: ICall) -> Reply:

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from pkgregd.formats.npm_accounts import account_routes
 from pkgregd.formats.npm_changes import check_tag_path, list_tags, remove_tag, set_tag, unpublish
 from pkgregd.formats.npm_downloads import download, lookup
-from pkgregd.formats.npm_names import Place, canonical_name, owner_of
+from pkgregd.formats.npm_names import Place, canonical_name, canonical_pattern, owner_of
 from pkgregd.formats.npm_provenance import split_coordinates, tell_attestations
 from pkgregd.formats.npm_search import ping, search, tell_advisories, tell_audit, tell_keys
 from pkgregd.formats.npm_upload import BODY_OVERHEAD_BYTES, FORMAT, change, check_change
@@ -50,6 +50,10 @@ class NpmFormat:
     def canonical_name(self, name: str) -> str:
         """Check a name, `lib` or `@acme/lib`; names are compared as they are written."""
         return canonical_name(name)
+
+    def canonical_pattern(self, pattern: str) -> str:
+        """See IPackageFormat."""
+        return canonical_pattern(pattern)
 
     def routes(self) -> Sequence[Route]:
         """See IPackageFormat."""

@@ -22,7 +22,7 @@ from pkgregd.formats.npm_document import REVISION, revision
 from pkgregd.formats.npm_downloads import tags_page
 from pkgregd.formats.npm_names import Place, canonical_name, canonical_version, check_tag, file_name_of, version_in
 from pkgregd.interfaces import ICall
-from pkgregd.values import NO_PRECONDITION, PageBody, Permission, Reply
+from pkgregd.values import NO_PRECONDITION, PageBody, Permission, ProtectedAct, Reply
 
 MAX_VERSION_BYTES = 1024
 """Of the body that sets a tag."""
@@ -51,8 +51,9 @@ async def list_tags(call: ICall) -> Reply:
 
 async def check_tag_path(call: ICall) -> None:
     """Refuse what the path gives away."""
-    canonical_name(call.arguments["name"])
+    name = canonical_name(call.arguments["name"])
     check_tag(call.arguments["tag"])
+    await call.remote.demand_unprotected(name, ProtectedAct.PUSH)
 
 
 async def set_tag(call: ICall) -> Reply:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from pkgregd.errors import InvalidFileName, InvalidName, InvalidRequest, InvalidVersion
-from pkgregd.formatkit.names import check
+from pkgregd.formatkit.names import check, check_pattern
 
 MAX_NAME_CHARACTERS = 214
 MAX_VERSION_CHARACTERS = 255
@@ -21,6 +21,7 @@ MAX_TAG_CHARACTERS = 128
 
 _PART = r"[a-z0-9~-][a-z0-9._~-]*"
 _NAME = re.compile(rf"(?:@{_PART}/)?{_PART}", re.ASCII)
+_LETTER = re.compile(r"[A-Za-z0-9@/._~-]", re.ASCII)
 _RESERVED = frozenset({"-", "node_modules", "favicon.ico"})
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,15})"
@@ -58,6 +59,16 @@ def canonical_name(name: str) -> str:
     if name.rpartition("/")[2] in _RESERVED:
         raise InvalidName(f"not a valid package name: {name!a}")
     return name
+
+
+def canonical_pattern(pattern: str) -> str:
+    """
+    Bring a pattern to the form in which names fit it: without capitals, since no name has any.
+
+    Raises:
+        InvalidName.
+    """
+    return check_pattern(pattern, _LETTER, "letters, digits, '@', '/', '.', '_', '~' and '-'").lower()
 
 
 def canonical_version(version: str) -> str:

@@ -18,7 +18,7 @@ from pkgregd.formats.npm_claim import DIGESTS, Claim, Deprecations, NeededMember
 from pkgregd.formats.npm_inspection import Inspection, inspect_tarball, inspection_of
 from pkgregd.formats.npm_names import Place, file_name_of
 from pkgregd.interfaces import IBlobSink, ICall
-from pkgregd.values import BlobInfo, Coordinates, Permission, Publication, Reply
+from pkgregd.values import BlobInfo, Coordinates, Permission, ProtectedAct, Publication, Reply
 
 FORMAT = "npm"
 
@@ -38,6 +38,8 @@ async def check_change(call: ICall) -> None:
     place = Place.parse(call.arguments["where"])
     if place.rest and (len(place.rest) != 2 or place.rest[0] != "-rev"):
         raise InvalidRequest("a document is sent to the address of a package")
+    if not place.rest:  # what comes with a revision is read past
+        await call.remote.demand_unprotected(place.name, ProtectedAct.PUSH)
     declared = call.body.declared_bytes
     limit = call.remote.limits.max_file_bytes
     if declared is None or declared <= limit // 3 * 4 + 4 + MAX_REST_BYTES:

@@ -21,6 +21,7 @@ from pkgregd.formats.nuget_names import (
     PACKAGE_SUFFIX,
     SYMBOLS_SUFFIX,
     canonical_name,
+    canonical_pattern,
     canonical_version,
     file_name,
     symbols_file_name,
@@ -66,6 +67,10 @@ class NuGetFormat:
     def canonical_name(self, name: str) -> str:
         """See IPackageFormat."""
         return canonical_name(name)
+
+    def canonical_pattern(self, pattern: str) -> str:
+        """See IPackageFormat."""
+        return canonical_pattern(pattern)
 
     def routes(self) -> Sequence[Route]:
         """See IPackageFormat."""

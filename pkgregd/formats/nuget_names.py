@@ -14,7 +14,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from pkgregd.errors import InvalidName, InvalidVersion
-from pkgregd.formatkit.names import check
+from pkgregd.formatkit.names import check, check_pattern
 
 MAX_ID_CHARACTERS = 100
 MAX_VERSION_CHARACTERS = 128
@@ -23,6 +23,7 @@ MAX_NUMBER = 2**31 - 1
 """Clients keep the numbers of a version in 32 bits, and fail over a list of versions in which one does not fit."""
 
 _ID = re.compile(r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*", re.ASCII)
+_LETTER = re.compile(r"[A-Za-z0-9_.-]", re.ASCII)
 _LABELS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _PRERELEASE_LABEL = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _NUMBER = r"([0-9]{1,10})"
@@ -95,6 +96,11 @@ class Version:
 def canonical_name(name: str) -> str:
     """Check an id and bring it to the form in which ids are compared. Raises InvalidName."""
     return check(name, _ID, MAX_ID_CHARACTERS, InvalidName, "package id").lower()
+
+
+def canonical_pattern(pattern: str) -> str:
+    """Bring a pattern to the form in which canonical ids fit it. Raises InvalidName."""
+    return check_pattern(pattern, _LETTER, "letters, digits, '_', '.' and '-'").lower()
 
 
 def canonical_version(text: str) -> str:

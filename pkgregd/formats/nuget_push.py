@@ -14,7 +14,7 @@ from pkgregd.formats.nuget_facts import Facts
 from pkgregd.formats.nuget_names import Version, canonical_name, canonical_version, file_name
 from pkgregd.formats.nuget_nuspec import METADATA_DOCUMENT, NUSPEC_DOCUMENT, Nuspec, inspect_nupkg, nuspec_of
 from pkgregd.interfaces import ICall, IDraft
-from pkgregd.values import BlobInfo, Coordinates, OnDuplicate, Publication, Reply
+from pkgregd.values import BlobInfo, Coordinates, OnDuplicate, ProtectedAct, Publication, Reply
 
 FORMAT = "nuget"
 
@@ -85,7 +85,8 @@ def coordinates_of(call: ICall, nuspec: Nuspec, file_name: str) -> Coordinates:
 
 async def unlist(call: ICall) -> Reply:
     """Take a version out of sight: whoever names it still gets it."""
-    await call.remote.yank(canonical_name(call.arguments["id"]), canonical_version(call.arguments["version"]), "")
+    name, version = canonical_name(call.arguments["id"]), canonical_version(call.arguments["version"])
+    await call.remote.yank(name, version, "", act=ProtectedAct.DELETE)
     return Reply(204)
 
 

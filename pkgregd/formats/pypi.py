@@ -20,7 +20,7 @@ from pkgregd.formats.pypi_downloads import file_lookup, send_file, send_provenan
 from pkgregd.formats.pypi_files import FORMAT, base_tag
 from pkgregd.formats.pypi_index import Representation, choose_representation, files_layout, render_names
 from pkgregd.formats.pypi_json import ProjectDocument
-from pkgregd.formats.pypi_names import canonical_name, canonical_version
+from pkgregd.formats.pypi_names import canonical_name, canonical_pattern, canonical_version
 from pkgregd.formats.pypi_upload import FORM_OVERHEAD_BYTES, upload
 from pkgregd.formats.pypi_yank import unyank, yank
 from pkgregd.interfaces import ICall, IPackageFormat
@@ -53,6 +53,10 @@ class PyPIFormat:
     def canonical_name(self, name: str) -> str:
         """See IPackageFormat."""
         return canonical_name(name)
+
+    def canonical_pattern(self, pattern: str) -> str:
+        """See IPackageFormat."""
+        return canonical_pattern(pattern)
 
     def routes(self) -> Sequence[Route]:
         """See IPackageFormat."""

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name, canonicalize_version, parse_wheel
 from packaging.version import Version
 
 from pkgregd.errors import InvalidArchive, InvalidFileName, InvalidName, InvalidVersion, MetadataMismatch
-from pkgregd.formatkit.names import check
+from pkgregd.formatkit.names import check, check_pattern
 from pkgregd.formatkit.wheels import WheelFacts
 
 MAX_NAME_CHARACTERS = 200
@@ -27,6 +27,8 @@ REMEMBERED_VERSIONS = 8192
 WHEEL, SDIST = "bdist_wheel", "sdist"
 
 _NAME = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]", re.ASCII)
+_LETTER = re.compile(r"[A-Za-z0-9._-]", re.ASCII)
+_SEPARATORS = re.compile(r"[-_.]+")
 _VERSION = re.compile(r"[A-Za-z0-9.!+_-]+", re.ASCII)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*", re.ASCII)
 _BUILD = re.compile(r"([0-9]+)(.*)", re.ASCII | re.DOTALL)
@@ -42,6 +44,17 @@ def canonical_name(name: str) -> str:
     Source: PEP 508 (names), PEP 503 (normalised names).
     """
     return canonicalize_name(check(name, _NAME, MAX_NAME_CHARACTERS, InvalidName, "package name"))
+
+
+def canonical_pattern(pattern: str) -> str:
+    """
+    Bring a pattern to the form in which canonical names fit it, each part between stars as a name is brought to it.
+
+    Raises:
+        InvalidName.
+    """
+    check_pattern(pattern, _LETTER, "letters, digits, '-', '_' and '.'")
+    return _SEPARATORS.sub("-", pattern).lower()
 
 
 @functools.lru_cache(maxsize=REMEMBERED_VERSIONS)

@@ -23,7 +23,7 @@ from pkgregd.formats.pypi_files import FORMAT, METADATA_DOCUMENT, PROVENANCE_DOC
 from pkgregd.formats.pypi_inspection import Inspection, inspect_package, inspection_of
 from pkgregd.formats.pypi_names import FileName, canonical_name, canonical_version, file_key
 from pkgregd.interfaces import IBlobSink, ICall
-from pkgregd.values import BlobInfo, Coordinates, Digest, OnDuplicate, Publication, Reply
+from pkgregd.values import BlobInfo, Coordinates, Digest, OnDuplicate, ProtectedAct, Publication, Reply
 
 FORM_OVERHEAD_BYTES = 1 << 20
 """What the fields and boundaries of a form may add to the file."""
@@ -76,6 +76,7 @@ async def upload(call: ICall) -> Reply:
             on_file=partial(_begin_file, sink),
         )
         claim = _check_form(form)
+        await call.remote.demand_unprotected(canonical_name(claim.name), ProtectedAct.PUSH)
         blob = await sink.commit(claim.promised)
         answer = await draft.inspect(blob, inspect_package, **_told(claim))
         found = inspection_of(answer, claim.name, claim.version)

@@ -65,6 +65,9 @@ PAGE_HEADERS: Mapping[str, tuple[JsonSchema, str]] = {
     "X-Prev-Page": ({"type": "string"}, "The number of the page before, or nothing"),
 }
 
+KEYSET_HEADERS = ("X-Per-Page",)
+"""Those that each page of a list has that can be numbered, or go on behind another one."""
+
 ABOUT = (
     "The management of this registry, in GitLab's paths and JSON, and what each package format serves to its own "
     "clients, of which paths, methods and statuses are told. GET also answers HEAD. A parameter that is not listed is "
@@ -185,7 +188,10 @@ class _Document:
     def _answer(self, answer: Answer) -> Fields:
         fields: Fields = {"description": answer.meaning}
         if answer.is_list:
-            fields["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in PAGE_HEADERS}
+            names = KEYSET_HEADERS if answer.is_keyset else PAGE_HEADERS
+            fields["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+        if answer.is_keyset:
+            fields["description"] += ". Numbered pages have the headers of such pages, others link to the next one"
         if answer.media_type is not None:
             fields["content"] = {answer.media_type: self._content(answer)}
         return fields

@@ -33,9 +33,11 @@ from pkgregd.interfaces.packages import (
     IRemote,
     IRemotes,
 )
+from pkgregd.interfaces.protection_catalog import MAX_RULES, IProtectionCatalog
 
 __all__ = [
     "MAX_BRANCH",
+    "MAX_RULES",
     "WITHDRAWAL_SECONDS",
     "IAccessPolicy",
     "IAccount",
@@ -64,6 +66,7 @@ __all__ = [
     "IKernelConsumer",
     "IPackageCatalog",
     "IPackageFormat",
+    "IProtectionCatalog",
     "IRateLimiter",
     "IReads",
     "IRemote",

@@ -27,6 +27,7 @@ from pkgregd.values import (
     Principal,
     Role,
     Scope,
+    Stretch,
     TokenListing,
     TokenOrder,
     TokenOwner,
@@ -55,6 +56,11 @@ class IInventory(Interface):
         Args:
             direct_only: at a group, leave out the projects of the groups below it.
         """
+
+    async def list_packages_onward(
+        query: PackageQuery, stretch: Stretch, *, direct_only: bool = False
+    ) -> tuple[PackageRecord, ...]:
+        """List packages by their numbers; see list_packages() and IInventoryCatalog.list_packages_onward."""
 
     async def find_package(package_id: int) -> PackageRecord:
         """Find a package, whatever its status. Raises PackageNotFound."""
@@ -143,6 +149,11 @@ class IDirectory(Interface):
     async def list_users(text: str | None, name: str | None, piece: Piece) -> UserListing:
         """See IDirectoryCatalog."""
 
+    async def list_users_onward(
+        text: str | None, name: str | None, stretch: Stretch, *, is_descending: bool = False
+    ) -> tuple[UserRecord, ...]:
+        """See IDirectoryCatalog."""
+
     async def find_user(user_id: int) -> UserRecord:
         """Find a user. Raises NotFound."""
 
@@ -156,6 +167,9 @@ class IDirectory(Interface):
         """Remove a user. Raises NotFound; InvalidRequest: it is the caller's own."""
 
     async def list_places(level: Level, query: PlaceQuery, piece: Piece) -> PlaceListing:
+        """What the caller sees; see IDirectoryCatalog."""
+
+    async def list_places_onward(level: Level, query: PlaceQuery, stretch: Stretch) -> tuple[PlaceRecord, ...]:
         """What the caller sees; see IDirectoryCatalog."""
 
     async def find_place(scope: Scope) -> PlaceRecord:

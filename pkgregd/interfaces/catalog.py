@@ -9,6 +9,7 @@ from zope.interface import Interface
 from pkgregd.interfaces.audit import IAuditCatalog
 from pkgregd.interfaces.identity_catalog import IDirectoryCatalog, IIdentityCatalog, ISignInCatalog
 from pkgregd.interfaces.package_catalog import IBlobCatalog, IInventoryCatalog, IPackageCatalog
+from pkgregd.interfaces.protection_catalog import IProtectionCatalog
 from pkgregd.values import Digest, Foresight, IndexState, Level, PackageFile, Scope, TokenRecord
 
 
@@ -61,6 +62,7 @@ class ICatalog(
     ISignInCatalog,
     IPackageCatalog,
     IInventoryCatalog,
+    IProtectionCatalog,
     IBlobCatalog,
     IAuditCatalog,
     IReads,

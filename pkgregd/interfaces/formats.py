@@ -39,6 +39,19 @@ class IPackageFormat(IRouteTable):
             InvalidName.
         """
 
+    def canonical_pattern(pattern: str) -> str:
+        """
+        Bring a pattern for names to the form in which canonical names are compared with it.
+
+        A name is compared in its canonical form, however it was written: so no other spelling slips past a pattern.
+
+        Args:
+            pattern: printable ASCII of a length that the caller has bounded; `*` stands for any letters, or none.
+
+        Raises:
+            InvalidName: no name could fit.
+        """
+
 
 class IBuildFormat(IPackageFormat):
     """A format of which some versions are made of builds, each of which takes the place of the one before."""

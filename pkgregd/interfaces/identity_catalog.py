@@ -25,6 +25,7 @@ from pkgregd.values import (
     Role,
     Scope,
     SignIn,
+    Stretch,
     TokenListing,
     TokenOwner,
     TokenQuery,
@@ -130,6 +131,11 @@ class IDirectoryCatalog(Interface):
             name: the whole name, whatever the case; None for any.
         """
 
+    async def list_users_onward(
+        text: str | None, name: str | None, stretch: Stretch, *, is_descending: bool = False
+    ) -> tuple[UserRecord, ...]:
+        """List users by number; see list_users(). One query, no counting."""
+
     async def find_user(user_id: int) -> UserRecord | None:
         """Find a user by number."""
 
@@ -146,6 +152,11 @@ class IDirectoryCatalog(Interface):
 
     async def list_places(level: Level, viewer: Principal, query: PlaceQuery, piece: Piece) -> PlaceListing:
         """A piece of the projects, or of the groups, that a principal sees."""
+
+    async def list_places_onward(
+        level: Level, viewer: Principal, query: PlaceQuery, stretch: Stretch
+    ) -> tuple[PlaceRecord, ...]:
+        """List what list_places() lists, in its order; by path upwards alone. One query, no counting."""
 
     async def find_place(level: Level, place_id: int) -> PlaceRecord | None:
         """Find a project or group by number."""

@@ -24,15 +24,22 @@ from pkgregd.values import (
     Piece,
     Precondition,
     Principal,
+    ProtectedAct,
     Publication,
     Published,
     Scope,
+    Stretch,
     Tag,
 )
 
 
 class IPackageCatalog(Interface):
-    """Packages and their files. One verb, one transaction."""
+    """
+    Packages and their files. One verb, one transaction.
+
+    What changes packages obeys the protection rules of their project (IProtectionCatalog), as a push unless it says
+    otherwise, and may raise PackageProtected: after it has found what is asked for, before it does anything.
+    """
 
     async def publish(publication: Publication, principal: Principal) -> Published:
         """
@@ -219,12 +226,15 @@ class IPackageCatalog(Interface):
         canonical_version: str,
         reason: str | None,
         principal: Principal,
+        *,
+        act: ProtectedAct = ProtectedAct.PUSH,
     ) -> bool:
         """
         Yank a package: its files stay where they are, and resolvers pass them over; or undo that.
 
         Args:
             reason: for people, perhaps empty; None undoes it.
+            act: what it is to protection rules: a deletion where the client calls it one.
 
         Returns:
             Whether that changed anything; then the name's index revision moved.
@@ -260,7 +270,7 @@ class IPackageCatalog(Interface):
         project_id: int, format: str, canonical_name: str, revision: int, principal: Principal
     ) -> int:
         """
-        Delete all packages of a name with their files, and leave a tombstone for each file.
+        Delete all packages of a name with their files, and leave a tombstone for each file. To rules a deletion.
 
         Args:
             revision: of its index in the project, as the caller knows it (IndexState.revisions): what came since then
@@ -276,7 +286,7 @@ class IPackageCatalog(Interface):
 
     async def delete_file(file_id: int, principal: Principal, precondition: Precondition) -> bool:
         """
-        Delete a file, leave a tombstone, and delete the package with its last file.
+        Delete a file, leave a tombstone, and delete the package with its last file. To rules a deletion.
 
         Args:
             precondition: unmodified_since counts against when the file's present bytes were published.
@@ -290,7 +300,11 @@ class IPackageCatalog(Interface):
 
 
 class IInventoryCatalog(Interface):
-    """Packages of all formats, by their numbers, for those who manage them. One verb, one transaction."""
+    """
+    Packages of all formats, by their numbers, for those who manage them. One verb, one transaction.
+
+    Deletions obey the protection rules; see IPackageCatalog.
+    """
 
     async def projects_below(group_id: int, user_id: int | None, *, direct_only: bool = False) -> tuple[Scope, ...]:
         """
@@ -302,6 +316,11 @@ class IInventoryCatalog(Interface):
 
     async def list_packages(project_ids: Sequence[int], query: PackageQuery, piece: Piece) -> PackageListing:
         """List packages of these projects, and count all that the query means."""
+
+    async def list_packages_onward(
+        project_ids: Sequence[int], query: PackageQuery, stretch: Stretch
+    ) -> tuple[PackageRecord, ...]:
+        """List packages of these projects by their numbers, whatever order the query names. One query, no counting."""
 
     async def find_package(project_id: int, package_id: int) -> PackageRecord | None:
         """Find a package of a project, whatever its status. One query."""

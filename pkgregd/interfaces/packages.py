@@ -30,6 +30,7 @@ from pkgregd.values import (
     PageLayout,
     Precondition,
     Principal,
+    ProtectedAct,
     Publication,
     Published,
     Scope,
@@ -296,6 +297,16 @@ class IRemote(Interface):
     def start_publish() -> IDraft:
         """Start an upload. Raises RuntimeError at a level that does not publish."""
 
+    async def demand_unprotected(canonical_name: str, act: ProtectedAct) -> None:
+        """
+        Pass if no protection rule keeps the caller from something, to refuse it before its body is read.
+
+        Whatever changes packages is asked again in its own transaction, and may raise PackageProtected as well.
+
+        Raises:
+            PackageProtected. RuntimeError at a level that does not publish.
+        """
+
     async def replace_metadata(canonical_name: str, canonical_version: str, known_json: str, new_json: str) -> bool:
         """
         Change what is kept of a package; see IPackageCatalog.replace_metadata.
@@ -310,7 +321,9 @@ class IRemote(Interface):
     async def withdraw_file(file: PackageFile) -> bool:
         """Take back a file that did not come as it was sent; see IPackageCatalog.withdraw_file."""
 
-    async def yank(canonical_name: str, canonical_version: str, reason: str | None) -> None:
+    async def yank(
+        canonical_name: str, canonical_version: str, reason: str | None, *, act: ProtectedAct = ProtectedAct.PUSH
+    ) -> None:
         """
         Yank a package, or undo it; see IPackageCatalog.set_yanked. Doing it twice is fine.
 

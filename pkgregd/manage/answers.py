@@ -43,6 +43,11 @@ def listed(shape: Shape, meaning: str) -> tuple[Answer]:
     return (Answer(200, meaning, shape, is_list=True, is_validated=True),)
 
 
+def walked(shape: Shape, meaning: str) -> tuple[Answer]:
+    """Answer with a page of a list of them, numbered or behind another one, under an entity tag."""
+    return (Answer(200, meaning, shape, is_list=True, is_keyset=True, is_validated=True),)
+
+
 def made(shape: Shape, meaning: str) -> tuple[Answer]:
     """Answer with what there is now."""
     return (Answer(201, meaning, shape),)
@@ -92,6 +97,8 @@ GROUP_PACKAGE = Shape(
     made_of({**_PACKAGE, "project_id": _ID, "project_path": _TEXT}, optional=("yanked_reason",)),
     {**_PACKAGE_EXAMPLE, "project_id": 1, "project_path": "acme/web"},
 )
+PIPELINES = Shape("Pipelines", {**_NONE, "description": "Nothing is known of pipelines here"}, [])
+
 FILE = Shape(
     "PackageFile",
     made_of(
@@ -300,3 +307,27 @@ NEW_ACCESS_TOKEN = Shape(
     {**_ACCESS_EXAMPLE, **_SECRET_EXAMPLE},
 )
 OWN_TOKEN = Shape("OwnToken", {"anyOf": [ACCESS_TOKEN.schema, DEPLOY_TOKEN.schema]}, ACCESS_TOKEN.example)
+
+# -------------------------------------------------------------------- protection
+
+PROTECTION_RULE = Shape(
+    "PackageProtectionRule",
+    made_of(
+        {
+            "id": _ID,
+            "project_id": _ID,
+            "package_name_pattern": _TEXT,
+            "package_type": _TEXT,
+            "minimum_access_level_for_push": or_null({"type": "string", "enum": ["maintainer", "owner", "admin"]}),
+            "minimum_access_level_for_delete": or_null({"type": "string", "enum": ["owner", "admin"]}),
+        }
+    ),
+    {
+        "id": 1,
+        "project_id": 7,
+        "package_name_pattern": "acme-*",
+        "package_type": "pypi",
+        "minimum_access_level_for_push": "maintainer",
+        "minimum_access_level_for_delete": None,
+    },
+)

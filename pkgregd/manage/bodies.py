@@ -63,6 +63,7 @@ class Body:
         required: those that must be there.
         ignored: those that GitLab has and that mean nothing here.
         one_of: names of which exactly one must be there.
+        nullable: those of which null says something, and does not mean that they were not given.
         example: what somebody might send as JSON.
     """
 
@@ -70,11 +71,14 @@ class Body:
     required: tuple[str, ...] = ()
     ignored: frozenset[str] = frozenset()
     one_of: tuple[str, ...] = field(default=(), kw_only=True)
+    nullable: tuple[str, ...] = field(default=(), kw_only=True)
     example: Mapping[str, object] = field(factory=dict, kw_only=True)
 
     async def read(self, call: IAuthorisedCall) -> dict[str, Any]:
         """Read the body of a call; see read_fields()."""
-        given = await read_fields(call, self.fields, required=self.required, ignored=self.ignored)
+        given = await read_fields(
+            call, self.fields, required=self.required, ignored=self.ignored, nullable=self.nullable
+        )
         if self.one_of and len(given.keys() & set(self.one_of)) != 1:
             raise InvalidRequest(f"{', '.join(self.one_of)}: exactly one of them is given")
         return given
@@ -145,6 +149,7 @@ async def read_fields(
     readers: Mapping[str, Reader],
     *,
     required: Collection[str] = (),
+    nullable: Collection[str] = (),
     ignored: Collection[str] = (),
 ) -> dict[str, Any]:
     """
@@ -153,10 +158,11 @@ async def read_fields(
     Args:
         readers: how each field is read, by its name.
         required: those that must be there.
+        nullable: those of which null says something: they are found as None.
         ignored: those that GitLab has and that mean nothing here.
 
     Returns:
-        What was given, by name. A field that is null was not given.
+        What was given, by name. Any other field that is null was not given.
 
     Raises:
         InvalidRequest: names the field.
@@ -166,8 +172,11 @@ async def read_fields(
     await call.authorise_again()  # a body can be long in coming, and what it asks for may outlive every token
     media_type = (call.header("Content-Type") or "").partition(";")[0].strip().lower()
     given = _of_form(body) if media_type == FORM else _of_json(body)
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in given.items():
+        if name in nullable and value is None:
+            found[name] = None
+            continue
         if name in ignored or value is None:
             continue
         if name not in readers:

@@ -10,14 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TypeAlias
 
 from zope.interface import implementer
 
-from pkgregd.errors import PackageNotFound, PreconditionFailed
+from pkgregd.errors import InvalidRequest, PackageNotFound, PreconditionFailed
 from pkgregd.interfaces import IAuthorisedCall, IInventories, IInventory, IRouteTable
-from pkgregd.manage.answers import FILE, GONE, GROUP_PACKAGE, PACKAGE, listed, shown
-from pkgregd.manage.pagination import PAGING, page_headers, read_page
-from pkgregd.manage.parameters import PRECONDITIONS, choice, described, flag, read_precondition, text
+from pkgregd.manage.answers import FILE, GONE, GROUP_PACKAGE, PACKAGE, PIPELINES, listed, shown, walked
+from pkgregd.manage.keyset import KEYSET, is_keyset, keyset_rows, read_keyset
+from pkgregd.manage.pagination import PAGING, PER_PAGE, page_headers, read_page
+from pkgregd.manage.parameters import (
+    PRECONDITIONS,
+    QueryParameter,
+    choice,
+    described,
+    flag,
+    read_precondition,
+    text,
+)
 from pkgregd.manage.shapes import file_fields, group_package_fields, json_reply, package_fields
 from pkgregd.values import (
     Answer,
@@ -27,7 +37,9 @@ from pkgregd.values import (
     PackageListing,
     PackageOrder,
     PackageQuery,
+    PackageRecord,
     PackageStatus,
+    Parameter,
     Permission,
     Refusal,
     Reply,
@@ -48,10 +60,12 @@ STATUSES: Mapping[str, PackageStatus | None] = {
 """GitLab's statuses; None for those that no package has here."""
 
 SORTS: Mapping[str, bool] = {"asc": False, "desc": True}
-GROUP_ORDERS: Mapping[str, PackageOrder] = {order.value: order for order in PackageOrder}
-PROJECT_ORDERS: Mapping[str, PackageOrder] = {
+GROUP_ORDERS: Mapping[str, PackageOrder | None] = {**{order.value: order for order in PackageOrder}, "id": None}
+PROJECT_ORDERS: Mapping[str, PackageOrder | None] = {
     word: order for word, order in GROUP_ORDERS.items() if order is not PackageOrder.PROJECT_PATH
 }
+"""Of which `id` is for pages that go on behind each other, and the only one of those."""
+
 FILE_ORDERS: Mapping[str, FileOrder] = {order.value: order for order in FileOrder}
 
 NAME = text("package_name", "A part of the name, whatever the case of its letters")
@@ -60,20 +74,39 @@ STATUS = choice("status", STATUSES, PackageStatus.DEFAULT, "The status; no packa
 VERSIONLESS = flag("include_versionless", "Taken and without effect: every package here has a version")
 DIRECT = flag("exclude_subgroups", "Only the projects of the group itself")
 SORT = choice("sort", SORTS, False, "Upwards, unless given, or downwards")
-PROJECT_ORDER = choice(
-    "order_by", PROJECT_ORDERS, PackageOrder.CREATED_AT, "By what they are sorted: by time unless given"
-)
-GROUP_ORDER = choice("order_by", GROUP_ORDERS, PackageOrder.CREATED_AT, "By what they are sorted: by time unless given")
+_SORTED = "By what they are sorted: by time unless given; with `keyset` by number alone"
+PROJECT_ORDER = choice("order_by", PROJECT_ORDERS, PackageOrder.CREATED_AT, _SORTED)
+GROUP_ORDER = choice("order_by", GROUP_ORDERS, PackageOrder.CREATED_AT, _SORTED)
 FILE_ORDER = choice("order_by", FILE_ORDERS, FileOrder.ID, "By what they are sorted: by number unless given")
+
+MAX_PIPELINES = 20
+PIPELINE_STYLE = choice("pagination", {"keyset": True}, True, "Such a list has no numbered pages")
+PIPELINE_CURSOR = text("cursor", "Taken and without effect: there is no next page")
+PIPELINE_COUNT: QueryParameter[int] = QueryParameter(
+    Parameter(
+        "per_page",
+        {"type": "integer", "minimum": 1, "maximum": MAX_PIPELINES, "default": MAX_PIPELINES},
+        f"How many make a page, at most {MAX_PIPELINES}",
+    ),
+    lambda name, given: _pipeline_count(name, given),
+    MAX_PIPELINES,
+)
 
 SHOW = Operation("show_package", shown(PACKAGE, "The package"))
 DELETE = Operation("delete_package", GONE, PRECONDITIONS, refusals=(412,))
 LIST_FILES = Operation("list_package_files", listed(FILE, "Its files"), described(FILE_ORDER, SORT) + PAGING)
+LIST_PIPELINES = Operation(
+    "list_package_pipelines",
+    shown(PIPELINES, "An empty list"),
+    described(PIPELINE_STYLE, PIPELINE_CURSOR, PIPELINE_COUNT),
+)
 DELETE_FILE = Operation("delete_package_file", GONE, PRECONDITIONS, refusals=(412,))
 DOWNLOAD = Operation(
     "download_package_file",
     (Answer(200, "The file", media_type="application/octet-stream", is_validated=True, is_ranged=True),),
 )
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 _PACKAGES = "/packages"
 _PACKAGE = "/packages/<number:package_id>"
@@ -100,12 +133,14 @@ class PackageManagement:
         self._type = choice("package_type", types, None, "The format; one of GitLab's that is not here has no packages")
         common = (self._type, NAME, VERSION, STATUS, VERSIONLESS)
         self._list_of_project = Operation(
-            "list_packages", listed(PACKAGE, "The packages"), described(*common, PROJECT_ORDER, SORT) + PAGING
+            "list_packages",
+            walked(PACKAGE, "The packages"),
+            described(*common, PROJECT_ORDER, SORT) + KEYSET + PAGING,
         )
         self._list_of_group = Operation(
             "list_packages_below",
-            listed(GROUP_PACKAGE, "The packages, each with its project"),
-            described(*common, DIRECT, GROUP_ORDER, SORT) + PAGING,
+            walked(GROUP_PACKAGE, "The packages, each with its project"),
+            described(*common, DIRECT, GROUP_ORDER, SORT) + KEYSET + PAGING,
         )
 
     def routes(self) -> Sequence[Route]:
@@ -117,6 +152,7 @@ class PackageManagement:
             Route(("GET",), _PACKAGES, read, self.list_of_group, group, operation=self._list_of_group),
             Route(("GET",), _PACKAGE, read, self.show, operation=SHOW),
             Route(("DELETE",), _PACKAGE, destroy, self.delete_package, operation=DELETE),
+            Route(("GET",), _PACKAGE + "/pipelines", read, self.list_pipelines, operation=LIST_PIPELINES),
             Route(("GET",), _FILES, read, self.list_files, operation=LIST_FILES),
             Route(("DELETE",), _FILE, destroy, self.delete_file, operation=DELETE_FILE),
             Route(("GET",), _FILE + "/download", read, self.download, operation=DOWNLOAD),
@@ -140,17 +176,49 @@ class PackageManagement:
         return await self._list(call, self._list_of_group, GROUP_ORDER.read(call), direct_only=DIRECT.read(call))
 
     async def _list(
-        self, call: IAuthorisedCall, operation: Operation, order: PackageOrder, *, direct_only: bool
+        self, call: IAuthorisedCall, operation: Operation, order: PackageOrder | None, *, direct_only: bool
     ) -> Reply:
+        find = self._go_on if is_keyset(call, operation.parameters) else self._turn_to
+        packages, headers = await find(call, operation.parameters, order, direct_only=direct_only)
+        show = package_fields if call.scope.level is Level.PROJECT else group_package_fields
+        return json_reply([show(package, _api_url(call)) for package in packages], headers)
+
+    async def _turn_to(
+        self,
+        call: IAuthorisedCall,
+        parameters: Sequence[Parameter],
+        order: PackageOrder | None,
+        *,
+        direct_only: bool,
+    ) -> tuple[Sequence[PackageRecord], Headers]:
+        """Find a numbered page."""
+        if order is None:
+            raise InvalidRequest("order_by=id is for pagination=keyset")
         page = read_page(call)
         query = self._query(call, order)
         if query is None:
             listing = PackageListing((), 0)
         else:
             listing = await self._inventory(call).list_packages(query, page.piece, direct_only=direct_only)
-        show = package_fields if call.scope.level is Level.PROJECT else group_package_fields
-        headers = page_headers(call, call.base_url + _PACKAGES, operation.parameters, page, listing.total)
-        return json_reply([show(package, _api_url(call)) for package in listing.packages], headers)
+        return listing.packages, page_headers(call, call.base_url + _PACKAGES, parameters, page, listing.total)
+
+    async def _go_on(
+        self,
+        call: IAuthorisedCall,
+        parameters: Sequence[Parameter],
+        order: PackageOrder | None,
+        *,
+        direct_only: bool,
+    ) -> tuple[Sequence[PackageRecord], Headers]:
+        """Find a page behind another one; by number, which alone stays as it is while packages come and go."""
+        if order is not None and call.query("order_by") is not None:
+            raise InvalidRequest("order_by can only be id with pagination=keyset")
+        page = read_keyset(call, parameters, is_descending=SORT.read(call))
+        query = self._query(call, PackageOrder.CREATED_AT)
+        found: Sequence[PackageRecord] = ()
+        if query is not None:
+            found = await self._inventory(call).list_packages_onward(query, page.stretch, direct_only=direct_only)
+        return keyset_rows(call, call.base_url + _PACKAGES, parameters, page, found, lambda package: package.id)
 
     def _query(self, call: IAuthorisedCall, order: PackageOrder) -> PackageQuery | None:
         """
@@ -173,10 +241,21 @@ class PackageManagement:
 
     async def show(self, call: IAuthorisedCall) -> Reply:
         """Show one package; a hidden one is only shown among the hidden ones."""
+        return json_reply(package_fields(await self._find(call), _api_url(call)))
+
+    async def _find(self, call: IAuthorisedCall) -> PackageRecord:
         package = await self._inventory(call).find_package(call.arguments["package_id"])
         if package.status is PackageStatus.HIDDEN:
             raise PackageNotFound
-        return json_reply(package_fields(package, _api_url(call)))
+        return package
+
+    async def list_pipelines(self, call: IAuthorisedCall) -> Reply:
+        """List the pipelines that made a package: none, since nothing is known of pipelines here."""
+        PIPELINE_STYLE.read(call)
+        PIPELINE_CURSOR.read(call)
+        headers = (("X-Per-Page", str(PIPELINE_COUNT.read(call))),)
+        await self._find(call)
+        return json_reply([], headers)
 
     async def delete_package(self, call: IAuthorisedCall) -> Reply:
         """Delete a package with all its files."""
@@ -222,6 +301,13 @@ class PackageManagement:
         arguments = call.arguments
         await self._inventory(call).delete_file(arguments["package_id"], arguments["file_id"], read_precondition(call))
         return Reply(204)
+
+
+def _pipeline_count(name: str, given: str) -> int:
+    count = PER_PAGE.parse(name, given)
+    if count > MAX_PIPELINES:
+        raise InvalidRequest(f"{name} is not valid: it is a number from 1 to {MAX_PIPELINES}")
+    return count
 
 
 def _api_url(call: IAuthorisedCall) -> str:

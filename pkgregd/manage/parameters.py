@@ -22,8 +22,10 @@ MAX_CHARACTERS = 255
 MAX_DATE_CHARACTERS = 64
 
 MAX_NUMBER = 999_999_999
+MAX_BOUND = 10**18 - 1
 
 _NUMBER = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
+_BOUND = re.compile(r"[0-9]{1,18}", re.ASCII)
 _OUR_TAG = re.compile(r'(?:(?<=,)|^)[ \t]*"([0-9a-f]{64})"[ \t]*(?=,|$)', re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TRUTHS: Mapping[str, bool] = {
@@ -91,6 +93,18 @@ def number(name: str, default: T, meaning: str) -> QueryParameter[int | T]:
 def _parse_number(name: str, given: str) -> int:
     if len(given) > MAX_CHARACTERS or not _NUMBER.fullmatch(given):
         raise InvalidRequest(f"{name} is not valid: it is a whole number from 1")
+    return int(given)
+
+
+def bound(name: str, meaning: str) -> QueryParameter[int | None]:
+    """Declare a row number that others are compared with; None when it is not given."""
+    schema = {"type": "integer", "minimum": 0, "maximum": MAX_BOUND}
+    return QueryParameter(Parameter(name, schema, meaning), _parse_bound, None)
+
+
+def _parse_bound(name: str, given: str) -> int:
+    if not _BOUND.fullmatch(given):
+        raise InvalidRequest(f"{name} is not valid: it is a whole number")
     return int(given)
 
 

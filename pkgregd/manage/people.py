@@ -14,10 +14,11 @@ from zope.interface import implementer
 from pkgregd.errors import NotFound
 from pkgregd.interfaces import IAuthorisedCall, IDirectories, IDirectory, IRouteTable
 from pkgregd.manage import bodies
-from pkgregd.manage.answers import BEARER, GONE, MEMBER, USER, WHOLE_USER, listed, made, shown
+from pkgregd.manage.answers import BEARER, GONE, MEMBER, USER, WHOLE_USER, listed, made, shown, walked
 from pkgregd.manage.bodies import Body
+from pkgregd.manage.keyset import KEYSET, is_keyset, keyset_rows, read_keyset
 from pkgregd.manage.pagination import PAGING, page_headers, read_page
-from pkgregd.manage.parameters import described, text
+from pkgregd.manage.parameters import choice, described, text
 from pkgregd.manage.people_shapes import member_fields, user_fields
 from pkgregd.manage.shapes import json_reply
 from pkgregd.values import AccountPermission, Level, Operation, Permission, Piece, Principal, Refusal, Reply, Route
@@ -38,6 +39,8 @@ IGNORED_OF_MEMBERS = frozenset({"invite_source", "tasks_to_be_done"})
 
 USERNAME = text("username", "The whole name of a user")
 SEARCH = text("search", "A part of the name")
+ORDER = choice("order_by", {"id": True}, True, "By what they are sorted with `keyset`")
+SORT = choice("sort", {"asc": False, "desc": True}, False, "With `keyset` upwards unless given, or downwards")
 MEMBER_NAME = text("query", "A part of the name")
 
 NEW_USER = Body(
@@ -63,7 +66,9 @@ _MEMBER_PARAMETERS = described(MEMBER_NAME) + PAGING
 SHOW_SELF = Operation(
     "show_current_user", shown(BEARER, "The user; of a token that is nobody's, a bot"), refusals=(404,)
 )
-LIST_USERS = Operation("list_users", listed(USER, "The users"), described(USERNAME, SEARCH) + PAGING)
+LIST_USERS = Operation(
+    "list_users", walked(USER, "The users"), described(USERNAME, SEARCH, ORDER, SORT) + KEYSET + PAGING
+)
 ADD_USER = Operation("add_user", made(WHOLE_USER, "The user"), body=NEW_USER.described, refusals=(409,))
 SHOW_USER = Operation("show_user", shown(USER, "The user"))
 CHANGE_USER = Operation("change_user", shown(WHOLE_USER, "The user"), body=CHANGED_USER.described, refusals=(409,))
@@ -127,11 +132,19 @@ class PeopleManagement:
 
     async def list_users(self, call: IAuthorisedCall) -> Reply:
         """List users, or find one by name."""
-        page = read_page(call)
-        listing = await self._directory(call).list_users(SEARCH.read(call), USERNAME.read(call), page.piece)
-        headers = page_headers(call, f"{call.base_url}{API}/users", LIST_USERS.parameters, page, listing.total)
+        directory, url, parameters = self._directory(call), f"{call.base_url}{API}/users", LIST_USERS.parameters
+        text, name = SEARCH.read(call), USERNAME.read(call)
+        if is_keyset(call, parameters):
+            ORDER.read(call)
+            keyset = read_keyset(call, parameters, is_descending=SORT.read(call))
+            found = await directory.list_users_onward(text, name, keyset.stretch, is_descending=keyset.is_descending)
+            users, headers = keyset_rows(call, url, parameters, keyset, found, lambda user: user.id)
+        else:
+            page = read_page(call)
+            listing = await directory.list_users(text, name, page.piece)
+            users, headers = listing.users, page_headers(call, url, parameters, page, listing.total)
         is_whole = call.principal.is_admin
-        return json_reply([user_fields(user, is_whole=is_whole) for user in listing.users], headers)
+        return json_reply([user_fields(user, is_whole=is_whole) for user in users], headers)
 
     async def show_user(self, call: IAuthorisedCall) -> Reply:
         """Show a user."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 
 from attrs import frozen
 from zope.interface import implementer
@@ -16,8 +17,9 @@ from zope.interface import implementer
 from pkgregd.errors import InvalidRequest
 from pkgregd.interfaces import IAuthorisedCall, IDirectories, IDirectory, IRouteTable
 from pkgregd.manage import bodies, parameters
-from pkgregd.manage.answers import ACCEPTED, GROUP, PLACE, PROJECT, listed, made, shown
+from pkgregd.manage.answers import ACCEPTED, GROUP, PLACE, PROJECT, made, shown, walked
 from pkgregd.manage.bodies import ROLES, VISIBILITIES, Body
+from pkgregd.manage.keyset import KEYSET_BY_PATH, is_keyset, keyset_rows, read_keyset
 from pkgregd.manage.pagination import PAGING, page_headers, read_page
 from pkgregd.manage.parameters import choice, described, flag
 from pkgregd.manage.people_shapes import place_fields
@@ -76,8 +78,8 @@ PROJECT_SORT = choice("sort", SORTS, True, "Upwards, or downwards unless given")
 GROUP_SORT = choice("sort", SORTS, False, "Upwards unless given, or downwards")
 
 _COMMON = (SEARCH, VISIBILITY, LEAST_ROLE, OWNED, MEMBERSHIP, DEEP)
-PROJECT_PARAMETERS = described(*_COMMON, PROJECT_ORDER, PROJECT_SORT) + PAGING
-GROUP_PARAMETERS = described(*_COMMON, TOP_ONLY, GROUP_ORDER, GROUP_SORT) + PAGING
+PROJECT_PARAMETERS = described(*_COMMON, PROJECT_ORDER, PROJECT_SORT) + KEYSET_BY_PATH + PAGING
+GROUP_PARAMETERS = described(*_COMMON, TOP_ONLY, GROUP_ORDER, GROUP_SORT) + KEYSET_BY_PATH + PAGING
 
 NEW_PROJECT = Body(
     {"path": bodies.text, "name": bodies.text, "namespace_id": bodies.number, "visibility": bodies.visibility},
@@ -114,7 +116,7 @@ class Listing:
     def of(cls, level: Level, path: str, id: str, summary: str, *, is_deep: bool = False) -> Listing:
         """Make one, with what is said of it."""
         shape, parameters = (GROUP, GROUP_PARAMETERS) if level is Level.GROUP else (PROJECT, PROJECT_PARAMETERS)
-        operation = Operation(id, listed(shape, "A page of the list"), parameters, summary=summary)
+        operation = Operation(id, walked(shape, "A page of the list"), parameters, summary=summary)
         return cls(operation, level, path, is_deep)
 
 
@@ -176,11 +178,19 @@ class PlaceManagement:
 
     async def _list(self, listing: Listing, call: IAuthorisedCall) -> Reply:
         """List what the caller sees, of everything or of a group."""
-        page = read_page(call)
-        found = await self._directory(call).list_places(listing.level, _query(listing, call), page.piece)
+        directory, query, url = self._directory(call), _query(listing, call), call.base_url + listing.path
         parameters = listing.operation.parameters
-        headers = page_headers(call, call.base_url + listing.path, parameters, page, found.total)
-        return json_reply([place_fields(place) for place in found.places], headers)
+        if is_keyset(call, parameters):
+            is_by_path = query.order is PlaceOrder.PATH
+            keyset = read_keyset(call, parameters, is_by_path=is_by_path, is_descending=query.is_descending)
+            rows = await directory.list_places_onward(listing.level, query, keyset.stretch)
+            key = attrgetter("path" if is_by_path else "id")
+            places, headers = keyset_rows(call, url, parameters, keyset, rows, key)
+        else:
+            page = read_page(call)
+            found = await directory.list_places(listing.level, query, page.piece)
+            places, headers = found.places, page_headers(call, url, parameters, page, found.total)
+        return json_reply([place_fields(place) for place in places], headers)
 
     async def show(self, call: IAuthorisedCall) -> Reply:
         """Show a project or group."""

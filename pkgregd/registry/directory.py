@@ -20,6 +20,7 @@ from pkgregd.values import (
     Principal,
     Role,
     Scope,
+    Stretch,
     UserListing,
     UserRecord,
     Visibility,
@@ -53,6 +54,12 @@ class Directory:
     async def list_users(self, text: str | None, name: str | None, piece: Piece) -> UserListing:
         """See IDirectory."""
         return await self.catalog.list_users(text, name, piece)
+
+    async def list_users_onward(
+        self, text: str | None, name: str | None, stretch: Stretch, *, is_descending: bool = False
+    ) -> tuple[UserRecord, ...]:
+        """See IDirectory."""
+        return await self.catalog.list_users_onward(text, name, stretch, is_descending=is_descending)
 
     async def find_user(self, user_id: int) -> UserRecord:
         """See IDirectory."""
@@ -88,6 +95,10 @@ class Directory:
     async def list_places(self, level: Level, query: PlaceQuery, piece: Piece) -> PlaceListing:
         """See IDirectory."""
         return await self.catalog.list_places(level, self.principal, query, piece)
+
+    async def list_places_onward(self, level: Level, query: PlaceQuery, stretch: Stretch) -> tuple[PlaceRecord, ...]:
+        """See IDirectory."""
+        return await self.catalog.list_places_onward(level, self.principal, query, stretch)
 
     async def find_place(self, scope: Scope) -> PlaceRecord:
         """See IDirectory."""

@@ -32,6 +32,7 @@ from pkgregd.values import (
     Precondition,
     Principal,
     Scope,
+    Stretch,
 )
 
 
@@ -84,6 +85,13 @@ class Inventory:
     async def list_packages(self, query: PackageQuery, piece: Piece, *, direct_only: bool = False) -> PackageListing:
         """See IInventory."""
         return await self._catalog.list_packages(await self._listed_project_ids(direct_only=direct_only), query, piece)
+
+    async def list_packages_onward(
+        self, query: PackageQuery, stretch: Stretch, *, direct_only: bool = False
+    ) -> tuple[PackageRecord, ...]:
+        """See IInventory."""
+        project_ids = await self._listed_project_ids(direct_only=direct_only)
+        return await self._catalog.list_packages_onward(project_ids, query, stretch)
 
     async def find_package(self, package_id: int) -> PackageRecord:
         """See IInventory."""

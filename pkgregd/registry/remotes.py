@@ -53,6 +53,7 @@ from pkgregd.values import (
     Piece,
     Precondition,
     Principal,
+    ProtectedAct,
     Scope,
     Tag,
     VersionLayout,
@@ -331,11 +332,21 @@ class ProjectRemote:
             self._principal,
         )
 
-    async def yank(self, canonical_name: str, canonical_version: str, reason: str | None) -> None:
+    async def demand_unprotected(self, canonical_name: str, act: ProtectedAct) -> None:
         """See IRemote."""
-        if await self._catalog.set_yanked(
-            self.scope.id, self._format, canonical_name, canonical_version, reason, self._principal
-        ):
+        await self._catalog.demand_unprotected(self.scope.id, self._format, canonical_name, act, self._principal)
+
+    async def yank(
+        self,
+        canonical_name: str,
+        canonical_version: str,
+        reason: str | None,
+        *,
+        act: ProtectedAct = ProtectedAct.PUSH,
+    ) -> None:
+        """See IRemote."""
+        version = (self.scope.id, self._format, canonical_name, canonical_version)
+        if await self._catalog.set_yanked(*version, reason, self._principal, act=act):
             self._emit(
                 "yank_package" if reason is not None else "unyank_package", f"{canonical_name} {canonical_version}"
             )
@@ -442,7 +453,18 @@ class GroupRemote(ProjectRemote):
         """See IRemote."""
         raise RuntimeError("a group's remote does not publish")
 
-    async def yank(self, canonical_name: str, canonical_version: str, reason: str | None) -> None:
+    async def demand_unprotected(self, canonical_name: str, act: ProtectedAct) -> None:
+        """See IRemote."""
+        raise RuntimeError("a group has no protection rules")
+
+    async def yank(
+        self,
+        canonical_name: str,
+        canonical_version: str,
+        reason: str | None,
+        *,
+        act: ProtectedAct = ProtectedAct.PUSH,
+    ) -> None:
         """See IRemote."""
         raise RuntimeError("a group's remote does not yank")
 

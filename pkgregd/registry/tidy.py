@@ -14,7 +14,7 @@ from functools import partial
 from attrs import define, field, frozen
 from twisted.logger import Logger
 
-from pkgregd.errors import InvalidName
+from pkgregd.errors import InvalidName, PackageProtected
 from pkgregd.interfaces import IBuildFormat, ICatalog, IPackageFormat
 from pkgregd.registry.pages import Run
 from pkgregd.values import (
@@ -25,6 +25,7 @@ from pkgregd.values import (
     PackageRecord,
     Piece,
     Principal,
+    ProtectedAct,
     SupersededBuild,
 )
 
@@ -185,7 +186,11 @@ class Tidying:
             return True
         tries = 0
         while tries < self._limits.max_tries:
-            removed = await self._remove_some(package, canonical_name, rule, report, is_over)
+            try:
+                removed = await self._remove_some(package, canonical_name, rule, report, is_over)
+            except PackageProtected:
+                log.info("{name} keeps its old builds: it is protected", name=package.name, event="tidy.protected")
+                return True
             if removed is None:
                 return True
             if is_over():
@@ -213,6 +218,10 @@ class Tidying:
             package.id, FileOrder.CREATED_AT, Piece(0, self._limits.max_files)
         )
         builds = await self._run(partial(self._choose, package, rule, listing))
+        if builds:
+            await self._catalog.demand_unprotected(
+                package.project_id, package.format, canonical_name, ProtectedAct.DELETE, TIDY
+            )
         if report.is_dry_run or not builds:
             report.add(package, builds)
             return None

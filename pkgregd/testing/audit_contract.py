@@ -23,7 +23,10 @@ from pkgregd.values import (
     Origin,
     Piece,
     Principal,
+    ProtectionLevel,
+    ProtectionRule,
     Role,
+    RuleTerms,
     Scope,
     TokenKind,
     TokenOwner,
@@ -132,6 +135,11 @@ class AuditContract(_Base):
             ((_, revision),) = (await catalog.index_state([1], "pypi", "alpha")).revisions
             return await catalog.delete_name(1, "pypi", "alpha", revision, who)
 
+        kept, wanted = (
+            RuleTerms("pypi", "Ze*", "ze*", ProtectionLevel.OWNER, None),
+            RuleTerms("pypi", "zeta", "zeta", ProtectionLevel.OWNER, None),
+        )
+        rule = ProtectionRule(1, 1, kept)
         name, file = (1, "pypi", "alpha"), "alpha-1.0.tar.gz"
         tools = "acme/tools"
         return [
@@ -164,6 +172,10 @@ class AuditContract(_Base):
             Step("approve_sign_in", approve, A.APPROVE_SIGN_IN, "npm/11"),
             Step("take_sign_in", lambda: catalog.take_sign_in("5" * 64, "taken", "7" * 64, "npm", ORIGIN), A.ADD_TOKEN,
                  "taken"),
+            Step("add_rule", lambda: catalog.add_rule(1, kept, who), A.ADD_PROTECTION_RULE, "pypi Ze*", tools),
+            Step("change_rule", lambda: catalog.change_rule(rule, wanted, who), A.CHANGE_PROTECTION_RULE, "pypi zeta",
+                 tools),
+            Step("remove_rule", lambda: catalog.remove_rule(1, 1, who), A.REMOVE_PROTECTION_RULE, "pypi zeta", tools),
             Step("publish", lambda: catalog.publish(one, who), A.PUBLISH, f"pypi alpha 1.0 {file}", tools),
             Step("publish", lambda: catalog.publish(
                 evolve(one, blob=blob_of(b"x"), on_duplicate=OnDuplicate.REPLACE), who),

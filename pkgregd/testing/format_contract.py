@@ -17,7 +17,7 @@ import pkgregd.formats
 from pkgregd.errors import InvalidName
 from pkgregd.formatkit.names import is_printable
 from pkgregd.interfaces import IPackageFormat
-from pkgregd.values import AccountPermission, Level, Permission, Refusal
+from pkgregd.values import ANYTHING, AccountPermission, Level, Permission, Refusal, fits
 
 if TYPE_CHECKING:
     _Base = SynchronousTestCase
@@ -101,6 +101,32 @@ class FormatContract(_Base):
             return
         self.assertEqual(made.canonical_name(canonical), canonical)
         self.assertTrue(canonical.isascii() and is_printable(canonical))
+
+    # --------------------------------------------------------------- patterns
+
+    @settings(suppress_health_check=[HealthCheck.differing_executors])  # one test, run for each format
+    @given(st.from_regex(r"[A-Za-z0-9._@/-]{1,20}", fullmatch=True), st.data())
+    def test_no_spelling_slips_past_a_pattern(self, name: str, data: st.DataObject) -> None:
+        """A name fits itself as a pattern, its beginning and its end with a star, and a star alone."""
+        made = self.make_format()
+        try:
+            canonical = made.canonical_name(name)
+        except InvalidName:
+            name = data.draw(st.sampled_from(sorted(self.good_names)))
+            canonical = made.canonical_name(name)
+        self.assertEqual(made.canonical_pattern(name), canonical)
+        at = data.draw(st.integers(0, len(name)))
+        for pattern in (name[:at] + ANYTHING, ANYTHING + name[at:], name[:at] + ANYTHING + name[at:], ANYTHING):
+            found = made.canonical_pattern(pattern)
+            is_split = pattern.count(ANYTHING) == 1 and pattern[:1] != ANYTHING != pattern[-1:]
+            # a star between two separators that a name has as one stands for letters that are not there
+            self.assertTrue(fits(found, canonical) or is_split, (pattern, found, canonical))
+
+    def test_patterns_that_no_name_fits(self) -> None:
+        """A rule for nothing would be taken for a rule: it is refused."""
+        made = self.make_format()
+        for pattern in ("a b*", "a?", "[a]*", "a:b", "\u0430*", "a\n", "*\x00", "a%2f*", "\uff0a"):
+            self.assertRaises(InvalidName, made.canonical_pattern, pattern)
 
     # ------------------------------------------------------------------ routes
 

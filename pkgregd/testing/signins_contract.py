@@ -117,7 +117,7 @@ class UserTokensContract(_Base):
             listing = self.get(self.catalog.list_tokens_of(TokenQuery(TokenOwner(kind)), Piece(0, 9)))
             self.assertEqual([found.public_id for found in listing.tokens], wanted)
 
-    def test_revoking(self) -> None:
+    def test_revoking_what_approved(self) -> None:
         """Once is enough, and twice does not move the time."""
         self.get(self.catalog.add_user("jane"))
         jane = self.add_personal("a")

@@ -153,7 +153,7 @@ class SearchContract(_Base):
             self.publish(self.named(name))
         self.assertEqual(self.found("Zeta"), ["zeta", "aa-zeta", "zeta-b"])
 
-    def test_pieces(self) -> None:
+    def test_pieces_of_a_search(self) -> None:
         """A piece of the names, and how many there are."""
         for name in ("a1", "a2", "a3"):
             self.publish(self.named(name))

@@ -46,6 +46,7 @@ from pkgregd.values.inventory import (
     PackageQuery,
     PackageRecord,
     Piece,
+    Stretch,
     SupersededBuild,
 )
 from pkgregd.values.limits import TOLERANCE, FormatLimits, Rate, RateLimitRule, RouteClass, Verdict, pushed
@@ -75,6 +76,19 @@ from pkgregd.values.pages import (
     StreamBody,
     VersionLayout,
 )
+from pkgregd.values.protection import (
+    ANYTHING,
+    MAX_PATTERN_CHARACTERS,
+    ProtectedAct,
+    ProtectionLevel,
+    ProtectionRule,
+    RuleListing,
+    RuleTerms,
+    demanded,
+    fits,
+    held_level,
+    refuse_below,
+)
 from pkgregd.values.publishing import (
     MAX_DOCUMENT_BYTES,
     NO_PRECONDITION,
@@ -101,9 +115,11 @@ from pkgregd.values.tokens import (
 
 __all__ = [
     "ANONYMOUS",
+    "ANYTHING",
     "HEX_LENGTHS",
     "JSON",
     "MAX_DOCUMENT_BYTES",
+    "MAX_PATTERN_CHARACTERS",
     "NO_PRECONDITION",
     "OPERATOR",
     "TOLERANCE",
@@ -165,6 +181,9 @@ __all__ = [
     "PlaceRecord",
     "Precondition",
     "Principal",
+    "ProtectedAct",
+    "ProtectionLevel",
+    "ProtectionRule",
     "PublicPages",
     "Publication",
     "Published",
@@ -175,11 +194,14 @@ __all__ = [
     "Role",
     "Route",
     "RouteClass",
+    "RuleListing",
+    "RuleTerms",
     "Scope",
     "Shape",
     "SignIn",
     "SignInStart",
     "StreamBody",
+    "Stretch",
     "SupersededBuild",
     "Tag",
     "TokenKind",
@@ -194,5 +216,9 @@ __all__ = [
     "Verdict",
     "VersionLayout",
     "Visibility",
+    "demanded",
+    "fits",
+    "held_level",
     "pushed",
+    "refuse_below",
 ]

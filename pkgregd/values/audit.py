@@ -49,6 +49,9 @@ class AuditAction(enum.Enum):
     ADD_TOKEN = "add_token"  # noqa: S105 - the name of an action
     ROTATE_TOKEN = "rotate_token"  # noqa: S105
     REVOKE_TOKEN = "revoke_token"  # noqa: S105
+    ADD_PROTECTION_RULE = "add_protection_rule"
+    CHANGE_PROTECTION_RULE = "change_protection_rule"
+    REMOVE_PROTECTION_RULE = "remove_protection_rule"
     APPROVE_SIGN_IN = "approve_sign_in"
     SWEEP = "sweep"
     REPAIR = "repair"

@@ -70,6 +70,26 @@ class Piece:
 
 
 @frozen
+class Stretch:
+    """
+    Which part of a listing is wanted that goes on behind a row, however much lies before it.
+
+    Who goes on from the last row that was read passes nothing over and reads nothing twice, whatever comes and goes
+    meanwhile.
+
+    Attributes:
+        limit: how many rows are wanted at most.
+        above, below: only rows with a greater number than the one, and a lesser one than the other, if it is given.
+        behind: in a listing by path only rows behind that path; None for all.
+    """
+
+    limit: int
+    above: int = 0
+    below: int | None = None
+    behind: str | None = None
+
+
+@frozen
 class PackageRecord:
     """
     A package without its files.

@@ -75,6 +75,7 @@ class Answer:
         meaning: one sentence, without a full stop.
         shape: of the body; None when there is none, or when it is not JSON.
         is_list: the body is a list of them, in numbered pages, with the headers of those.
+        is_keyset: pages of a list may go on behind each other instead, and then have some of those headers alone.
         media_type: None without a body.
         is_validated: has an entity tag: a GET can be conditional.
         is_ranged: a part of it can be asked for.
@@ -84,6 +85,7 @@ class Answer:
     meaning: str
     shape: Shape | None = None
     is_list: bool = False
+    is_keyset: bool = False
     media_type: str | None = JSON
     is_validated: bool = False
     is_ranged: bool = False

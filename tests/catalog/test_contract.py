@@ -18,6 +18,8 @@ from pkgregd.testing.foresight_contract import ForesightContract
 from pkgregd.testing.keys_contract import KeysContract, TogetherContract
 from pkgregd.testing.listings_contract import ListingsContract
 from pkgregd.testing.names_contract import WholeNamesContract
+from pkgregd.testing.onward_contract import OnwardContract
+from pkgregd.testing.protection_contract import ProtectionContract
 from pkgregd.testing.signins_contract import SignInsContract
 from pkgregd.testing.spellings_contract import SpellingsContract
 from pkgregd.testing.tags_contract import OwnersContract, SearchContract, TagsContract
@@ -49,6 +51,8 @@ class WholeContract(
     DeletionsContract,
     BranchesContract,
     AuditContract,
+    OnwardContract,
+    ProtectionContract,
     CatalogContract,
 ):
     """All that a catalog promises."""

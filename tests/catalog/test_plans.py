@@ -13,12 +13,14 @@ from pkgregd.catalog import (
     blobs,
     branches,
     deletions,
+    directory,
     documents,
     identity,
     inventory,
     keys,
     names,
     packages,
+    protection,
     search,
     signins,
     tags,
@@ -27,7 +29,7 @@ from pkgregd.catalog import (
     versions,
 )
 from pkgregd.catalog.statement import SQLITE, Statement, compile_all
-from pkgregd.values import Level, PackageOrder
+from pkgregd.values import Level, PackageOrder, PlaceOrder
 from tests.catalog.support import make_folder, migrated_file
 
 SMALL = ("SCAN json_each", "SCAN counted")
@@ -75,6 +77,26 @@ PARAMETERS = {
     "published_after": 0,
     "published_before": 0,
     "row_limit": 10,
+    "above_id": 1,
+    "below_id": 9,
+    "bound_group_id": None,
+    "bound_project_id": None,
+    "is_deep": 0,
+    "is_user": 1,
+    "least_role": 10,
+    "needs_role": 0,
+    "parent_id": None,
+    "path_pattern": None,
+    "sees_all": 0,
+    "top_only": 0,
+    "visibility": None,
+    "rule_id": 1,
+    "canonical_pattern": "al*",
+    "new_format": "pypi",
+    "new_pattern": "al*",
+    "new_canonical_pattern": "al*",
+    "new_push_level": 40,
+    "new_delete_level": None,
     "row_offset": 0,
     "sha256": "0" * 64,
     "the_public_id": "abc",
@@ -166,6 +188,14 @@ class PlanTests(SynchronousTestCase):
         for statement in (branches.BRANCH_STATE, branches.LIST_BRANCH):
             self.assertIn("canonical_name>? AND canonical_name<?", " ".join(self.plan(statement)))
 
+    def test_protection(self) -> None:
+        """What every write looks at, and the rules themselves."""
+        self.assert_by_index(protection.RULES_OF_FORMAT, protection.LIST_RULES, protection.COUNT_RULES)
+        self.assert_by_index(protection.FIND_RULE, protection.FIND_SAME_RULE, protection.HOLD_PROJECT)
+        self.assert_by_index(protection.CHANGE_RULE, protection.REMOVE_RULE)
+        plan = " ".join(self.plan(protection.RULES_OF_FORMAT))
+        self.assertIn("project_id=? AND format=?", plan)
+
     def test_inventory(self) -> None:
         """Listings of packages and files, counts, and the deletion of a package."""
         self.assert_by_index(*inventory.LIST_PACKAGES.values(), *inventory.COUNT_PACKAGES.values())
@@ -194,7 +224,21 @@ class PlanTests(SynchronousTestCase):
             self.assertEqual("USE TEMP B-TREE" in " ".join(self.plan(statement)), not is_in_order, (order, is_one))
         for is_one in (False, True):
             plan = " ".join(self.plan(inventory.COUNT_PACKAGES[is_one, False]))
-            self.assertIn("USING COVERING INDEX ix_packages_by_time", plan)
+            self.assertIn("USING COVERING INDEX ix_packages_by_", plan)
+
+    def test_going_on_passes_nothing_over(self) -> None:
+        """A page behind a row begins at that row, however much lies before it; of one project nothing is sorted."""
+        for (is_one, _), statement in inventory.LIST_ONWARD.items():
+            plan = " ".join(self.plan(statement))
+            self.assertIn("INDEX ix_packages_by_id (project_id=? AND status=? AND id>? AND id<?)", plan)
+            self.assertEqual("USE TEMP B-TREE" in plan, not is_one)
+            self.assertNotIn("row_offset", self.texts[statement].text)
+        for statement in directory.LIST_USERS_ONWARD.values():
+            self.assertIn("SEARCH users USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", self.plan(statement))
+        for (_, order, _), statement in directory.LIST_PLACES_ONWARD.items():
+            first = self.plan(statement)[0]
+            self.assertIn("PRIMARY KEY (rowid" if order is PlaceOrder.ID else "(path_key", first)
+            self.assertNotIn("USE TEMP B-TREE FOR ORDER BY", self.plan(statement))
 
     def test_names_come_from_the_index_alone(self) -> None:
         """The list of names never touches the packages themselves."""

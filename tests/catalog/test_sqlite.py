@@ -32,7 +32,9 @@ from pkgregd.values import (
     PackageStatus,
     Precondition,
     Principal,
+    ProtectionLevel,
     Published,
+    RuleTerms,
     TokenKind,
     Visibility,
 )
@@ -584,6 +586,33 @@ class PublishingTests(SqliteCase):
         self.assertEqual([detail["sha256"] for detail in details], [x, y, y, y])
         self.assertEqual([detail.get("replaced_sha256") for detail in details], [None, x, None, None])
         self.assertEqual(details[3]["file_name"], "alpha-1.0.tar.gz")
+
+    def test_each_change_of_a_rule_leaves_one_audit_entry(self) -> None:
+        """It says who, and which rule as it is then and was before; what changes nothing says nothing."""
+        jane = Principal("jane", TokenKind.PERSONAL, 5, 7)
+        terms = RuleTerms("pypi", "Acme_*", "acme-*", ProtectionLevel.OWNER, None)
+        rule = self.get(self.catalog.add_rule(1, terms, jane))
+        self.error(self.catalog.add_rule(1, terms, jane))
+        self.get(self.catalog.change_rule(rule, terms, jane))
+        changed = evolve(terms, delete_level=ProtectionLevel.ADMIN)
+        self.get(self.catalog.change_rule(rule, changed, jane))
+        self.get(self.catalog.change_rule(rule, terms, jane))
+        for _ in "12":
+            self.get(self.catalog.remove_rule(1, rule.id, jane))
+        rows = self.rows(
+            "SELECT action, principal_name, token_id, project_id, detail_json FROM audit_entries"
+            " WHERE action LIKE '%_rule' ORDER BY id"
+        )
+        told = {"rule_id": rule.id, "format": "pypi", "pattern": "Acme_*", "push": "owner", "delete": None}
+        before = {name: value for name, value in told.items() if name != "rule_id"}
+        self.assertEqual(
+            [(*row[:4], json.loads(row[4])) for row in rows],
+            [
+                ("add_protection_rule", "jane", 5, 1, told),
+                ("change_protection_rule", "jane", 5, 1, {**told, "delete": "admin", "before": before}),
+                ("remove_protection_rule", "jane", 5, 1, {**told, "delete": "admin"}),
+            ],
+        )
 
     def test_deleted_package_leaves_one_audit_entry(self) -> None:
         """However many files it had, one entry tells of it, and only the tombstones tell of each file."""

@@ -136,6 +136,10 @@ class ToyFormat:
         """Leave it."""
         return name
 
+    def canonical_pattern(self, pattern):
+        """Leave it."""
+        return pattern
+
     def routes(self):
         """Some of each kind."""
         everywhere = frozenset({Level.PROJECT, Level.GROUP, Level.INSTANCE})

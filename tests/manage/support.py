@@ -18,12 +18,16 @@ from pkgregd.auth.tokendesk import TokenDesk
 from pkgregd.auth.tokens import mint
 from pkgregd.blobs.memory import MemoryBlobStore
 from pkgregd.catalog.memory import MemoryCatalog
+from pkgregd.formats.generic import GenericFormat
+from pkgregd.formats.npm import NpmFormat
+from pkgregd.formats.pypi import PyPIFormat
 from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import IEventSink, IRouteTable
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
+from pkgregd.manage.protection import ProtectionManagement
 from pkgregd.manage.tokens import TokenManagement
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.directory import Directories
@@ -137,6 +141,7 @@ class ManagedWorld:
             PackageManagement(Inventories(self.catalog, self.blobs, policy, self.events), ["toys"]),
             PlaceManagement(directories),
             PeopleManagement(directories),
+            ProtectionManagement(self.catalog, [PyPIFormat(), NpmFormat(), GenericFormat()]),
             TokenManagement(TokenDesk(self.catalog, time), directories, time),
         )
 
@@ -190,13 +195,14 @@ class ManagedWorld:
         path: str,
         who: str = "root",
         headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: object = None,
     ) -> ClientReply:
-        """Ask for something below `/api/v4`."""
+        """Ask for something below `/api/v4`, perhaps with a body of JSON."""
         secret = self.tokens[who]
         shown = {HEADERS.get(secret[:9], "PRIVATE-TOKEN"): secret} if secret else {}
         target = "/api/v4" + path
-        reply = self.client.request(method, target, {**shown, **(headers or {})}, body)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        reply = self.client.request(method, target, {**shown, **(headers or {})}, data)
         description().check(method, target, reply.status, reply.headers, reply.body)
         return reply
 

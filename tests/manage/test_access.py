@@ -101,7 +101,7 @@ class ProjectMatrixTests(AccessCase):
         for project, path in enumerate(PROJECTS):
             for who in PRINCIPALS:
                 routes = self.routes(path)
-                self.assertEqual(len(routes), 6)
+                self.assertEqual(len(routes), 7)
                 for method, url, right in routes:
                     reply = self.world.request(method, url, who)
                     self.assertEqual(reply.status, self.expected(who, project, right), (who, method, url, reply))

@@ -16,7 +16,18 @@ from pkgregd.formats.maven import MavenFormat
 from pkgregd.registry.tidy import Rule, Tidying, TidyLimits, TidyReport, batches, rules_of
 from pkgregd.testing.calls import now
 from pkgregd.testing.catalog_contract import publication_of
-from pkgregd.values import ANONYMOUS, AuditAction, Event, FileRecord, Principal, SupersededBuild, Visibility
+from pkgregd.values import (
+    ANONYMOUS,
+    AuditAction,
+    Event,
+    FileRecord,
+    Piece,
+    Principal,
+    ProtectionLevel,
+    RuleTerms,
+    SupersededBuild,
+    Visibility,
+)
 
 T = TypeVar("T")
 
@@ -134,6 +145,24 @@ class TidyingTests(SynchronousTestCase):
         self.assertEqual((self.builds(), self.events), ([1, 1, 2, 2, 3, 3], []))
         did = self.tidy()
         self.assertEqual(evolve(did, is_dry_run=True), would)
+
+    def test_what_is_protected_stays(self) -> None:
+        """A rule on deletions keeps builds, also one that comes while they are being removed; others go."""
+        for name in ("lib", "other", "raced"):
+            self.deploy(1, 2, name=f"com/acme/{name}")
+        self.protect("*/lib")
+        self.assertEqual(self.tidy(dry_run=True).builds, 2)
+        self.catalog.before_deletion = lambda: self.protect("*/raced")
+        report = self.tidy()
+        self.assertEqual(report.builds, 1)
+        left = {name: self.builds(f"com/acme/{name}") for name in ("lib", "other", "raced")}
+        self.assertEqual(left, {"lib": [1, 1, 2, 2], "other": [2, 2], "raced": [1, 1, 2, 2]})
+
+    def protect(self, pattern: str) -> None:
+        """Have nobody but owners delete packages of some names, if there is no such rule yet."""
+        terms = RuleTerms("maven", pattern, pattern, None, ProtectionLevel.OWNER)
+        if terms not in [rule.terms for rule in now(self.catalog.list_rules(1, Piece(0, 9))).rules]:
+            now(self.catalog.add_rule(1, terms, ANONYMOUS))
 
     def test_a_deployment_under_way(self) -> None:
         """A build that came within the hour stays, and the one before it, too; an hour later that one goes."""
