@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from tests.support.clients import RUSTUP, ClientTestCase, OverHttps, Run
+from tests.support.protecting import keeper, protect
 
 LIMIT_BYTES = 1 << 20
 MAINTAINER = "mary"
@@ -142,6 +143,17 @@ class CargoTests(ClientTestCase):
         return [json.loads(line) for line in page.splitlines()] if status == 200 else []
 
     # --- publishing
+
+    def test_protected(self) -> None:
+        """cargo prints who may publish and yank; whoever may does."""
+        name = self.crate_name()
+        protect(self.daemon, "cargo", f"{name[:-4].replace('-', '_').upper()}*", push="owner")
+        words = ("403", "Package protected. In this project only owners and above may publish")
+        self.assert_fails(self.publish(name, "1.0.0"), *words)
+        self.assert_works(self.publish(name, "1.0.0", secret=keeper(self.daemon)))
+        yank = ("yank", "--registry", "reg", f"{name}@1.0.0")
+        self.assert_fails(self.cargo(*yank, secret=self.maintainer()), *words)
+        self.assert_works(self.cargo(*yank, secret=keeper(self.daemon)))
 
     def test_publish_and_build(self) -> None:
         """What is published, with the build that cargo tries before, is added to an empty project and builds."""

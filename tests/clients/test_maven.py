@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from tests.support.clients import OverHttps
 from tests.support.damaging import damaging_proxy
 from tests.support.maven import PLUGINS, MavenTestCase
+from tests.support.protecting import keeper, protect
 
 if TYPE_CHECKING:
     _Base = MavenTestCase
@@ -59,6 +60,16 @@ class MavenTests(MavenTestCase, FileContract):
         self.assert_works(self.deploy_file(jar, "1.0"))
         other = self.write_jar("b.jar", "43")
         self.assert_fails(self.deploy_file(other, "1.0"), "409", "already been taken by other bytes")
+
+    def test_protected(self) -> None:
+        """Maven prints who may deploy; whoever may does."""
+        protect(self.daemon, "maven", f"{self.group_id}/{self.artifact_id[:-2]}*", push="maintainer")
+        self.write_settings(self.private_url)
+        words = ("403", "Package protected. In this project only maintainers and above may publish")
+        self.assert_fails(self.deploy_file(self.write_jar(), "1.0"), *words)
+        self.assert_fails(self.deploy_file(self.write_jar(), "1.0-SNAPSHOT"), *words)
+        self.write_settings(self.private_url, keeper(self.daemon))
+        self.assert_works(self.deploy_file(self.write_jar(), "1.0"))
 
     def test_damaged_on_the_way(self) -> None:
         """What Maven takes for a success, though a jar came damaged, leaves no jar; the next deployment brings it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tests.support.clients import OverHttps
 from tests.support.npm import make_document, make_package, make_provenance, with_provenance
 from tests.support.npm_clients import NpmTestCase
+from tests.support.protecting import keeper, protect
 
 if TYPE_CHECKING:
     _Base = NpmTestCase
@@ -130,6 +131,24 @@ class NpmTests(NpmTestCase, PublishContract):
         self.assert_fails(self.publish("2.0.0", "--tag", "old", code="other"), "E403", "cannot be used again")
         self.assert_works(self.run_client("unpublish", "--force", self.name))
         self.assert_fails(self.run_client("view", self.name), "E404")
+
+    def test_protected(self) -> None:
+        """Who may not publish, tag, deprecate or unpublish is told who may; the rule's own people may."""
+        self.assert_works(self.publish("1.0.0"))
+        protect(self.daemon, "npm", f"{self.name.upper()[:-3]}*", push="owner", delete="owner")
+        pushed = ("E403", "Package protected. In this project only owners and above may publish")
+        self.assert_fails(self.publish("2.0.0"), *pushed)
+        self.assert_fails(self.run_client("dist-tag", "add", f"{self.name}@1.0.0", "stable"), *pushed)
+        self.use_maintainer()
+        self.assert_fails(self.run_client("deprecate", self.name, "old"), *pushed)
+        self.assert_fails(
+            self.run_client("unpublish", "--force", self.name),
+            "E403", "Package is deletion protected. In this project only owners and above may delete",
+        )  # fmt: skip
+        self.assertEqual(self.view("versions"), ["1.0.0"])
+        self.use(self.daemon.packages_url("npm", self.daemon.world.private_id), keeper(self.daemon))
+        self.assert_works(self.publish("2.0.0"))
+        self.assert_works(self.run_client("unpublish", "--force", self.name))
 
     def test_questions(self) -> None:
         """Who am I, is anybody there, whose is it, is anything known against it."""

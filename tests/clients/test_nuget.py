@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tests.clients.nuget_case import NuGetTestCase
 from tests.support.archives import make_zip
 from tests.support.clients import OverHttps
+from tests.support.protecting import keeper, protect
 
 if TYPE_CHECKING:
     _Base = NuGetTestCase
@@ -47,6 +48,20 @@ class NuGetTests(NuGetTestCase, NuGetContract):
         self.assertIn("already exists", self.assert_works(self.push(path, "-SkipDuplicate")))
         path.write_bytes(make_zip([("x.nuspec", (self.folder / f"{self.package('Lib')}.nuspec").read_bytes())]))
         self.assert_fails(self.push(path), "409")
+
+    def test_protected(self) -> None:
+        """nuget.exe prints who may push and delete; whoever may does."""
+        self.write_config()
+        protect(self.daemon, "nuget", f"{self.package('').upper()}*", push="owner", delete="admin")
+        path = self.pack("Lib", "1.0.0")
+        self.assert_fails(self.push(path), "403", "Package protected. In this project only owners and above")
+        self.assert_works(self.push(path, key=keeper(self.daemon)))
+        delete = ("delete", self.package("Lib"), "1.0.0", "-Source", self.source, *self.config)
+        self.write_config(secret=keeper(self.daemon))
+        self.assert_fails(
+            self.nuget(*delete, "-ApiKey", keeper(self.daemon)),
+            "403", "Package is deletion protected. In this project only administrators may delete",
+        )  # fmt: skip
 
     def test_versions(self) -> None:
         """The newest release is installed, a prerelease for who asks."""

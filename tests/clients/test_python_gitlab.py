@@ -194,6 +194,81 @@ class GitlabLibraryTests(DaemonTestCase):
         stored.delete()
         self.assertEqual(project.packages.list(), [])
 
+    def test_protection_rules(self) -> None:
+        """Added, listed, changed and deleted; who is kept from something is told so in GitLab's words."""
+        dev, as_dev = self.person("dev")
+        mia, as_mia = self.person("mia")
+        project = self.project()
+        project.members.create({"user_id": dev.id, "access_level": AccessLevel.DEVELOPER})
+        project.members.create({"user_id": mia.id, "access_level": AccessLevel.MAINTAINER})
+        by_dev, by_mia = as_dev.projects.get(project.id), as_mia.projects.get(project.id)
+        fields = {"package_name_pattern": "thing-*", "package_type": "generic"}
+        push, delete = "minimum_access_level_for_push", "minimum_access_level_for_delete"
+        rule = by_mia.package_protection_rules.create({**fields, push: "maintainer"})
+        self.assertEqual((rule.package_name_pattern, rule.package_type), ("thing-*", "generic"))
+        self.assertEqual((rule.attributes[push], rule.attributes[delete]), ("maintainer", None))
+        rules = by_mia.package_protection_rules
+        self.assert_refused(422, "already been taken", rules.create, {**fields, push: "owner"})
+        self.assert_refused(400, push, rules.create, {**fields, push: "developer"})
+        self.assert_refused(403, "administer", by_dev.package_protection_rules.list)
+
+        def upload(project: Any, version: str = "1.0") -> None:
+            file = self.write("thing.bin", b"x")
+            project.generic_packages.upload(
+                package_name="thing-a", package_version=version, file_name="thing.bin", path=file
+            )
+
+        self.assert_refused(403, "Package protected. In this project only maintainers and above", upload, by_dev)
+        upload(by_mia)
+        rule.minimum_access_level_for_delete = "owner"
+        rule.save()
+        (listed,) = by_mia.package_protection_rules.list()
+        self.assertEqual((listed.id, listed.attributes[delete]), (rule.id, "owner"))
+        (package,) = by_mia.packages.list()
+        words = "Package is deletion protected. In this project only owners and above"
+        self.assert_refused(403, words, package.delete)
+        self.assert_refused(403, words, package.package_files.list()[0].delete)
+        rule.minimum_access_level_for_push = ""
+        rule.save()
+        upload(by_dev, "2.0")
+        listed.delete()
+        package.delete()
+        self.assertEqual(by_mia.package_protection_rules.list(), [])
+        self.assert_refused(404, "rule not found", listed.delete)
+
+    def test_keyset(self) -> None:
+        """Walks through packages, projects, groups and users, page by page, while packages are published."""
+        project = self.project()
+
+        def publish(number: int) -> None:
+            file = self.write("thing.bin", b"x")
+            project.generic_packages.upload(
+                package_name=f"p{number}", package_version="1", file_name="thing.bin", path=file
+            )
+
+        for number in range(5):
+            publish(number)
+        style = {"iterator": True, "pagination": "keyset", "per_page": 2}
+        seen = []
+        for place in (project, self.group):
+            for package in place.packages.list(order_by="id", **style):
+                seen.append(package.name)
+                if len(seen) in (1, 4):
+                    publish(len(seen) + 10)
+        self.assertEqual(seen, ["p0", "p1", "p2", "p3", "p4", "p11", "p14"] * 2)
+        (package, *_) = project.packages.list(order_by="name", get_all=True)
+        self.assertEqual(package.pipelines.list(pagination="keyset"), [])
+        ids = [found.id for found in self.root.projects.list(order_by="id", sort="asc", **style)]
+        self.assertEqual(ids, sorted(ids))
+        self.assertIn(project.id, ids)
+        groups = [found.full_path for found in self.root.groups.list(**style)]
+        self.assertEqual(groups, [found.full_path for found in self.root.groups.list(get_all=True)])
+        users = [found.id for found in self.root.users.list(order_by="id", **style)]
+        self.assertEqual(users, [found.id for found in self.root.users.list(get_all=True)])
+        self.assert_refused(
+            400, "order_by", lambda: project.packages.list(order_by="name", get_all=True, pagination="keyset")
+        )
+
     def write(self, name: str, data: bytes) -> str:
         """Write a file; returns its path."""
         path = f"{self.mktemp()}-{name}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tests.support.clients import OverHttps, PythonClientTestCase, Run
 from tests.support.packages import TALKATIVE_METADATA, wheel_name
+from tests.support.protecting import keeper, protect
 from tests.support.publishing import PublishingContract
 
 LIMIT_BYTES = 1 << 20
@@ -64,6 +65,16 @@ class TwineTests(TwineTestCase, PublishingContract):
         name = self.package_name()
         self.assert_works(self.twine("--repository-url", url, str(self.write_wheel(name, "1.0"))))
         self.assertEqual(len(self.published_files(name)), 1)
+
+    def test_protected(self) -> None:
+        """A developer is told who may publish under a protected name, however it is spelled; an owner publishes."""
+        name = self.package_name()
+        protect(self.daemon, "pypi", name.replace("-", "_").upper() + "*", push="owner")
+        for spelling in (name, name.replace("-", ".", 1)):
+            wheel = self.write_wheel(spelling, "1.0")
+            self.assert_fails(self.upload_files(wheel), "403 Forbidden", "Package protected.", "owners and above")
+        self.assertEqual(self.published_files(name), set())
+        self.assert_works(self.upload_files(self.write_wheel(name, "1.0"), secret=keeper(self.daemon)))
 
     def test_pypirc(self) -> None:
         """The repository and the token may come from a file."""
