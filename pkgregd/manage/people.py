@@ -133,10 +133,10 @@ class PeopleManagement:
     async def list_users(self, call: IAuthorisedCall) -> Reply:
         """List users, or find one by name."""
         directory, url, parameters = self._directory(call), f"{call.base_url}{API}/users", LIST_USERS.parameters
-        text, name = SEARCH.read(call), USERNAME.read(call)
+        text, name, is_descending = SEARCH.read(call), USERNAME.read(call), SORT.read(call)
+        ORDER.read(call)  # there is one, and no other may be asked for
         if is_keyset(call, parameters):
-            ORDER.read(call)
-            keyset = read_keyset(call, parameters, is_descending=SORT.read(call))
+            keyset = read_keyset(call, parameters, is_descending=is_descending)
             found = await directory.list_users_onward(text, name, keyset.stretch, is_descending=keyset.is_descending)
             users, headers = keyset_rows(call, url, parameters, keyset, found, lambda user: user.id)
         else:
