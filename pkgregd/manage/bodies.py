@@ -102,12 +102,7 @@ class Body:
                 kinds.append({"type": "null"})
             properties[name] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
         properties |= {name: dict(IGNORED_SCHEMA) for name in sorted(self.ignored)}
-        # a field that is null was not given, whether or not there is one of its name
-        schema: dict[str, object] = {
-            "type": "object",
-            "properties": properties,
-            "additionalProperties": {"type": "null"},
-        }
+        schema: dict[str, object] = {"type": "object", "properties": properties, "additionalProperties": False}
         if self.required:
             schema["required"] = list(self.required)
         if self.one_of:
@@ -162,7 +157,7 @@ async def read_fields(
         ignored: those that GitLab has and that mean nothing here.
 
     Returns:
-        What was given, by name. Any other field that is null was not given.
+        What was given, by name. Any other field of these that is null was not given.
 
     Raises:
         InvalidRequest: names the field.
@@ -174,16 +169,16 @@ async def read_fields(
     given = _of_form(body) if media_type == FORM else _of_json(body)
     found: dict[str, Any] = {}
     for name, value in given.items():
-        if name in nullable and value is None:
-            found[name] = None
-            continue
-        if name in ignored or value is None:
+        if name in ignored:
             continue
         if name not in readers:
             raise InvalidRequest(
                 f"{name[:100]!a} is not a field of this: there are {', '.join(sorted(readers)) or 'none'}"
             )
-        found[name] = readers[name](name, value)
+        if value is not None:
+            found[name] = readers[name](name, value)
+        elif name in nullable:
+            found[name] = None
     for name in required:
         if name not in found:
             raise InvalidRequest(f"{name} is missing")

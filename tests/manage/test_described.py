@@ -21,7 +21,9 @@ from tests.support.described import description
 
 API = "/api/v4"
 JSON = "application/json"
-BODIES = [body for module in (people, places, protection, tokens) for body in vars(module).values() if isinstance(body, Body)]
+BODIES = [
+    body for module in (people, places, protection, tokens) for body in vars(module).values() if isinstance(body, Body)
+]
 KEYSET_ALONE = ("pagination", "id_after", "id_before", "cursor")
 VALUES = {"string": "x", "integer": "1", "boolean": "true"}
 
