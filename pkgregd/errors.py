@@ -109,6 +109,17 @@ class InvalidCredentials(AuthenticationRequired):
         super().__init__(message)
 
 
+class InvalidIdToken(PkgregdError):
+    """The ID token of a CI system cannot be exchanged; the text says what is wrong with it, and repeats none of it."""
+
+
+class SpentIdTokenShown(InvalidIdToken):
+    """It was exchanged already."""
+
+    def __init__(self) -> None:
+        super().__init__("the ID token was exchanged already: each is good once, so let the CI make another")
+
+
 class WrongPassword(PkgregdError):
     """What was shown in the body, to be exchanged for a token, is not good: no header would help."""
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from attrs import evolve
 
 from pkgregd.catalog import told
-from pkgregd.catalog.memory_identity import MemoryIdentity, Place, User
+from pkgregd.catalog.memory_identity import Place, User
 from pkgregd.catalog.memory_inventory import is_within
+from pkgregd.catalog.memory_tokens import MemoryTokens
 from pkgregd.catalog.rules import key_of, split_path
 from pkgregd.errors import AlreadyExists, LastAdministrator, LastOwner
 from pkgregd.values import (
@@ -31,7 +32,7 @@ from pkgregd.values import (
 )
 
 
-class MemoryDirectory(MemoryIdentity):
+class MemoryDirectory(MemoryTokens):
     """See IDirectoryCatalog."""
 
     def _clear_project(self, project_id: int) -> None:
@@ -92,6 +93,8 @@ class MemoryDirectory(MemoryIdentity):
         for place in self._places.values():
             _keep_an_owner(place, user_id)
         del self._users[key_of(user.name)]
+        for record in [kept for kept in self._tokens.values() if kept.principal.user_id == user_id]:
+            self._revoke(record)  # and with it what it made for others
         gone = {record.principal.token_id for record in self._tokens.values() if record.principal.user_id == user_id}
         self._tokens = {key: kept for key, kept in self._tokens.items() if kept.principal.user_id != user_id}
         self.sign_ins.forget_approvals_of(gone)

@@ -32,6 +32,7 @@ from pkgregd.catalog.tables import (
     tombstones,
     users,
 )
+from pkgregd.catalog.tokens import revoke_descendants
 from pkgregd.errors import LastOwner
 from pkgregd.values import AuditAction, Level, PlaceRecord, Principal
 
@@ -42,6 +43,7 @@ FORGET_APPROVALS = Statement(
         sign_ins.c.approved_by.in_(select(tokens.c.id).where(tokens.c.user_id == bindparam("user_id")))
     )
 )
+TOKENS_OF_USER = Statement(select(tokens.c.id).where(tokens.c.user_id == bindparam("user_id")))
 REMOVE_USER_TOKENS = Statement(delete(tokens).where(tokens.c.user_id == bindparam("user_id")))
 REMOVE_MEMBERSHIPS = Statement(delete(members).where(members.c.user_id == bindparam("user_id")))
 
@@ -57,6 +59,8 @@ async def remove_user(tx: Transaction, user_id: int, principal: Principal) -> bo
     await keep_an_administrator(tx, user)
     if await tx.fetch_one(OWNED_ALONE, user_id=user_id) is not None:
         raise LastOwner
+    for (token_id,) in await tx.fetch_all(TOKENS_OF_USER, user_id=user_id):
+        await revoke_descendants(tx, token_id)  # those of other users; their own go with them
     for statement in (FORGET_APPROVALS, REMOVE_USER_TOKENS, REMOVE_MEMBERSHIPS, REMOVE_USER):
         await tx.execute(statement, user_id=user_id)
     await add_audit_entry(tx, principal, told.of_user(AuditAction.REMOVE_USER, user_id, user.name))

@@ -154,7 +154,7 @@ async def take_sign_in(
         user=user_name,
         expires_at=from_microseconds(token_expires_at),
     )
-    await store_token(tx, token, user_id=user_id)
+    await store_token(tx, token, user_id=user_id, parent_id=token_id)
     approver = Principal(
         name=user_name,
         token_kind=TokenKind.PERSONAL,

@@ -22,15 +22,14 @@ from pkgregd.catalog import (
     packages,
     removal,
     search,
-    signins,
     tags,
-    tokens,
     unconfirmed,
     versions,
 )
 from pkgregd.catalog.foreseen import ForeseenReads
 from pkgregd.catalog.schema import check_revision
 from pkgregd.catalog.sql_protection import SqlProtection
+from pkgregd.catalog.sql_tokens import SqlTokens
 from pkgregd.catalog.sql_trail import Database, SqlTrail
 from pkgregd.catalog.statement import Statement, Transaction
 from pkgregd.interfaces import ICatalog, IReads
@@ -45,12 +44,8 @@ from pkgregd.values import (
     Level,
     MemberListing,
     MemberRecord,
-    MintedToken,
     NameListing,
     NewestVersion,
-    NewSignIn,
-    NewToken,
-    Origin,
     Owner,
     PackageFile,
     PackageListing,
@@ -69,13 +64,8 @@ from pkgregd.values import (
     Published,
     Role,
     Scope,
-    SignIn,
     Stretch,
     Tag,
-    TokenListing,
-    TokenOwner,
-    TokenQuery,
-    TokenRecord,
     UserListing,
     UserRecord,
     Visibility,
@@ -91,7 +81,7 @@ async def read_revision(tx: Transaction) -> str | None:
 
 
 @implementer(ICatalog)
-class SqlCatalog(SqlProtection, SqlTrail):
+class SqlCatalog(SqlTokens, SqlProtection, SqlTrail):
     """
     ICatalog over a database.
 
@@ -121,45 +111,6 @@ class SqlCatalog(SqlProtection, SqlTrail):
     async def list_owners(self, project_id: int | None, group_ids: Sequence[int]) -> tuple[Owner, ...]:
         """See IIdentityCatalog."""
         return await self._database.read(identity.list_owners, project_id, group_ids)
-
-    async def add_token(self, token: NewToken, principal: Principal = OPERATOR) -> int:
-        """See IIdentityCatalog."""
-        return await self._database.write(tokens.add_token, token, principal)
-
-    async def find_token(self, public_id: str) -> TokenRecord | None:
-        """See IReads."""
-        return await self._database.read(tokens.find_token, public_id)
-
-    async def list_tokens(self) -> tuple[TokenRecord, ...]:
-        """See IIdentityCatalog."""
-        return await self._database.read(tokens.list_tokens)
-
-    async def list_tokens_of(self, query: TokenQuery, piece: Piece) -> TokenListing:
-        """See IIdentityCatalog."""
-        return await self._database.read(tokens.list_tokens_of, query, piece)
-
-    async def find_token_of(self, owner: TokenOwner, token_id: int) -> TokenRecord | None:
-        """See IIdentityCatalog."""
-        return await self._database.read(tokens.find_token_of, owner, token_id)
-
-    async def revoke_token(self, public_id: str, principal: Principal = OPERATOR) -> bool:
-        """See IIdentityCatalog."""
-        return await self._database.write(tokens.revoke_token, public_id, principal)
-
-    async def revoke_token_of(self, owner: TokenOwner, token_id: int, principal: Principal) -> bool:
-        """See IIdentityCatalog."""
-        return await self._database.write(tokens.revoke_token_of, owner, token_id, principal)
-
-    async def rotate_token_of(
-        self,
-        owner: TokenOwner,
-        token_id: int,
-        minted: MintedToken,
-        expires_at: datetime.datetime | None,
-        principal: Principal,
-    ) -> bool:
-        """See IIdentityCatalog."""
-        return await self._database.write(tokens.rotate_token_of, owner, token_id, minted, expires_at, principal)
 
     async def list_users(self, text: str | None, name: str | None, piece: Piece) -> UserListing:
         """See IDirectoryCatalog."""
@@ -222,24 +173,6 @@ class SqlCatalog(SqlProtection, SqlTrail):
     async def remove_member(self, scope: Scope, user_id: int, principal: Principal) -> bool:
         """See IDirectoryCatalog."""
         return await self._database.write(membership.remove_member, scope, user_id, principal)
-
-    async def add_sign_in(self, sign_in: NewSignIn, max_per_address: int) -> bool:
-        """See ISignInCatalog."""
-        return await self._database.write(signins.add_sign_in, sign_in, max_per_address)
-
-    async def find_sign_in(self, public_id: str) -> SignIn | None:
-        """See ISignInCatalog."""
-        return await self._database.read(signins.find_sign_in, public_id)
-
-    async def approve_sign_in(self, public_id: str, principal: Principal, token_expires_at: datetime.datetime) -> bool:
-        """See ISignInCatalog."""
-        return await self._database.write(signins.approve_sign_in, public_id, principal, token_expires_at)
-
-    async def take_sign_in(
-        self, poll_sha256: str, public_id: str, secret_sha256: str, name: str, origin: Origin | None = None
-    ) -> bool | None:
-        """See ISignInCatalog."""
-        return await self._database.write(signins.take_sign_in, poll_sha256, public_id, secret_sha256, name, origin)
 
     async def find_scope(self, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
         """See IReads."""

@@ -128,7 +128,16 @@ tokens = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
+    # Of a deploy token that was given one; without, its number makes it.
+    Column("username", Text),
+    # By showing which token it was made. No foreign key: users go with their tokens, and numbers never come again.
+    Column("parent_id", ROW_NUMBER),
+    # What a CI system said of a job; see JobOrigin.
+    Column("origin_json", Text),
+    Column("last_used_at", BigInteger),
     UniqueConstraint("public_id"),
+    Index(None, "parent_id"),
+    Index(None, "kind", "expires_at"),
     # A token that lost its owner would be good everywhere, so the database refuses one.
     CheckConstraint(
         "CASE kind"
@@ -144,6 +153,17 @@ tokens = Table(
     Index(None, "project_id"),
     Index(None, "group_id"),
     sqlite_autoincrement=True,
+)
+
+# ID tokens that were exchanged: each is good once. They are remembered for longer than they would be good.
+spent_id_tokens = Table(
+    "spent_id_tokens",
+    metadata,
+    Column("issuer", Text, nullable=False),
+    Column("jti", Text, nullable=False),
+    Column("forget_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("issuer", "jti"),
+    Index(None, "forget_at"),
 )
 
 # Clients that wait until somebody signs them in on a page. Their token is made when they come back for it, so that

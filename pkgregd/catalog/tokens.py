@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from itertools import product
 
+from attrs import asdict
 from sqlalchemy import ColumnElement, and_, bindparam, func, not_, or_, select, true, update
 
 from pkgregd.catalog import told
@@ -18,6 +19,7 @@ from pkgregd.catalog.tables import projects, tokens, users
 from pkgregd.errors import AlreadyExists, InvalidCredentials
 from pkgregd.values import (
     AuditAction,
+    JobOrigin,
     Level,
     MintedToken,
     NewToken,
@@ -29,6 +31,7 @@ from pkgregd.values import (
     TokenOwner,
     TokenQuery,
     TokenRecord,
+    user_name_beside,
 )
 
 ADD_TOKEN = Statement(
@@ -45,6 +48,9 @@ ADD_TOKEN = Statement(
         group_id=bindparam("group_id"),
         created_at=bindparam("now"),
         expires_at=bindparam("expires_at"),
+        username=bindparam("username"),
+        parent_id=bindparam("parent_id"),
+        origin_json=bindparam("origin_json"),
     )
     .on_conflict_do_nothing()
 )
@@ -62,6 +68,10 @@ _token_columns = select(
     tokens.c.created_at,
     tokens.c.expires_at,
     tokens.c.revoked_at,
+    tokens.c.last_used_at,
+    tokens.c.username,
+    tokens.c.parent_id,
+    tokens.c.origin_json,
     users.c.id,
     users.c.name,
     users.c.is_admin,
@@ -121,6 +131,15 @@ REVOKE_TOKEN = Statement(
     .values(revoked_at=func.coalesce(tokens.c.revoked_at, bindparam("now")))
 )
 
+_made_by = select(tokens.c.id).where(tokens.c.parent_id == bindparam("shown_id")).cte("descendants", recursive=True)
+_descendants = _made_by.union(select(tokens.c.id).where(tokens.c.parent_id == _made_by.c.id))
+
+REVOKE_DESCENDANTS = Statement(
+    update(tokens)
+    .where(tokens.c.id.in_(select(_descendants.c.id)), tokens.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"))
+)
+
 
 async def add_token(tx: Transaction, token: NewToken, principal: Principal) -> int:
     """See IIdentityCatalog."""
@@ -135,7 +154,8 @@ async def add_token(tx: Transaction, token: NewToken, principal: Principal) -> i
     if token.group is not None:
         group_id = await owner_id_of(tx, Level.GROUP, token.group)
     owner = {"user_id": user_id, "project_id": project_id, "group_id": group_id}
-    token_id = await store_token(tx, token, **owner)
+    parent_id = principal.token_id if token.kind is TokenKind.PERSONAL else None
+    token_id = await store_token(tx, token, **owner, parent_id=parent_id)
     await add_audit_entry(tx, principal, told.of_new_token(token, **owner))
     return token_id
 
@@ -154,6 +174,7 @@ async def store_token(
     user_id: int | None = None,
     project_id: int | None = None,
     group_id: int | None = None,
+    parent_id: int | None = None,
 ) -> int:
     """Store the token of an owner that is known already; returns its id. Raises AlreadyExists."""
     added = await tx.execute(
@@ -169,6 +190,9 @@ async def store_token(
         group_id=group_id,
         now=tx.now,
         expires_at=None if token.expires_at is None else to_microseconds(token.expires_at),
+        username=token.username,
+        parent_id=parent_id,
+        origin_json=None if token.origin is None else json.dumps(asdict(token.origin)),
     )
     if not added:
         raise AlreadyExists("a token of that id exists already")
@@ -223,7 +247,8 @@ def _owner(owner: TokenOwner) -> tuple[str | None, dict[str, object]]:
 
 def _token_record(row: Row) -> TokenRecord:
     (token_id, public_id, secret_sha256, kind, name, scopes_json, role, project_id, group_id, *rest) = row
-    created_at, expires_at, revoked_at, user_id, user_name, is_admin, project_path = rest
+    created_at, expires_at, revoked_at, last_used_at, username, parent_id, origin_json, *rest = rest
+    user_id, user_name, is_admin, project_path = rest
     return TokenRecord(
         public_id=public_id,
         secret_sha256=secret_sha256,
@@ -244,6 +269,10 @@ def _token_record(row: Row) -> TokenRecord:
         created_at=from_microseconds(created_at),
         expires_at=None if expires_at is None else from_microseconds(expires_at),
         revoked_at=None if revoked_at is None else from_microseconds(revoked_at),
+        last_used_at=None if last_used_at is None else from_microseconds(last_used_at),
+        username=user_name_beside(TokenKind(kind), token_id, user_name, username),
+        parent_id=parent_id,
+        origin=None if origin_json is None else JobOrigin(**json.loads(origin_json)),
     )
 
 
@@ -256,11 +285,22 @@ async def revoke_token(tx: Transaction, public_id: str, principal: Principal) ->
 
 
 async def _revoke(tx: Transaction, record: TokenRecord, principal: Principal) -> None:
-    """Revoke a token unless it is revoked already."""
+    """Revoke a token unless it is revoked already, and those that were made by it."""
     if record.revoked_at is None:
-        await tx.execute(REVOKE_TOKEN, the_public_id=record.public_id, now=tx.now)
+        await _revoke_with_descendants(tx, record)
         entry = told.of_token(AuditAction.REVOKE_TOKEN, record.public_id, record.name, **_owner_ids(record))
         await add_audit_entry(tx, principal, entry)
+
+
+async def _revoke_with_descendants(tx: Transaction, record: TokenRecord) -> None:
+    assert record.principal.token_id is not None, "a stored token has a number"
+    await tx.execute(REVOKE_TOKEN, the_public_id=record.public_id, now=tx.now)
+    await revoke_descendants(tx, record.principal.token_id)
+
+
+async def revoke_descendants(tx: Transaction, token_id: int) -> None:
+    """Revoke the tokens that were made by showing one, or by showing one of those."""
+    await tx.execute(REVOKE_DESCENDANTS, shown_id=token_id, now=tx.now)
 
 
 def _owner_ids(record: TokenRecord) -> dict[str, int | None]:
@@ -292,7 +332,7 @@ async def rotate_token_of(
         return False
     bearer = record.principal
     assert bearer.token_kind is not None, "a stored token is of some kind"
-    await tx.execute(REVOKE_TOKEN, the_public_id=record.public_id, now=tx.now)
+    await _revoke_with_descendants(tx, record)
     token = NewToken(
         public_id=minted.public_id,
         secret_sha256=minted.secret_sha256,
@@ -302,7 +342,7 @@ async def rotate_token_of(
         role=bearer.role,
         expires_at=expires_at,
     )
-    await store_token(tx, token, **_owner_ids(record))
+    await store_token(tx, token, **_owner_ids(record), parent_id=record.parent_id)
     entry = told.of_token(
         AuditAction.ROTATE_TOKEN, minted.public_id, record.name, **_owner_ids(record), instead_of=record.public_id
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 
+from attrs import asdict
+
 from pkgregd.values import (
     AuditAction,
     AuditEntry,
@@ -129,6 +131,7 @@ def of_new_token(
         scopes=sorted(token.scopes),
         role=None if token.role is None else token.role.name.lower(),
         expires_at=None if token.expires_at is None else token.expires_at.isoformat(),
+        **({} if token.origin is None else {"origin": asdict(token.origin)}),
     )
 
 

@@ -12,16 +12,18 @@ from pkgregd.interfaces.access import (
     IAccounts,
     IAuthenticator,
     IDueTimes,
+    IIdTokenExchange,
     IRateLimiter,
     IRequestLimits,
+    ITokenUses,
 )
 from pkgregd.interfaces.administration import IDirectories, IDirectory, IInventories, IInventory, ITokenDesk
 from pkgregd.interfaces.audit import IAuditCatalog, ITrail
 from pkgregd.interfaces.blobs import IBlobSink, IBlobSource, IBlobStore, IKernelConsumer
 from pkgregd.interfaces.calls import IAuthorisedCall, ICall, IRequestBody
 from pkgregd.interfaces.catalog import ICatalog, IReads
-from pkgregd.interfaces.formats import IBuildFormat, IPackageFormat, IRouteTable
-from pkgregd.interfaces.identity_catalog import IDirectoryCatalog, IIdentityCatalog, ISignInCatalog
+from pkgregd.interfaces.formats import IBuildFormat, IPackageFormat, IRouteTable, IStrictTable
+from pkgregd.interfaces.identity_catalog import KEPT_JOB_SECONDS, IDirectoryCatalog, IIdentityCatalog, ISignInCatalog
 from pkgregd.interfaces.package_catalog import IBlobCatalog, IInventoryCatalog, IPackageCatalog
 from pkgregd.interfaces.packages import (
     MAX_BRANCH,
@@ -36,6 +38,7 @@ from pkgregd.interfaces.packages import (
 from pkgregd.interfaces.protection_catalog import MAX_RULES, IProtectionCatalog
 
 __all__ = [
+    "KEPT_JOB_SECONDS",
     "MAX_BRANCH",
     "MAX_RULES",
     "WITHDRAWAL_SECONDS",
@@ -58,6 +61,7 @@ __all__ = [
     "IDraft",
     "IDueTimes",
     "IEventSink",
+    "IIdTokenExchange",
     "IIdentityCatalog",
     "IInspections",
     "IInventories",
@@ -75,7 +79,9 @@ __all__ = [
     "IRequestLimits",
     "IRouteTable",
     "ISignInCatalog",
+    "IStrictTable",
     "ITokenDesk",
+    "ITokenUses",
     "ITrail",
     "Inspector",
 ]

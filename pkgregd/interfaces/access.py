@@ -27,19 +27,36 @@ from pkgregd.values import (
 class IAuthenticator(Interface):
     """Credentials to a Principal."""
 
-    async def authenticate(headers: Mapping[str, str], reads: IReads) -> Principal:
+    async def authenticate(carried: Mapping[str, str], reads: IReads, *, is_strict: bool = False) -> Principal:
         """
         Find out who is asking.
 
         Args:
-            headers: the request's credential headers by lower-case name; a repeated header never gets here.
+            carried: the request's credential headers by lower-case name, and query parameters that carry a token by
+                their names with a `?` before them; what is repeated never gets here.
             reads: where tokens are found.
+            is_strict: whether a user name beside the token has to be its own; see IStrictTable.
 
         Returns:
             ANONYMOUS when there is no credential at all.
 
         Raises:
             InvalidCredentials: a credential is there and not good. It never falls back to anonymous.
+        """
+
+
+class ITokenUses(Interface):
+    """Remembers when tokens were used."""
+
+    def note(token_id: int) -> None:
+        """Note that a token is being used. Writes nothing; bounded."""
+
+    async def write() -> None:
+        """
+        Write what was noted. What cannot be written stays noted.
+
+        Raises:
+            Unavailable.
         """
 
 
@@ -72,6 +89,27 @@ class IAccessPolicy(Interface):
 
         Raises:
             AuthenticationRequired, PermissionDenied.
+        """
+
+
+class IIdTokenExchange(Interface):
+    """Exchanges ID tokens of CI systems for tokens of jobs."""
+
+    def audience() -> str:
+        """The audience that ID tokens have to be for. Raises NotFound: there are none, or it depends on the issuer."""
+
+    async def exchange(id_token: str, asker: Principal, project: str | None = None) -> IssuedToken:
+        """
+        Make a job token of one project, which lives for some minutes; the ID token cannot be exchanged again.
+
+        Args:
+            id_token: whatever was shown.
+            asker: who shows it, for the audit trail.
+            project: path of the only project that will do; None for that of the first rule that matches.
+
+        Raises:
+            InvalidIdToken: says what is wrong, and repeats nothing of it. NotFound: there is no such project.
+            Unavailable: the keys of the issuer cannot be had.
         """
 
 
@@ -120,6 +158,20 @@ class IAccount(Interface):
 
     async def sign_out(secret: str) -> None:
         """Revoke a personal token; one of another kind, which others may use too, stays. Raises WrongPassword."""
+
+    def audience() -> str:
+        """See IIdTokenExchange."""
+
+    async def exchange(id_token: str, project: str | None = None) -> IssuedToken:
+        """See IIdTokenExchange; one that is not good counts against the address. Raises RateLimited, too."""
+
+    async def end_job(secret: str) -> None:
+        """
+        Revoke the token of a job.
+
+        Raises:
+            WrongPassword: it is not a good one. RateLimited.
+        """
 
     async def list_tokens(piece: Piece) -> tuple[TokenRecord, ...]:
         """The caller's own personal tokens that are good, newest first."""

@@ -23,6 +23,15 @@ class IRouteTable(Interface):
         """Dress an error in the shape that the clients of these routes know; None for the common JSON."""
 
 
+class IStrictTable(Interface):
+    """
+    Marks a table of routes, or a format, where GitLab is strict about user names in Basic authentication.
+
+    A user's token needs the user's name beside it, in any case of letters, a deploy token its own, and a job's token
+    `gitlab-ci-token`.
+    """
+
+
 class IPackageFormat(IRouteTable):
     """
     One ecosystem: pure, stateless, never sees a store. Its name is also the URL segment, e.g. `pypi`.

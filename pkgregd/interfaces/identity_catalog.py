@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from zope.interface import Interface
 
@@ -25,6 +25,7 @@ from pkgregd.values import (
     Role,
     Scope,
     SignIn,
+    SpentIdToken,
     Stretch,
     TokenListing,
     TokenOwner,
@@ -34,6 +35,9 @@ from pkgregd.values import (
     UserRecord,
     Visibility,
 )
+
+KEPT_JOB_SECONDS = 7 * 86_400
+"""How long a job's token is listed after its end; the audit trail tells of it for longer."""
 
 
 class IIdentityCatalog(Interface):
@@ -78,11 +82,40 @@ class IIdentityCatalog(Interface):
         Return the new token's id.
 
         Args:
-            principal: who asked for it.
+            principal: who asked for it. A personal token goes with the token that was shown to make it.
 
         Raises:
             NotFound: its user, project or group.
             InvalidCredentials: the token of who asked is not good any more.
+        """
+
+    async def add_job(token: NewToken, spent: SpentIdToken, asker: Principal) -> int:
+        """
+        Make a job token for an ID token, which is spent by it: both in one transaction, so that one of two wins.
+
+        Args:
+            asker: who showed it: nobody that is known, from somewhere.
+
+        Returns:
+            The job token's id.
+
+        Raises:
+            NotFound: its project. SpentIdTokenShown.
+        """
+
+    async def forget_ended() -> int:
+        """
+        Forget the ID tokens that are past being shown again, and jobs that ended KEPT_JOB_SECONDS ago.
+
+        Returns:
+            How many jobs.
+        """
+
+    async def note_uses(used_at: Mapping[int, datetime.datetime]) -> None:
+        """
+        Remember when tokens were last used, by their numbers.
+
+        A time earlier than what is known changes nothing, nor does a token that is gone.
         """
 
     async def list_tokens() -> tuple[TokenRecord, ...]:
@@ -95,10 +128,18 @@ class IIdentityCatalog(Interface):
         """Find one of somebody's tokens by its number, revoked or not."""
 
     async def revoke_token(public_id: str, principal: Principal = OPERATOR) -> bool:
-        """Revoke any token, whosever it is; False if there is none of that id. Works from the next request on."""
+        """
+        Revoke any token, whosever it is, and those that were made by showing it; False if there is none of that id.
+
+        Works from the next request on.
+        """
 
     async def revoke_token_of(owner: TokenOwner, token_id: int, principal: Principal) -> bool:
-        """Revoke one of somebody's tokens; False if there is none of that number. Works from the next request on."""
+        """
+        Revoke one of somebody's tokens, and those that were made by showing it; False if there is none of that number.
+
+        Works from the next request on.
+        """
 
     async def rotate_token_of(
         owner: TokenOwner,
@@ -109,6 +150,8 @@ class IIdentityCatalog(Interface):
     ) -> bool:
         """
         Revoke one of somebody's tokens, and store another that is the same but for its secret and its end.
+
+        Those that were made by showing the old one are revoked: whoever knew it may have made them.
 
         Args:
             minted: of the new one.

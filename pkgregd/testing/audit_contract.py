@@ -28,6 +28,7 @@ from pkgregd.values import (
     Role,
     RuleTerms,
     Scope,
+    SpentIdToken,
     TokenKind,
     TokenOwner,
     Told,
@@ -142,6 +143,8 @@ class AuditContract(_Base):
         rule = ProtectionRule(1, 1, kept)
         name, file = (1, "pypi", "alpha"), "alpha-1.0.tar.gz"
         tools = "acme/tools"
+        soon = datetime.datetime.fromtimestamp(START_SECONDS + 60, datetime.UTC)
+        built = NewToken("job", "9" * 64, TokenKind.JOB, "job", project=tools, expires_at=soon)
         return [
             Step("add_user", lambda: catalog.add_user("Jane", principal=who), A.ADD_USER, "Jane"),
             Step("add_user", lambda: catalog.add_user("john", is_admin=True, principal=who), A.ADD_USER, "john"),
@@ -176,6 +179,8 @@ class AuditContract(_Base):
             Step("change_rule", lambda: catalog.change_rule(rule, wanted, who), A.CHANGE_PROTECTION_RULE, "pypi zeta",
                  tools),
             Step("remove_rule", lambda: catalog.remove_rule(1, 1, who), A.REMOVE_PROTECTION_RULE, "pypi zeta", tools),
+            Step("add_job", lambda: catalog.add_job(built, SpentIdToken("https://ci.test", "1", soon), who),
+                 A.ADD_TOKEN, "job", tools),
             Step("publish", lambda: catalog.publish(one, who), A.PUBLISH, f"pypi alpha 1.0 {file}", tools),
             Step("publish", lambda: catalog.publish(
                 evolve(one, blob=blob_of(b"x"), on_duplicate=OnDuplicate.REPLACE), who),

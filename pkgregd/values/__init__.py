@@ -50,6 +50,7 @@ from pkgregd.values.inventory import (
     SupersededBuild,
 )
 from pkgregd.values.limits import TOLERANCE, FormatLimits, Rate, RateLimitRule, RouteClass, Verdict, pushed
+from pkgregd.values.oidc import OidcIssuer, OidcRule
 from pkgregd.values.operations import JSON, Answer, BodyContent, JsonSchema, Operation, Parameter, Shape
 from pkgregd.values.packages import (
     Coordinates,
@@ -100,23 +101,28 @@ from pkgregd.values.publishing import (
 )
 from pkgregd.values.routes import PublicPages, Refusal, Reply, Route
 from pkgregd.values.tokens import (
+    JOB_USER_NAME,
     IssuedToken,
+    JobOrigin,
     MintedToken,
     NewSignIn,
     NewToken,
     SignIn,
     SignInStart,
+    SpentIdToken,
     TokenListing,
     TokenOrder,
     TokenOwner,
     TokenQuery,
     TokenRecord,
+    user_name_beside,
 )
 
 __all__ = [
     "ANONYMOUS",
     "ANYTHING",
     "HEX_LENGTHS",
+    "JOB_USER_NAME",
     "JSON",
     "MAX_DOCUMENT_BYTES",
     "MAX_PATTERN_CHARACTERS",
@@ -146,6 +152,7 @@ __all__ = [
     "IndexLookup",
     "IndexState",
     "IssuedToken",
+    "JobOrigin",
     "JsonSchema",
     "Level",
     "MakeLayout",
@@ -156,6 +163,8 @@ __all__ = [
     "NewSignIn",
     "NewToken",
     "NewestVersion",
+    "OidcIssuer",
+    "OidcRule",
     "OnDuplicate",
     "Operation",
     "Origin",
@@ -200,6 +209,7 @@ __all__ = [
     "Shape",
     "SignIn",
     "SignInStart",
+    "SpentIdToken",
     "StreamBody",
     "Stretch",
     "SupersededBuild",
@@ -221,4 +231,5 @@ __all__ = [
     "held_level",
     "pushed",
     "refuse_below",
+    "user_name_beside",
 ]

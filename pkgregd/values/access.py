@@ -63,6 +63,7 @@ class AccountPermission(enum.Enum):
         SIGN_IN: nothing; a credential beside it is not looked at, since it may be the one that is out of date.
         NOTHING: nothing, for what is the same for everybody; a credential that is shown has to be good.
         READ_USER: any good credential.
+        READ_JOB: the token of a job.
         READ_USERS: a token that stands for a user, or for a member, and not for a machine.
         MANAGE_TOKENS: a personal token that may do what its user may.
         ADMINISTER_INSTANCE: the same, of an administrator.
@@ -71,6 +72,7 @@ class AccountPermission(enum.Enum):
     SIGN_IN = "sign_in"
     NOTHING = "nothing"
     READ_USER = "read_user"
+    READ_JOB = "read_job"
     READ_USERS = "read_users"
     MANAGE_TOKENS = "manage_tokens"
     ADMINISTER_INSTANCE = "administer_instance"

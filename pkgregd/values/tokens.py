@@ -8,6 +8,43 @@ from attrs import field, frozen
 
 from pkgregd.values.access import Principal, Role, TokenKind
 
+JOB_USER_NAME = "gitlab-ci-token"
+"""The user name that goes with every job token, and with no other."""
+
+
+@frozen
+class JobOrigin:
+    """
+    What a CI system said of a job when its ID token was exchanged; each text is empty if it said nothing.
+
+    Attributes:
+        issuer, subject: who said it, and of whom.
+        repository: where the job's code is.
+        ref: branch or tag.
+        run_id: which run of it.
+    """
+
+    issuer: str
+    subject: str = ""
+    repository: str = ""
+    ref: str = ""
+    run_id: str = ""
+
+
+@frozen
+class SpentIdToken:
+    """
+    An ID token that is being exchanged, and cannot be again.
+
+    Attributes:
+        issuer, jti: what it is known by.
+        forget_at: aware UTC; long after it has expired.
+    """
+
+    issuer: str
+    jti: str
+    forget_at: datetime.datetime
+
 
 @frozen
 class NewToken:
@@ -18,13 +55,15 @@ class NewToken:
         public_id: the part of the secret that may be shown: looked up, listed and revoked by.
         secret_sha256: hex digest of the whole secret text.
         kind: what it stands for.
-        name: the operator's words; also the user name of a deploy token.
+        name: the operator's words.
         scopes: what it allows.
         role: of a project or group access token.
         user: user name, for a personal token.
         project: project path, or its number in digits.
         group: group path, or its number in digits.
         expires_at: aware UTC; None means never.
+        username: of a deploy token; without, its number makes it.
+        origin: of a job token that was made for an ID token.
     """
 
     public_id: str
@@ -37,6 +76,8 @@ class NewToken:
     project: str | None = None
     group: str | None = None
     expires_at: datetime.datetime | None = None
+    username: str | None = None
+    origin: JobOrigin | None = None
 
 
 @frozen
@@ -45,9 +86,11 @@ class TokenRecord:
     A stored token, with what authentication needs of its owner.
 
     Attributes:
-        public_id, secret_sha256, name, expires_at: see NewToken.
+        public_id, secret_sha256, name, expires_at, origin: see NewToken.
         principal: who the token makes its bearer, scopes and bounds included.
-        created_at, revoked_at: aware UTC.
+        created_at, revoked_at, last_used_at: aware UTC. The last one may be late by a minute.
+        username: the user name that belongs beside it in Basic authentication; None where none does.
+        parent_id: number of the token that was shown to make it.
     """
 
     public_id: str
@@ -57,6 +100,23 @@ class TokenRecord:
     created_at: datetime.datetime
     expires_at: datetime.datetime | None = None
     revoked_at: datetime.datetime | None = None
+    last_used_at: datetime.datetime | None = None
+    username: str | None = None
+    parent_id: int | None = None
+    origin: JobOrigin | None = None
+
+
+def user_name_beside(kind: TokenKind, token_id: int, user: str | None, username: str | None) -> str | None:
+    """
+    Say which user name belongs beside a token.
+
+    Args:
+        user: whose it is.
+        username: that a deploy token was given.
+    """
+    if kind is TokenKind.DEPLOY:
+        return username or f"gitlab+deploy-token-{token_id}"
+    return JOB_USER_NAME if kind is TokenKind.JOB else user
 
 
 @frozen
@@ -102,6 +162,7 @@ class TokenOrder:
         scopes: what it allows.
         role: of a project or group access token.
         expires_at: aware; None means never.
+        username: of a deploy token; None for the usual one.
     """
 
     owner: TokenOwner
@@ -109,6 +170,7 @@ class TokenOrder:
     scopes: frozenset[str]
     role: Role | None = None
     expires_at: datetime.datetime | None = None
+    username: str | None = None
 
 
 @frozen

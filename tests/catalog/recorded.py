@@ -19,6 +19,8 @@ UNTOLD: Mapping[str, str] = {
     "add_sign_in": "a client waits; nobody has decided anything",
     "confirm_file": "a checksum came; the file is what it was",
     "forget_blob": "bytes that nothing refers to; whatever let go of them was told",
+    "forget_ended": "ID tokens that can never be shown again, and jobs that ended long ago",
+    "note_uses": "when tokens were used; the access log tells of each use",
     "forget_audit_entries": "the trail itself, as the configuration has it; the log tells",
 }
 """Verbs that write and tell nothing, with the reason."""

@@ -16,6 +16,7 @@ from pkgregd.testing.deletions_contract import DeletionsContract
 from pkgregd.testing.directory_contract import DirectoryContract
 from pkgregd.testing.foresight_contract import ForesightContract
 from pkgregd.testing.keys_contract import KeysContract, TogetherContract
+from pkgregd.testing.lineage_contract import LineageContract
 from pkgregd.testing.listings_contract import ListingsContract
 from pkgregd.testing.names_contract import WholeNamesContract
 from pkgregd.testing.onward_contract import OnwardContract
@@ -40,6 +41,7 @@ class WholeContract(
     SearchContract,
     OwnersContract,
     TraitsContract,
+    LineageContract,
     SignInsContract,
     DirectoryContract,
     DocumentsContract,

@@ -15,12 +15,14 @@ from pkgregd.catalog import (
     deletions,
     directory,
     documents,
+    exchange,
     identity,
     inventory,
     keys,
     names,
     packages,
     protection,
+    removal,
     search,
     signins,
     tags,
@@ -32,8 +34,8 @@ from pkgregd.catalog.statement import SQLITE, Statement, compile_all
 from pkgregd.values import Level, PackageOrder, PlaceOrder
 from tests.catalog.support import make_folder, migrated_file
 
-SMALL = ("SCAN json_each", "SCAN counted")
-"""What may be gone through from end to end: a list that came as a parameter, and rows of which only so many count."""
+SMALL = ("SCAN json_each", "SCAN counted", "SCAN descendants")
+"""What may be gone through: a list that came as a parameter, rows of which only so many count, or found by an index."""
 
 PARAMETERS = {
     "action": "publish",
@@ -99,6 +101,12 @@ PARAMETERS = {
     "new_delete_level": None,
     "row_offset": 0,
     "sha256": "0" * 64,
+    "shown_id": 1,
+    "used_at": 0,
+    "ended_before": 0,
+    "issuer": "https://ci.test",
+    "jti": "1",
+    "forget_at": 0,
     "the_public_id": "abc",
     "the_sha256": "0" * 64,
     "the_token_id": 1,
@@ -165,6 +173,12 @@ class PlanTests(SynchronousTestCase):
         """Clients ask again and again whether they were signed in."""
         self.assert_by_index(signins.FIND_SIGN_IN, signins.FIND_APPROVAL, signins.APPROVE_SIGN_IN)
         self.assert_by_index(signins.FORGET_EXPIRED, signins.COUNT_OF_ADDRESS, signins.FORGET_SIGN_IN)
+
+    def test_lineage(self) -> None:
+        """What was made by a token, jobs, ID tokens, and the time of the last use."""
+        self.assert_by_index(tokens.REVOKE_TOKEN, tokens.REVOKE_DESCENDANTS, removal.TOKENS_OF_USER)
+        self.assert_by_index(exchange.FORGET_ID_TOKENS, exchange.FORGET_JOBS)
+        self.assert_by_index(exchange.NOTE_USE)
 
     def test_packages(self) -> None:
         """Files, names and revisions."""

@@ -141,6 +141,21 @@ class MigrationTests(SynchronousTestCase):
             ).fetchall()
         self.assertEqual(rows, [("a/b", "job", "abc", ""), ("", None, None, ""), ("", None, None, "")])
 
+    def test_deploy_tokens_keep_their_user_names(self) -> None:
+        """The name with which they were shown stays their user name."""
+        migrate_file(self.path, "0010")
+        with opened(self.path) as connection:
+            connection.execute("INSERT INTO paths VALUES ('a')")
+            connection.execute("INSERT INTO groups VALUES (1, 'a', 'a', 'public', 0)")
+            connection.execute(
+                "INSERT INTO tokens (id, public_id, secret_sha256, kind, name, scopes_json, role, group_id, created_at)"
+                " VALUES (1, 'd', '', 'deploy', 'robot', '[]', NULL, 1, 0), (2, 'g', '', 'group', 'x', '[]', 30, 1, 0)"
+            )
+        migrate(URL, self.folder)
+        with opened(self.path) as connection:
+            found = connection.execute("SELECT username FROM tokens ORDER BY id").fetchall()
+        self.assertEqual(found, [("robot",), (None,)])
+
     def test_known_revisions_are_those_of_the_scripts(self) -> None:
         """The list in the code is the chain of the migration files, oldest first."""
         config = Config()
