@@ -198,6 +198,7 @@ def make_parser() -> argparse.ArgumentParser:
     token.add_argument("--role", type=_role, metavar="ROLE", help=f"{_ROLES}; developer by default")
     token.add_argument("--expires", type=_duration, metavar="TIME", help="30d, 12h or 60s from now")
     token.add_argument("--name", metavar="NAME")
+    token.add_argument("--username", metavar="NAME", help="user name of a deploy token")
     subcommands.add("token list", tokens.list_tokens)
     subcommands.add("token revoke", tokens.revoke_token).add_argument("token", metavar="ID_OR_SECRET")
     return parser

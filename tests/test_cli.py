@@ -347,10 +347,12 @@ class TokenTests(CommandCase):
         self.catalog.tokens[third] = evolve(self.catalog.tokens[third], revoked_at=NOW, name="a\nb\x1b[2J")
         outcome = self.answer("token", "list")
         heading, *lines = outcome.text.split("\n")
-        self.assertEqual(heading.split(), ["public_id", "kind", "state", "expires_at", "scopes", "name"])
-        self.assertEqual(lines[0].split(), [first, "personal", "active", "-", "api", "laptop"])
+        self.assertEqual(
+            heading.split(), ["public_id", "kind", "state", "expires_at", "last_used_at", "scopes", "name"]
+        )
+        self.assertEqual(lines[0].split(), [first, "personal", "active", "-", "-", "api", "laptop"])
         self.assertEqual(lines[1].split()[:5], [second, "job", "expired", "2030-01-02T03:04:05Z", "-"])
-        self.assertEqual(lines[2].split(), [third, "personal", "revoked", "-", "api", repr("a\nb\x1b[2J")])
+        self.assertEqual(lines[2].split(), [third, "personal", "revoked", "-", "-", "api", repr("a\nb\x1b[2J")])
         self.assertEqual(len(lines), 3)
         for secret in secrets:
             self.assertNotIn(secret[-49:], outcome.text + json.dumps(outcome.data))

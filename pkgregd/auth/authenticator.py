@@ -18,7 +18,7 @@ from zope.interface import Attribute, implementer
 from pkgregd.auth.tokens import parse, secret_sha256
 from pkgregd.errors import InvalidCredentials
 from pkgregd.interfaces import IAuthenticator, IReads
-from pkgregd.values import ANONYMOUS, Principal, TokenKind, TokenRecord
+from pkgregd.values import ANONYMOUS, JOB_USER_NAME, Principal, TokenKind, TokenRecord
 
 log = Logger()
 
@@ -36,17 +36,44 @@ TOKEN_HEADERS: Mapping[str, frozenset[TokenKind]] = {
 API_KEY = "x-nuget-apikey"
 """Of NuGet's clients, which demand a key for a push: with other credentials beside it, it may be anything."""
 
+QUERY_PARAMETERS: Mapping[str, frozenset[TokenKind]] = {
+    "?private_token": TOKEN_HEADERS["private-token"],
+    "?job_token": TOKEN_HEADERS["job-token"],
+    "?access_token": ANY_KIND,
+}
+"""The query parameters that carry a bare token, where the operator lets them; the mark tells them from headers."""
+
+NO_PASSWORDS = (
+    "the credentials are not valid: this registry has no passwords, the password of Basic authentication is a token"
+)
+
 # Compared against when no token has the id, so that both answers take the same work.
 # No text has this digest, as far as anyone knows.
 _NO_DIGEST = "0" * 64
 
 
-class ITokenCredentials(ICredentials):
-    """A token, and the kinds that whatever carried it takes."""
+@frozen
+class ShownToken:
+    """
+    What a request showed, unchecked.
 
-    text: str = Attribute("what was shown, unchecked")
-    kinds: frozenset[TokenKind] = Attribute("the kinds of token that are good here")
+    Attributes:
+        text: of the token.
+        kinds: those that are good in all that carried it.
+        user_name: beside it in Basic authentication; None if that did not carry it.
+    """
+
+    text: str = field(repr=False)
+    kinds: frozenset[TokenKind]
+    user_name: str | None = None
+
+
+class ITokenCredentials(ICredentials):
+    """A token, and what whatever carried it demands of it."""
+
+    shown: ShownToken = Attribute("what was shown")
     reads: IReads = Attribute("where the token is found")
+    is_strict: bool = Attribute("whether a user name beside it has to be its own")
 
 
 @implementer(ITokenCredentials)
@@ -54,9 +81,9 @@ class ITokenCredentials(ICredentials):
 class TokenCredentials:
     """The token that a request showed; see ITokenCredentials."""
 
-    text: str = field(repr=False)
-    kinds: frozenset[TokenKind]
+    shown: ShownToken
     reads: IReads = field(repr=False, eq=False)
+    is_strict: bool = False
 
 
 @implementer(ICredentialsChecker)
@@ -88,17 +115,20 @@ class TokenChecker:
 
     async def find_record(self, credentials: ITokenCredentials) -> TokenRecord:
         """Find what is stored of a good token. Raises as requestAvatarId()."""
-        record = await credentials.reads.find_token(parse(credentials.text))
+        shown = credentials.shown
+        record = await credentials.reads.find_token(_public_id(shown))
         stored_sha256 = _NO_DIGEST if record is None else record.secret_sha256
-        is_equal = hmac.compare_digest(secret_sha256(credentials.text), stored_sha256)
+        is_equal = hmac.compare_digest(secret_sha256(shown.text), stored_sha256)
         if record is None or not is_equal:
             raise InvalidCredentials()
         if record.revoked_at is not None:
             reason = "revoked"
         elif record.expires_at is not None and record.expires_at <= self._clock():
             reason = "expired"
-        elif record.principal.token_kind not in credentials.kinds:
+        elif record.principal.token_kind not in shown.kinds:
             reason = "shown in a header for other kinds of token"
+        elif not _fits(record, shown.user_name, credentials.is_strict):
+            reason = "shown beside another user name"
         else:
             return record
         # The bearer is told nothing, so the operator has to be.
@@ -113,48 +143,82 @@ class TokenAuthenticator:
 
     Args:
         clock: tells the time, aware.
+        note_use: is told the number of each token that was good.
     """
 
-    def __init__(self, clock: Callable[[], datetime.datetime]) -> None:
+    def __init__(
+        self, clock: Callable[[], datetime.datetime], note_use: Callable[[int], None] = lambda token_id: None
+    ) -> None:
         self._checker = TokenChecker(clock)
+        self._note_use = note_use
 
-    async def authenticate(self, headers: Mapping[str, str], reads: IReads) -> Principal:
+    async def authenticate(self, carried: Mapping[str, str], reads: IReads, *, is_strict: bool = False) -> Principal:
         """See IAuthenticator."""
-        shown = find_token(headers)
+        shown = find_token(carried)
         if shown is None:
             return ANONYMOUS
-        credentials = TokenCredentials(*shown, reads)
         # not by way of a portal: the avatar is the principal, and there is nothing to do at logout
-        return await self._checker.find_principal(credentials)
+        principal = await self._checker.find_principal(TokenCredentials(shown, reads, is_strict))
+        assert principal.token_id is not None, "a stored token has a number"
+        self._note_use(principal.token_id)
+        return principal
 
 
-def find_token(headers: Mapping[str, str]) -> tuple[str, frozenset[TokenKind]] | None:
+def _public_id(shown: ShownToken) -> str:
+    """Check a token's shape; whoever has a password in mind is told that there are none."""
+    try:
+        return parse(shown.text)
+    except InvalidCredentials:
+        if shown.user_name is not None:
+            raise InvalidCredentials(NO_PASSWORDS) from None
+        raise
+
+
+def _fits(record: TokenRecord, user_name: str | None, is_strict: bool) -> bool:
     """
-    Take the token out of the headers that may carry one.
+    Say whether a token is good beside a user name.
+
+    Source: GitLab, lib/gitlab/api_authentication/token_resolver.rb; lib/gitlab/auth/auth_finders.rb for jobs.
+    """
+    kind = record.principal.token_kind
+    if user_name == JOB_USER_NAME:
+        return kind is TokenKind.JOB
+    if not is_strict or user_name is None or record.username is None:
+        return True
+    if kind is TokenKind.PERSONAL:
+        return user_name.casefold() == record.username.casefold()
+    return user_name == record.username
+
+
+def find_token(carried: Mapping[str, str]) -> ShownToken | None:
+    """
+    Take the token out of what may carry one.
 
     An empty header, and Basic with an empty password, show nothing. The same token in several headers
     must be good in each of them.
 
     Args:
-        headers: by lower-case name.
+        carried: values of headers by their lower-case names, and of QUERY_PARAMETERS.
 
     Returns:
-        What was shown, unchecked, and the kinds of token that are good there; None when nothing was.
+        None when nothing was shown.
 
     Raises:
         InvalidCredentials: a malformed header, an unknown scheme, or two different tokens.
     """
-    shown = [(_bounded(headers[name]), kinds) for name, kinds in TOKEN_HEADERS.items() if name in headers]
-    if "authorization" in headers:
-        shown.append((_authorization_token(_bounded(headers["authorization"])), ANY_KIND))
-    shown = [(text, kinds) for text, kinds in shown if text]
-    if not shown and API_KEY in headers:
-        shown = [(text, ANY_KIND) for text in (_bounded(headers[API_KEY]),) if text]
-    if not shown:
+    bare = {**TOKEN_HEADERS, **QUERY_PARAMETERS}
+    found = [ShownToken(_bounded(carried[name]), kinds) for name, kinds in bare.items() if name in carried]
+    if "authorization" in carried:
+        found.append(_authorization_token(_bounded(carried["authorization"])))
+    found = [shown for shown in found if shown.text]
+    if not found and API_KEY in carried:
+        found = [shown for shown in (ShownToken(_bounded(carried[API_KEY]), ANY_KIND),) if shown.text]
+    if not found:
         return None
-    if len({text for text, _ in shown}) > 1:
+    if len({shown.text for shown in found}) > 1:
         raise InvalidCredentials("the request shows two different credentials")
-    return shown[0][0], frozenset.intersection(*(kinds for _, kinds in shown))
+    kinds = frozenset.intersection(*(shown.kinds for shown in found))
+    return ShownToken(found[0].text, kinds, found[-1].user_name)  # what Authorization carries is the last
 
 
 def _bounded(value: str) -> str:
@@ -163,27 +227,27 @@ def _bounded(value: str) -> str:
     return value.strip(" \t")
 
 
-def _authorization_token(value: str) -> str:
-    """Return the token of an Authorization header; empty when it shows none."""
+def _authorization_token(value: str) -> ShownToken:
+    """Return the token of an Authorization header; its text is empty when it shows none."""
     scheme, space, parameter = value.partition(" ")
     parameter = parameter.strip(" \t")
     if not space:
         # cargo and gem send the token alone.
-        return value
+        return ShownToken(value, ANY_KIND)
     if scheme.lower() == "bearer":
-        return parameter
+        return ShownToken(parameter, ANY_KIND)
     if scheme.lower() == "basic":
         return _basic_password(parameter)
     raise InvalidCredentials("the authorization scheme is not supported: use Bearer or Basic")
 
 
-def _basic_password(parameter: str) -> str:
-    """Return the password of Basic credentials (RFC 7617); the user name may be anything."""
+def _basic_password(parameter: str) -> ShownToken:
+    """Return the password of Basic credentials (RFC 7617), with the user name."""
     try:
         user_and_password = base64.b64decode(parameter, validate=True).decode("utf-8")
     except ValueError:
         raise InvalidCredentials() from None
-    _, colon, password = user_and_password.partition(":")
+    user_name, colon, password = user_and_password.partition(":")
     if not colon:
         raise InvalidCredentials()
-    return password
+    return ShownToken(password, ANY_KIND, user_name)

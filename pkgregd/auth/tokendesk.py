@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Mapping
 
 from attrs import frozen
@@ -12,6 +13,7 @@ from pkgregd.auth.tokens import mint
 from pkgregd.errors import InvalidRequest, NotFound
 from pkgregd.interfaces import ICatalog, ITokenDesk
 from pkgregd.values import (
+    JOB_USER_NAME,
     IssuedToken,
     NewToken,
     Piece,
@@ -37,11 +39,19 @@ SCOPES: Mapping[TokenKind, tuple[str, ...]] = {
 
 MAX_NAME_CHARACTERS = 255
 
+_USER_NAME = re.compile(r"[A-Za-z0-9_.+-]{1,255}", re.ASCII)
+
 
 def check_name(name: str) -> None:
     """Raise InvalidRequest unless it is a name for a token."""
     if not (name.isprintable() and 0 < len(name) <= MAX_NAME_CHARACTERS):
         raise InvalidRequest(f"the name of a token has 1 to {MAX_NAME_CHARACTERS} printable letters")
+
+
+def check_username(username: str) -> None:
+    """Raise InvalidRequest unless a deploy token may be given this user name."""
+    if _USER_NAME.fullmatch(username) is None or username == JOB_USER_NAME:
+        raise InvalidRequest("the user name of a deploy token has 1 to 255 of A-Z a-z 0-9 _ . + -, and is not a job's")
 
 
 @implementer(ITokenDesk)
@@ -63,6 +73,11 @@ class TokenDesk:
         owner = order.owner
         check_name(order.name)
         self._check(order)
+        if order.username is not None:
+            check_username(order.username)
+        expires_at = order.expires_at
+        if owner.kind is TokenKind.PERSONAL:
+            expires_at = _earliest(expires_at, await self._end_of(principal))
         minted = mint(owner.kind)
         token = NewToken(
             public_id=minted.public_id,
@@ -71,7 +86,8 @@ class TokenDesk:
             name=order.name,
             scopes=order.scopes,
             role=order.role,
-            expires_at=order.expires_at,
+            expires_at=expires_at,
+            username=order.username,
             user=None if owner.user_id is None else await self._user_name(owner.user_id),
             project=None if owner.project_id is None else str(owner.project_id),
             group=None if owner.group_id is None else str(owner.group_id),
@@ -117,10 +133,9 @@ class TokenDesk:
         """See ITokenDesk."""
         self._check_expiry(expires_at)
         record = await self.find_token(owner, token_id)
-        ends = [expires_at, record.expires_at]
+        earliest = _earliest(expires_at, record.expires_at)
         if owner.kind is TokenKind.PERSONAL:
-            ends.append(await self._end_of(principal))
-        earliest = min((end for end in ends if end is not None), default=None)
+            earliest = _earliest(earliest, await self._end_of(principal))
         minted = mint(owner.kind)
         if not await self.catalog.rotate_token_of(owner, token_id, minted, earliest, principal):
             raise NotFound("the token is not good any more")
@@ -142,3 +157,8 @@ class TokenDesk:
         assert principal.token_kind is not None, "the caller is known"
         owner = TokenOwner(principal.token_kind, principal.user_id, principal.project_id, principal.group_id)
         return (await self.find_token(owner, principal.token_id or 0)).expires_at
+
+
+def _earliest(*ends: datetime.datetime | None) -> datetime.datetime | None:
+    """Return the earliest of some times; None means never."""
+    return min((end for end in ends if end is not None), default=None)

@@ -6,9 +6,9 @@ import datetime
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 
-from attrs import frozen
+from attrs import asdict, frozen
 
-from pkgregd.auth.tokendesk import API_SCOPES, DEPLOY_SCOPES, check_name
+from pkgregd.auth.tokendesk import API_SCOPES, DEPLOY_SCOPES, check_name, check_username
 from pkgregd.auth.tokens import is_public_id, mint, parse
 from pkgregd.commands.instance import Instance, Outcome, UsageError, show_time
 from pkgregd.errors import InvalidCredentials, InvalidRequest, NotFound
@@ -27,19 +27,21 @@ class KindRules:
         scopes: those to choose from; empty means that the kind has none.
         default_scopes: without any --scope; empty means that one must be given, if there are any.
         has_role: whether --role is taken.
+        has_username: whether --username is taken.
     """
 
     owners: tuple[str, ...]
     scopes: tuple[str, ...] = ()
     default_scopes: tuple[str, ...] = ()
     has_role: bool = False
+    has_username: bool = False
 
 
 RULES: Mapping[TokenKind, KindRules] = {
     TokenKind.PERSONAL: KindRules(("user",), API_SCOPES, ("api",)),
     TokenKind.PROJECT: KindRules(("project",), API_SCOPES, ("api",), has_role=True),
     TokenKind.GROUP: KindRules(("group",), API_SCOPES, ("api",), has_role=True),
-    TokenKind.DEPLOY: KindRules(("project", "group"), DEPLOY_SCOPES),
+    TokenKind.DEPLOY: KindRules(("project", "group"), DEPLOY_SCOPES, has_username=True),
     TokenKind.JOB: KindRules(("project",)),
 }
 
@@ -59,6 +61,8 @@ def check_request(arguments: Namespace) -> None:
         raise UsageError(f"{what} takes exactly one of " + ", ".join(f"--{owner}" for owner in rules.owners))
     if arguments.role is not None and not rules.has_role:
         raise UsageError(f"{what} takes no --role")
+    if arguments.username is not None and not rules.has_username:
+        raise UsageError(f"{what} takes no --username")
     if arguments.scope and not rules.scopes:
         raise UsageError(f"{what} takes no --scope")
     if not set(arguments.scope) <= set(rules.scopes):
@@ -71,6 +75,11 @@ def check_request(arguments: Namespace) -> None:
             check_name(name)
         except InvalidRequest as error:
             raise UsageError(f"--name: {error}") from None
+    if arguments.username is not None:
+        try:
+            check_username(arguments.username)
+        except InvalidRequest as error:
+            raise UsageError(f"--username: {error}") from None
 
 
 def new_token(arguments: Namespace, now: datetime.datetime) -> tuple[NewToken, str]:
@@ -90,6 +99,7 @@ def new_token(arguments: Namespace, now: datetime.datetime) -> tuple[NewToken, s
         project=arguments.project,
         group=arguments.group,
         expires_at=None if lifetime is None else now + lifetime,
+        username=arguments.username,
     )
     return token, minted.secret
 
@@ -98,6 +108,7 @@ async def add_token(instance: Instance, arguments: Namespace) -> Outcome:
     """Make and store a token; answers its secret, which is nowhere else."""
     token, secret = new_token(arguments, instance.clock())
     token_id = await instance.catalog.add_token(token, instance.operator)
+    stored = await instance.catalog.find_token(token.public_id)
     data = {
         "id": token_id,
         "public_id": token.public_id,
@@ -107,6 +118,7 @@ async def add_token(instance: Instance, arguments: Namespace) -> Outcome:
         "scopes": sorted(token.scopes),
         "role": None if token.role is None else token.role.name.lower(),
         "expires_at": show_time(token.expires_at),
+        "username": None if stored is None else stored.username,
     }
     return Outcome(secret, data)
 
@@ -137,7 +149,11 @@ def _row(record: TokenRecord, now: datetime.datetime) -> dict[str, object]:
         "project_id": principal.project_id,
         "group_id": principal.group_id,
         "created_at": show_time(record.created_at),
+        "username": record.username,
         "expires_at": show_time(record.expires_at),
+        "last_used_at": show_time(record.last_used_at),
+        "made_by": record.parent_id,
+        "origin": None if record.origin is None else asdict(record.origin),
         "revoked_at": show_time(record.revoked_at),
     }
 
@@ -150,7 +166,7 @@ def _columns(rows: Sequence[Mapping[str, object]]) -> str:
         text = ",".join(value) if isinstance(value, list) else str("-" if value is None else value)
         return (text or "-") if text.isprintable() else ascii(text)
 
-    names = ("public_id", "kind", "state", "expires_at", "scopes", "name")
+    names = ("public_id", "kind", "state", "expires_at", "last_used_at", "scopes", "name")
     table = [names, *(tuple(cell(row, name) for name in names) for row in rows)]
     widths = [max(len(line[column]) for line in table) for column in range(len(names))]
     padded = (" ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in table)

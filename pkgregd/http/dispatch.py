@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from pkgregd.clockwork import shielded
 from pkgregd.errors import BodyTooLarge, InvalidCredentials, PkgregdError, RateLimited
 from pkgregd.http.calls import AuthorisedCall, Call
+from pkgregd.http.credentials import NO_REFERRER, carried_tokens, query_tokens, refuse_query_tokens
 from pkgregd.http.ratelimits import CHEAP_COST
 from pkgregd.http.refusals import common_reply, internal_error, refuse
 from pkgregd.http.replies import send
@@ -56,8 +57,6 @@ from pkgregd.values import (
 
 log = Logger()
 
-CREDENTIAL_HEADERS = (b"authorization", b"private-token", b"job-token", b"deploy-token", b"x-nuget-apikey")
-
 
 @frozen
 class Gate:
@@ -70,6 +69,7 @@ class Gate:
     remotes: IRemotes
     accounts: IAccounts
     external_url: str
+    accepts_query_tokens: bool = False
 
 
 SCOPE_RULE = "<scope:scope>"
@@ -84,6 +84,7 @@ class Mount:
     Attributes:
         table: whose route it is.
         format: the same if it is a format, whose handlers get a remote; else None.
+        is_strict: whether a user name beside a token has to be its own; see IStrictTable.
         prefix: the rule of what all routes of the table are below there, in which SCOPE_RULE stands for the scope.
     """
 
@@ -93,6 +94,7 @@ class Mount:
     route: Route
     level: Level
     prefix: str
+    is_strict: bool = False
 
 
 Answer = Callable[[], Coroutine[Deferred[Any], Any, Reply]]
@@ -207,6 +209,8 @@ def _explain(error: Exception, request: FrontRequest, challenge: str | None) -> 
 
 
 async def _admit(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> Admission:
+    if not gate.accepts_query_tokens:
+        refuse_query_tokens(request)
     named = {name: value for name, value in arguments.items() if name != "scope"}
     level, ident = _place(mount, named, arguments.get("scope"))
     reads = gate.catalog.foreseeing(Foresight(level, ident, mount.table.name, _foreseen(mount.route, named)))
@@ -265,14 +269,17 @@ async def _handle(
     )
     if mount.route.check is not None:
         await mount.route.check(call)
-    return await mount.route.handler(call)
+    reply = await mount.route.handler(call)
+    if gate.accepts_query_tokens and query_tokens(request):
+        return evolve(reply, headers=(*reply.headers, NO_REFERRER))
+    return reply
 
 
 async def _who(gate: Gate, mount: Mount, request: FrontRequest, reads: IReads) -> Principal:
     if mount.route.permission is AccountPermission.SIGN_IN:
         principal = ANONYMOUS
     else:
-        principal = await _authenticate(gate, request, reads)
+        principal = await _authenticate(gate, request, reads, is_strict=mount.is_strict)
     return evolve(principal, origin=Origin(request.address, request.request_id))
 
 
@@ -339,13 +346,8 @@ def _foreseen(route: Route, arguments: Mapping[str, str]) -> IndexLookup | FileL
         return None
 
 
-async def _authenticate(gate: Gate, request: FrontRequest, reads: IReads) -> Principal:
-    shown: dict[str, str] = {}
-    for name, value in request.head.headers:
-        if name in CREDENTIAL_HEADERS:
-            if name.decode("ascii") in shown:
-                raise InvalidCredentials("a credential header is repeated")
-            shown[name.decode("ascii")] = value.decode("latin-1")
-    principal = await gate.authenticator.authenticate(shown, reads)
+async def _authenticate(gate: Gate, request: FrontRequest, reads: IReads, *, is_strict: bool) -> Principal:
+    carried = carried_tokens(request, accepts_query=gate.accepts_query_tokens)
+    principal = await gate.authenticator.authenticate(carried, reads, is_strict=is_strict)
     request.log_fields["principal"] = principal.name
     return principal

@@ -31,6 +31,7 @@ from pkgregd.interfaces import (
     IRemotes,
     IRequestLimits,
     IRouteTable,
+    IStrictTable,
 )
 from pkgregd.values import FormatLimits, Level, PublicPages, Refusal, Reply, Route
 
@@ -71,12 +72,14 @@ def mounts(
         limits = limits_by_format[package_format.name]
         for route, level in _by_level(package_format):
             prefix = PREFIXES[level] + package_format.name
-            mount = Mount(package_format, package_format, limits, route, level, prefix)
+            is_strict = IStrictTable.providedBy(package_format)
+            mount = Mount(package_format, package_format, limits, route, level, prefix, is_strict)
             found.append((prefix + route.path, mount))
     for table in tables:
         for route, level in _by_level(table):
             prefix = TABLE_PREFIXES[level]
-            found.append((prefix + route.path, Mount(table, None, TABLE_LIMITS, route, level, prefix)))
+            is_strict = IStrictTable.providedBy(table)
+            found.append((prefix + route.path, Mount(table, None, TABLE_LIMITS, route, level, prefix, is_strict)))
     return found
 
 
@@ -102,6 +105,7 @@ def make_factory(
     settings: FrontSettings,
     tables: Sequence[IRouteTable] = (),
     pages: PublicPages = MappingProxyType({}),
+    accepts_query_tokens: bool = False,
 ) -> FrontFactory:
     """
     Make the factory of HTTP connections.
@@ -111,8 +115,10 @@ def make_factory(
         external_url: scheme, host and perhaps a path, as clients reach the daemon.
         tables: routes that belong to no format.
         pages: for everybody.
+        accepts_query_tokens: whether a token may be in the query; else such a request is refused.
     """
-    gate = Gate(authenticator, policy, catalog, request_limits, remotes, accounts, external_url.rstrip("/"))
+    base_url = external_url.rstrip("/")
+    gate = Gate(authenticator, policy, catalog, request_limits, remotes, accounts, base_url, accepts_query_tokens)
     app = Klein()
     app.url_map.converters.update(CONVERTERS)
     app.url_map.merge_slashes = False

@@ -21,7 +21,7 @@ SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
     "basic": {
         "type": "http",
         "scheme": "basic",
-        "description": "Any token as the password; the user name does not count",
+        "description": "Any token as the password; for NuGet the user name has to be its own",
     },
     "bare": {
         "type": "apiKey",

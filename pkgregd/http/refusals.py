@@ -18,6 +18,7 @@ STATUSES: tuple[tuple[type[errors.PkgregdError], int, str], ...] = (
     (errors.InvalidRequest, 400, "bad_request"),
     (errors.InvalidCredentials, 401, "invalid_credentials"),
     (errors.AuthenticationRequired, 401, "authentication_required"),
+    (errors.InvalidIdToken, 401, "invalid_id_token"),
     (errors.WrongPassword, 401, "wrong_password"),
     (errors.PermissionDenied, 403, "permission_denied"),
     (errors.PackageProtected, 403, "package_protected"),

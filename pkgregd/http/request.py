@@ -96,20 +96,24 @@ class FrontRequest:
             InvalidRequest: too many parameters, or not UTF-8.
         """
         found = None
-        if self.raw_query:
-            try:
-                pairs = parse_qsl(
-                    self.raw_query.decode("ascii"),
-                    keep_blank_values=True,
-                    errors="strict",
-                    max_num_fields=MAX_QUERY_PARAMETERS,
-                )
-            except ValueError:
-                raise InvalidRequest("malformed query") from None
-            for key, value in pairs:
-                if key == name:
-                    found = value
+        for key, value in self.parameters():
+            if key == name:
+                found = value
         return found
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """Return all query parameters in order, decoded. Raises as query()."""
+        if not self.raw_query:
+            return []
+        try:
+            return parse_qsl(
+                self.raw_query.decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=MAX_QUERY_PARAMETERS,
+            )
+        except ValueError:
+            raise InvalidRequest("malformed query") from None
 
     # ------------------------------------------------------------------ the reply
 

@@ -16,6 +16,7 @@ from pkgregd.values import (
     TokenKind,
     TokenRecord,
     UserRecord,
+    user_name_beside,
 )
 
 
@@ -118,6 +119,8 @@ def token_fields(record: TokenRecord, now: datetime.datetime) -> Mapping[str, ob
         record.expires_at,
         record.created_at,
         bearer.user_id,
+        username=record.username,
+        last_used_at=record.last_used_at,
         is_revoked=record.revoked_at is not None,
         is_expired=record.expires_at is not None and record.expires_at <= now,
     )
@@ -135,6 +138,8 @@ def issued_fields(issued: IssuedToken, user_id: int | None) -> Mapping[str, obje
         token.expires_at,
         issued.created_at,
         user_id,
+        username=user_name_beside(token.kind, issued.token_id, None, token.username),
+        last_used_at=None,
         is_revoked=False,
         is_expired=False,
     )
@@ -151,18 +156,20 @@ def _token(
     created_at: datetime.datetime,
     user_id: int | None,
     *,
+    username: str | None,
+    last_used_at: datetime.datetime | None,
     is_revoked: bool,
     is_expired: bool,
 ) -> dict[str, object]:
     fields: dict[str, object] = {"id": token_id, "name": name, "revoked": is_revoked, "scopes": scopes}
     if kind is TokenKind.DEPLOY:
         expiry = None if expires_at is None else time_text(expires_at)
-        return {**fields, "username": name, "expires_at": expiry, "expired": is_expired}
+        return {**fields, "username": username, "expires_at": expiry, "expired": is_expired}
     fields |= {
         "created_at": time_text(created_at),
         "description": None,
         "user_id": user_id,
-        "last_used_at": None,
+        "last_used_at": None if last_used_at is None else time_text(last_used_at),
         "active": not is_revoked and not is_expired,
         "expires_at": None if expires_at is None else expires_at.date().isoformat(),
     }

@@ -56,6 +56,7 @@ BOTH = frozenset({Level.PROJECT, Level.GROUP})
 NO_STORE = (("Cache-Control", "no-store"),)
 STATES: Mapping[str, bool | None] = {"active": True, "inactive": False}
 IGNORED_OF_TOKENS = frozenset({"description", "username"})
+IGNORED_OF_DEPLOY_TOKENS = frozenset({"description"})
 
 STATE = choice("state", STATES, None, "Only those that can be used, or only those that cannot")
 ACTIVE = flag("active", "Only those that can be used")
@@ -63,9 +64,9 @@ USER_ID = number("user_id", None, "Whose: of another user only an administrator 
 
 _NAME_AND_SCOPES: Mapping[str, Field[Any]] = {"name": text, "scopes": texts, "expires_at": day}
 NEW_DEPLOY = Body(
-    _NAME_AND_SCOPES,
+    {**_NAME_AND_SCOPES, "username": text},
     ("name", "scopes"),
-    IGNORED_OF_TOKENS,
+    IGNORED_OF_DEPLOY_TOKENS,
     example={"name": "fleet", "scopes": ["read_package_registry"]},
 )
 NEW_ACCESS = Body(
@@ -226,7 +227,8 @@ class TokenManagement:
     async def add_deploy(self, call: IAuthorisedCall) -> Reply:
         """Make a deploy token."""
         given = await NEW_DEPLOY.read(call)
-        order = TokenOrder(self._deploy(call), given["name"], given["scopes"], expires_at=given.get("expires_at"))
+        ends, username = given.get("expires_at"), given.get("username")
+        order = TokenOrder(self._deploy(call), given["name"], given["scopes"], expires_at=ends, username=username)
         return _issued(201, await self._desk.issue(order, call.principal), None)
 
     async def show_deploy(self, call: IAuthorisedCall) -> Reply:

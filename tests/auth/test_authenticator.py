@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import datetime
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from itertools import product
+from typing import Any
 
 from attrs import evolve
 from hypothesis import given, settings
@@ -17,8 +19,11 @@ from zope.interface.verify import verifyClass, verifyObject
 
 from pkgregd.auth.authenticator import (
     MAX_HEADER_LETTERS,
+    NO_PASSWORDS,
+    QUERY_PARAMETERS,
     TOKEN_HEADERS,
     ITokenCredentials,
+    ShownToken,
     TokenAuthenticator,
     TokenCredentials,
     find_token,
@@ -26,7 +31,7 @@ from pkgregd.auth.authenticator import (
 from pkgregd.auth.tokens import mint
 from pkgregd.errors import InvalidCredentials, Unavailable
 from pkgregd.interfaces import IAuthenticator, IReads
-from pkgregd.values import ANONYMOUS, Principal, TokenKind, TokenRecord
+from pkgregd.values import ANONYMOUS, JOB_USER_NAME, Principal, TokenKind, TokenRecord, user_name_beside
 
 NOW = datetime.datetime(2030, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 SECOND = datetime.timedelta(seconds=1)
@@ -64,26 +69,33 @@ class AuthenticatorTests(SynchronousTestCase):
         """Make a table with one token of each kind."""
         self.now = NOW
         self.table = TokenTable()
-        self.authenticator = TokenAuthenticator(lambda: self.now)
+        self.used: list[int] = []
+        self.authenticator = TokenAuthenticator(lambda: self.now, self.used.append)
         self.secrets = {kind: self.add_token(kind) for kind in TokenKind}
 
     def add_token(self, kind: TokenKind, **changes: object) -> str:
         """Store a token and return its secret."""
         minted = mint(kind)
         principal = Principal(name=f"a {kind.value} token", token_kind=kind, token_id=len(self.table.records))
-        record = TokenRecord(minted.public_id, minted.secret_sha256, kind.value, principal, created_at=NOW)
+        user_name = user_name_beside(kind, 7, "Jane" if kind is TokenKind.PERSONAL else None, None)
+        record = TokenRecord(
+            minted.public_id, minted.secret_sha256, kind.value, principal, created_at=NOW, username=user_name
+        )
         self.table.records[minted.public_id] = evolve(record, **changes)
         return minted.secret
 
-    def authenticate(self, **headers: str) -> Principal:
+    def ask(self, carried: Mapping[str, str], is_strict: bool) -> Coroutine[Deferred[Any], Any, Principal]:
         """Authenticate a request; underscores in the names of headers stand for dashes."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.successResultOf(self.authenticator.authenticate(named, self.table))
+        named = {name if name[0] == "?" else name.replace("_", "-"): value for name, value in carried.items()}
+        return self.authenticator.authenticate(named, self.table, is_strict=is_strict)
 
-    def refusal(self, **headers: str) -> str:
+    def authenticate(self, *, is_strict: bool = False, **carried: str) -> Principal:
+        """Return who a request is from."""
+        return self.successResultOf(self.ask(carried, is_strict))
+
+    def refusal(self, *, is_strict: bool = False, **carried: str) -> str:
         """Return the text with which a request is refused."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return str(self.failureResultOf(self.authenticator.authenticate(named, self.table), InvalidCredentials).value)
+        return str(self.failureResultOf(self.ask(carried, is_strict), InvalidCredentials).value)
 
     def kind_of(self, **headers: str) -> TokenKind | None:
         """Return the kind of token that a request is authenticated by."""
@@ -92,7 +104,7 @@ class AuthenticatorTests(SynchronousTestCase):
     def test_provides_its_interface(self) -> None:
         """The interfaces hold."""
         verifyClass(IAuthenticator, TokenAuthenticator)
-        verifyObject(ITokenCredentials, TokenCredentials("x", frozenset(), self.table))
+        verifyObject(ITokenCredentials, TokenCredentials(ShownToken("x", frozenset()), self.table))
 
     def test_nothing_shown_is_anonymous(self) -> None:
         """A request without credentials is anonymous and asks the catalog nothing."""
@@ -162,6 +174,97 @@ class AuthenticatorTests(SynchronousTestCase):
         self.assertEqual(self.kind_of(x_nuget_apikey="az", authorization=f"Bearer {personal}"), TokenKind.PERSONAL)
         self.assertEqual(self.kind_of(x_nuget_apikey=job, private_token=personal), TokenKind.PERSONAL)
         self.refusal(x_nuget_apikey="az")
+
+    def test_every_carrier_with_every_kind(self) -> None:
+        """A good token is good where its kind is; an expired, revoked, unknown or broken one is refused everywhere."""
+        everywhere = frozenset(TokenKind)
+        carriers: dict[str, tuple[Callable[[str], dict[str, str]], frozenset[TokenKind]]] = {
+            "bearer": (lambda secret: {"authorization": f"Bearer {secret}"}, everywhere),
+            "alone": (lambda secret: {"authorization": secret}, everywhere),
+            "basic": (lambda secret: {"authorization": basic("x", secret)}, everywhere),
+            "job in basic": (lambda secret: {"authorization": basic(JOB_USER_NAME, secret)}, {TokenKind.JOB}),
+            "api key": (lambda secret: {"x_nuget_apikey": secret}, everywhere),
+            **{
+                name: (lambda secret, name=name: {name: secret}, kinds)  # type: ignore[misc] # a default binds it
+                for name, kinds in (*TOKEN_HEADERS.items(), *QUERY_PARAMETERS.items())
+            },
+        }  # type: ignore[assignment] # sets of kinds
+        cells = 0
+        for (what, (carry, kinds)), kind in product(carriers.items(), TokenKind):
+            good = self.secrets[kind]
+            if kind in kinds:
+                self.assertEqual(self.kind_of(**carry(good)), kind, what)
+            else:
+                self.refusal(**carry(good))
+            bad = {
+                "expired": self.add_token(kind, expires_at=NOW),
+                "revoked": self.add_token(kind, revoked_at=NOW),
+                "unknown": mint(kind).secret,
+                "broken": good[:-1] + ("a" if good[-1] != "a" else "b"),
+            }
+            for secret in bad.values():
+                self.refusal(**carry(secret))
+                self.refusal(is_strict=True, **carry(secret))
+            cells += 1 + len(bad)
+        self.assertEqual(cells, len(carriers) * len(TokenKind) * 5)
+
+    def test_strict_user_names(self) -> None:
+        """Where it is strict, a token is good beside its own name alone: a user's in any case, the others exactly."""
+        own = {
+            TokenKind.PERSONAL: ("Jane", "jane", "JANE"),
+            TokenKind.DEPLOY: ("gitlab+deploy-token-7",),
+            TokenKind.JOB: ("gitlab-ci-token",),
+            TokenKind.PROJECT: ("anything", ""),
+            TokenKind.GROUP: ("anything", ""),
+        }
+        for kind, names in own.items():
+            secret = self.secrets[kind]
+            for name in names:
+                self.assertEqual(self.kind_of(is_strict=True, authorization=basic(name, secret)), kind)
+            self.assertEqual(self.kind_of(is_strict=True, authorization=f"Bearer {secret}"), kind)
+            if kind in (TokenKind.PROJECT, TokenKind.GROUP):
+                continue
+            for name in ("", "x", "Jane ", "Gitlab+deploy-token-7", "GITLAB-CI-TOKEN", "gitlab+deploy-token-8"):
+                text = self.refusal(is_strict=True, authorization=basic(name, secret))
+                self.assertEqual(text, "the credentials are not valid", (kind, name))
+                self.assertEqual(self.kind_of(authorization=basic(name, secret)), kind)
+
+    def test_the_name_of_jobs_is_theirs(self) -> None:
+        """Beside gitlab-ci-token no other token is good, strict or not."""
+        for kind, secret in self.secrets.items():
+            for is_strict in (False, True):
+                value = basic("gitlab-ci-token", secret)
+                if kind is TokenKind.JOB:
+                    self.assertEqual(self.kind_of(is_strict=is_strict, authorization=value), kind)
+                else:
+                    self.refusal(is_strict=is_strict, authorization=value)
+
+    def test_there_are_no_passwords(self) -> None:
+        """Who shows a password is told what belongs in its place; by a token, good or bad, that is never told."""
+        self.assertEqual(self.refusal(authorization=basic("jane", "correct horse")), NO_PASSWORDS)
+        unknown = self.refusal(authorization=basic("jane", mint(TokenKind.PERSONAL).secret))
+        self.assertEqual(unknown, "the credentials are not valid")
+
+    def test_uses_are_noted(self) -> None:
+        """The number of a token that was good is noted, and of no other."""
+        self.refusal(private_token=self.add_token(TokenKind.PERSONAL, expires_at=NOW))
+        self.authenticate()
+        principal = self.authenticate(job_token=self.secrets[TokenKind.JOB])
+        self.assertEqual(self.used, [principal.token_id])
+
+    def test_ten_thousand_wrong_tokens_are_the_same_work(self) -> None:
+        """An unknown token, and a known one with another secret, cost one look-up each; what is no token costs none."""
+        known = mint(TokenKind.PERSONAL)
+        stored = next(iter(self.table.records.values()))
+        self.table.records[known.public_id] = evolve(stored, public_id=known.public_id)
+        for number in range(10_000):
+            before = len(self.table.lookups)
+            self.refusal(private_token=known.secret if number % 2 else mint(TokenKind.PERSONAL).secret)
+            self.assertEqual(len(self.table.lookups) - before, 1)
+        before = len(self.table.lookups)
+        for text in ("x" * 71, known.secret[:-1] + "!", ""):
+            self.refusal(authorization=f"Bearer {text}x")
+        self.assertEqual(len(self.table.lookups), before)
 
     def test_a_bad_credential_is_never_anonymous(self) -> None:
         """Whatever is malformed is refused, without asking the catalog."""
@@ -293,6 +396,6 @@ class AuthenticatorTests(SynchronousTestCase):
         except InvalidCredentials:
             return
         if shown is not None:
-            text, kinds = shown
-            self.assertNotEqual(text, "")
-            self.assertEqual(repr(TokenCredentials(text, kinds, self.table)), f"TokenCredentials(kinds={kinds!r})")
+            self.assertNotEqual(shown.text, "")
+            self.assertEqual(repr(shown), f"ShownToken(kinds={shown.kinds!r}, user_name={shown.user_name!r})")
+            self.assertNotIn("text", repr(TokenCredentials(shown, self.table)))

@@ -37,8 +37,9 @@ class NuGetTestCase(ClientTestCase):
     def write_config(self, url: str = "", secret: str | None = None, protocol: int = 3) -> None:
         """Write the configuration of a user; with no credentials if secret is empty."""
         secret = self.daemon.world.writer if secret is None else secret
+        user_name = self.daemon.world.user_name(secret)
         credentials = (
-            f'<packageSourceCredentials><{self.source}><add key="Username" value="anybody" />'
+            f'<packageSourceCredentials><{self.source}><add key="Username" value="{user_name}" />'
             f'<add key="ClearTextPassword" value="{secret}" /></{self.source}></packageSourceCredentials>'
         )
         (self.folder / "nuget.config").write_text(

@@ -61,7 +61,7 @@ class NuGetResolutionTests(ClientTestCase):
             f'<add key="source{number}" value="{url}" protocolVersion="3" />' for number, (url, _) in enumerate(sources)
         )
         credentials = "".join(
-            f'<source{number}><add key="Username" value="anybody" />'
+            f'<source{number}><add key="Username" value="{self.daemon.world.user_name(token)}" />'
             f'<add key="ClearTextPassword" value="{token}" /></source{number}>'
             for number, (_, token) in enumerate(sources)
             if token

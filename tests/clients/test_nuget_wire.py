@@ -221,7 +221,7 @@ class SessionTests(NuGetWireTestCase):
         self.assertTrue(path.startswith("/"), address)
         refused = self.connection.request("GET", path, {**SESSION, "Host": "localhost", **headers})
         self.assertEqual((refused.status, refused.headers["www-authenticate"]), (401, 'Basic realm="pkgregd"'), path)
-        shown = {"Authorization": basic("alice", self.daemon.world.reader)}
+        shown = {"Authorization": basic("rob", self.daemon.world.reader)}
         return self.connection.request("GET", path, {**SESSION, "Host": "localhost", **shown, **headers})
 
     def ask_json(self, address: str) -> dict[str, object]:
@@ -293,7 +293,7 @@ class SessionTests(NuGetWireTestCase):
         self.assertEqual((refused.status, refused.headers["www-authenticate"]), (401, 'Basic realm="pkgregd"'))
         context = ssl.create_default_context(cafile=self.daemon.ca_file)
         with RawConnection(self.daemon.tls_port, tls=context) as connection:
-            shown = {"Authorization": basic("alice", self.daemon.world.writer)}
+            shown = {"Authorization": basic("wendy", self.daemon.world.writer)}
             self.assertEqual(connection.request("PUT", path, {**plain, **shown}, chunks(body)).status, 201)
 
 

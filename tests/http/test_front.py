@@ -198,7 +198,7 @@ class World:
         self.foreseen = []
         self.levels = []
 
-    async def authenticate(self, headers, reads):
+    async def authenticate(self, headers, reads, *, is_strict=False):
         """Answer as commanded."""
         self.headers_seen.append(dict(headers))
         if self.credential_error:

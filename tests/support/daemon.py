@@ -103,6 +103,11 @@ class World:
     job: str
     group: str = "acme"
 
+    def user_name(self, secret: str) -> str:
+        """Return the name that belongs beside a token, where formats look at it."""
+        known = {self.writer: "wendy", self.reader: "rob", self.stranger: "sam", self.deploy: "deployer"}
+        return known.get(secret, "gitlab-ci-token" if secret == self.job else "nobody")
+
 
 @frozen
 class _Template:
@@ -134,7 +139,8 @@ def _template() -> _Template:
         return run("token", "add", "--kind", "personal", "--user", user, "--scope", "api")
 
     deploy_scopes = ("--scope", "read_package_registry", "--scope", "write_package_registry")
-    deploy = run("token", "add", "--kind", "deploy", "--project", "acme/private", "--name", "deployer", *deploy_scopes)
+    names = ("--name", "deployer", "--username", "deployer")
+    deploy = run("token", "add", "--kind", "deploy", "--project", "acme/private", *names, *deploy_scopes)
     world = World(
         private_id=private,
         public_id=public,
