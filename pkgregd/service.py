@@ -29,6 +29,7 @@ from twisted.python.failure import Failure
 from pkgregd.auth.accounts import Accounts, AccountSettings
 from pkgregd.auth.authenticator import TokenAuthenticator
 from pkgregd.auth.tokendesk import TokenDesk
+from pkgregd.auth.tokenuses import WRITE_SECONDS, TokenUses
 from pkgregd.blobs import open_blob_store
 from pkgregd.catalog import open_catalog
 from pkgregd.clockwork import PeriodicTask, start, with_deadline
@@ -39,7 +40,17 @@ from pkgregd.http.front import make_factory, mounts
 from pkgregd.http.openapi import describe
 from pkgregd.http.proxied import ENDPOINT, ProxiedFactory
 from pkgregd.http.settings import FrontSettings
-from pkgregd.interfaces import IBlobStore, IBuildFormat, ICatalog, IDueTimes, IPackageFormat, IRouteTable
+from pkgregd.interfaces import (
+    IBlobStore,
+    IBuildFormat,
+    ICatalog,
+    IDueTimes,
+    IIdTokenExchange,
+    IPackageFormat,
+    IRouteTable,
+)
+from pkgregd.manage.exchange import ExchangeRoutes, OAuthRoutes
+from pkgregd.manage.jobs import JobManagement
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
@@ -68,6 +79,7 @@ RECOVERY_SECONDS = 3600.0
 SWEEP_SECONDS = 3600.0
 SWEEP_GRACE = datetime.timedelta(hours=24)
 TIDY_SECONDS = 300.0
+FORGET_SECONDS = 300.0
 TIDY_TURN_SECONDS = 10.0
 """How long one turn of the removal of builds goes on; the next one goes on where it ended."""
 
@@ -181,6 +193,7 @@ class Daemon(Service):
         self._ports: list[IListeningPort] = []
         self._tasks: list[PeriodicTask] = []
         self._tidying: Tidying | None = None
+        self._uses: TokenUses | None = None
         self._due_times: SharedDueTimes | None = None
         self._recovered = False
         self._is_stopping = False
@@ -199,6 +212,7 @@ class Daemon(Service):
     def _open(self) -> None:
         self._parts = parts = self._make_parts(self._reactor, self._config)
         policy, events = AccessPolicy(), LogEvents(self._reactor)
+        self._uses = TokenUses(parts.catalog, utc_now)
         self._events = events
         self._remotes = Remotes(
             self._reactor,
@@ -212,42 +226,58 @@ class Daemon(Service):
         external_url = self._config.http.external_url
         request_limits = PrefixLimits(self._config.rate_limits, time.monotonic, self._open_due_times())
         page_url = external_url.rstrip("/") + signin.PATH
-        directories = Directories(parts.catalog, policy)
+        directories, desk = Directories(parts.catalog, policy), TokenDesk(parts.catalog, utc_now)
         inventories = Inventories(parts.catalog, parts.blobs, policy, events)
         tables: list[IRouteTable] = [
             PackageManagement(inventories, [made.name for made in parts.formats]),
             PlaceManagement(directories),
             PeopleManagement(directories),
             ProtectionManagement(parts.catalog, parts.formats),
-            TokenManagement(TokenDesk(parts.catalog, utc_now), directories, utc_now),
+            TokenManagement(desk, directories, utc_now),
+            JobManagement(desk, utc_now),
+            ExchangeRoutes(),
+            OAuthRoutes(),
             SignInPages(),
         ]
         self._factory = make_factory(
             self._reactor,
             formats=parts.formats,
             limits_by_format=parts.limits_by_format,
-            authenticator=TokenAuthenticator(utc_now),
+            authenticator=TokenAuthenticator(utc_now, self._uses.note),
             policy=policy,
             catalog=parts.catalog,
             remotes=self._remotes,
-            accounts=Accounts(AccountSettings(parts.catalog, request_limits, address_key, page_url, utc_now)),
+            accounts=Accounts(
+                AccountSettings(parts.catalog, request_limits, address_key, page_url, utc_now, self._exchange(parts))
+            ),
             request_limits=request_limits,
             readiness=self.readiness,
             external_url=external_url,
             settings=front_settings(self._config),
             tables=tables,
             pages=_pages(parts, tables, external_url),
+            accepts_query_tokens=self._config.auth.query_tokens,
         )
         for description in self._config.http.listen:
             self._bind(description, self._factory)
         self._tasks = [
             PeriodicTask(self._reactor, RECOVERY_SECONDS, self._recover, "clearing staging files"),
             PeriodicTask(self._reactor, SWEEP_SECONDS, self._sweep, "sweeping blobs"),
+            PeriodicTask(self._reactor, WRITE_SECONDS, self._uses.write, "noting when tokens were used"),
+            PeriodicTask(self._reactor, FORGET_SECONDS, parts.catalog.forget_ended, "forgetting jobs that ended"),
         ]
         rules = rules_of(parts.formats, parts.limits_by_format)
         if rules:
             self._tidying = Tidying(parts.catalog, rules, self._remotes.pages.run, events.emit, utc_now)
             self._tasks.append(PeriodicTask(self._reactor, TIDY_SECONDS, self._tidy, "removing old builds"))
+
+    def _exchange(self, parts: Parts) -> IIdTokenExchange | None:
+        if not self._config.oidc:
+            return None
+        # treq, and all that it brings, is for those alone who have a CI system configured
+        from pkgregd.auth.exchange import make_exchange
+
+        return make_exchange(self._reactor, self._config.oidc, parts.catalog, utc_now)
 
     def _open_due_times(self) -> IDueTimes | None:
         """Open what the processes of this host count in together, if it is configured."""
@@ -363,6 +393,8 @@ class Daemon(Service):
             await self._step("draining", partial(self._factory.drain, self._config.http.shutdown_grace_seconds))
         for task in self._tasks:
             await self._step("stopping periodic work", partial(_awaitable, task.stopService))
+        if self._uses is not None:
+            await self._step("noting when tokens were used", self._uses.write)
         if self._remotes is not None:
             await self._step("closing archive readers", self._remotes.close)
         if self._events is not None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.config import (
+    AuthConfig,
     BlobsConfig,
     CatalogConfig,
     Config,
@@ -26,7 +27,7 @@ from pkgregd.config import (
 from pkgregd.errors import ConfigError
 from pkgregd.http.settings import FrontSettings
 from pkgregd.registry.inspector_process import InspectionLimits
-from pkgregd.values import FormatLimits, Rate, RateLimitRule, RouteClass
+from pkgregd.values import FormatLimits, OidcIssuer, OidcRule, Rate, RateLimitRule, RouteClass
 
 FOLDER = pathlib.Path("/srv/registry")
 SAMPLE = pathlib.Path(__file__).parent.parent / "etc" / "pkgregd.toml"
@@ -34,6 +35,7 @@ SECTIONS = {
     "http": HttpConfig,
     "catalog": CatalogConfig,
     "blobs": BlobsConfig,
+    "auth": AuthConfig,
     "rate_limiting": RateLimitingConfig,
     "inspection": InspectionConfig,
     "formats.generic": FormatConfig,
@@ -392,6 +394,51 @@ class LoadTests(SynchronousTestCase):
         self.assertIn("blobs.secret_access_key_file: cannot be given together", self.refusal())
 
 
+class OidcTests(SynchronousTestCase):
+    """`[[oidc]]`."""
+
+    least = (
+        '[[oidc]]\nissuer = "https://ci.test"\naudience = "here"\n'
+        '[[oidc.rules]]\nclaims = { project_path = "acme/*" }\nproject = "{project_path}"\n'
+    )
+
+    def refusal(self, text: str) -> str:
+        """Return the text of the ConfigError."""
+        return str(self.assertRaises(ConfigError, parse, text, FOLDER))
+
+    def test_the_least(self) -> None:
+        """Issuer, audience and a rule are enough."""
+        rule = OidcRule((("project_path", "acme/*"),), "{project_path}")
+        self.assertEqual(parse(self.least, FOLDER).oidc, (OidcIssuer("https://ci.test", "here", (rule,)),))
+
+    def test_refused(self) -> None:
+        """What is missing, double, unsafe or never true is named by its key."""
+        for old, new, expected in (
+            ('audience = "here"', "", "oidc[1].audience: must be given"),
+            ('audience = "here"', 'audience = ["a", "b"]', "oidc[1].audience: must be a printable text"),
+            ("https:", "http:", "oidc[1].issuer: must begin with https://"),
+            ("https://ci.test", "https://a@ci.test", "oidc[1].issuer: must be https://HOST"),
+            ("[[oidc.rules]]", 'algorithms = ["HS256"]\n[[oidc.rules]]', "algorithms: must be an array of RS256 and"),
+            ("[[oidc.rules]]", 'algorithms = ["none"]\n[[oidc.rules]]', "algorithms: must be an array of RS256 and"),
+            ("[[oidc.rules]]", "lifetime_seconds = 901\n[[oidc.rules]]", "must be a whole number from 60 to 900"),
+            ('{ project_path = "acme/*" }', "{}", "rules[1].claims: must be a table of at least one claim"),
+            ('{ project_path = "acme/*" }', '{ sub = "x" }', "the claim 'project_path', which has to be among"),
+            ('"{project_path}"', '"packages"', "rules[1].project: must be the path of a project"),
+            ('"{project_path}"', '"12"', "rules[1].project: must be the path of a project"),
+            ('"{project_path}"', '"a/{project_path"', "rules[1].project: must be the path of a project"),
+            (self.least, self.least + self.least, "oidc[2].issuer: has a table already"),
+            ("issuer =", "isuer =", "did you mean oidc[1].issuer?"),
+        ):
+            self.assertIn(old, self.least)
+            self.assertIn(expected, self.refusal(self.least.replace(old, new, 1)), new)
+        self.assertIn("oidc[1].rules: must be given", self.refusal(self.least.partition("[[oidc.rules]]")[0]))
+
+    def test_http_only_where_it_is_said(self) -> None:
+        """Without TLS keys are fetched only if somebody writes so."""
+        text = self.least.replace("https:", "http:").replace("[[oidc.rules]]", "allow_http = true\n[[oidc.rules]]")
+        self.assertTrue(parse(text, FOLDER).oidc[0].allow_http)
+
+
 class SampleTests(SynchronousTestCase):
     """`etc/pkgregd.toml` documents every key."""
 
@@ -402,7 +449,9 @@ class SampleTests(SynchronousTestCase):
     def test_uncommented_it_holds_the_defaults(self) -> None:
         """With every key in force the configuration is the same, but for the tables that have no default."""
         config = parse(uncommented_sample(), FOLDER)
-        self.assertEqual(evolve(config, formats={}, rate_limits=()), parse("", FOLDER))
+        self.assertEqual(evolve(config, formats={}, rate_limits=(), oidc=()), parse("", FOLDER))
+        (issuer,) = config.oidc
+        self.assertEqual(evolve(issuer, jwks_url=""), OidcIssuer(issuer.issuer, issuer.audience, issuer.rules))
         packages = [rule for rule in config.rate_limits if rule.routes is RouteClass.PACKAGES]
         self.assertEqual(len(packages), 3)
         for rule in packages:
@@ -421,11 +470,12 @@ class SampleTests(SynchronousTestCase):
             elif key := re.match(r"#([a-z_]+) = ", line):
                 found.setdefault(section, []).append(key[1])
             elif line.startswith("#[["):
-                section = "rate_limits"
+                section = line.strip("#[]")
         for name, made in SECTIONS.items():
             self.assertEqual(sorted(found[name]), sorted(known_keys(made)), name)
-        sections = {"http", "catalog", "blobs", "inspection", "formats", "rate_limiting", "rate_limits"}
-        self.assertEqual(set(known_keys(Config)), sections)
+        self.assertEqual(set(known_keys(Config)), {*SECTIONS, "formats", "rate_limits", "oidc"} - {"formats.generic"})
+        self.assertEqual({*found["oidc"], "rules"}, {key.name for key in fields(OidcIssuer)})
+        self.assertEqual(set(found["oidc.rules"]), {key.name for key in fields(OidcRule)})
         self.assertEqual(set(found["rate_limits"]), {key.name for key in fields(RateLimitRule)})
 
     def test_the_front_has_the_same_defaults(self) -> None:

@@ -29,6 +29,24 @@ EXEMPT = {
     "npm login --registry=https://packages.example.com/api/v4/projects/acme%2Fweb/packages/npm/": (
         "somebody has to send the page's form; tests.clients.test_npm_accounts does"
     ),
+    **dict.fromkeys(
+        (
+            "publish:",
+            "id_tokens:",
+            "PACKAGES_EXAMPLE_COM_ID_TOKEN:",
+            "aud: packages.example.com",
+            "script:",
+            "- uv build",
+            "- uv publish --trusted-publishing always --publish-url"
+            " https://packages.example.com/api/v4/projects/acme%2Fpackages/packages/pypi",
+            'TOKEN="$(curl --fail --data-urlencode "id_token=$PACKAGES_EXAMPLE_COM_ID_TOKEN"'
+            ' https://packages.example.com/api/v4/job_tokens/exchange | jq -r .token)"',
+            'curl --fail --header "JOB-TOKEN: $TOKEN" --upload-file tool.tar.gz'
+            " https://packages.example.com/api/v4/projects/acme%2Fpackages/packages/generic/tool/1.0/tool.tar.gz",
+            'curl --fail --header "JOB-TOKEN: $TOKEN" --request DELETE https://packages.example.com/api/v4/job',
+        ),
+        "no CI is to be had here; tests.clients.test_oidc does the same with one of its own",
+    ),
     "make run": "tests.test_run runs the script behind it",
     "make test": "it is what runs this test",
     "pip install .": "it fetches what pkgregd needs; tests.test_packaging builds what it installs",

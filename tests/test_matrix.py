@@ -97,27 +97,31 @@ WHO: Mapping[str, Mapping[str, tuple[bool, set[Permission]]]] = {
     "group owner": dict.fromkeys(("public", "internal", "private", "group"), (True, TENDS)),
     "expired": {},
     "revoked": {},
+    "expired job": {},
+    "ended job": {},
+    "child of a revoked one": {},
     "nonsense": {},
 }  # fmt: skip
 """A group, private, holds the three projects; a token of a project is one of the private project."""
 
 LOOKS = {A.SIGN_IN, A.NOTHING, A.READ_USER, A.READ_USERS}
 WHOLE = LOOKS | {A.MANAGE_TOKENS}
+BAD = frozenset({"expired", "revoked", "expired job", "ended job", "child of a revoked one", "nonsense"})
 ACCOUNTS: Mapping[str, set[AccountPermission]] = {
     "": {A.SIGN_IN, A.NOTHING},
-    "root": set(A),
+    "root": set(A) - {A.READ_JOB},
+    "job": {A.SIGN_IN, A.NOTHING, A.READ_USER, A.READ_JOB},
     "owner who reads": LOOKS,
     "root who reads": LOOKS,
     "project maintainer": LOOKS,
     "project guest": LOOKS,
     "group owner": LOOKS,
     **dict.fromkeys(("stranger", "guest", "reporter", "developer", "maintainer", "owner"), WHOLE),
-    **{name: {A.SIGN_IN} for name in ("expired", "revoked", "nonsense")},
+    **{name: {A.SIGN_IN} for name in BAD},
 }
 """The permissions that concern no place; whoever is not here is known, and no more."""
 
 PLACES = {"public": Visibility.PUBLIC, "internal": Visibility.INTERNAL, "private": Visibility.PRIVATE}
-BAD = frozenset({"expired", "revoked", "nonsense"})
 SECONDS = 1_800_000_000
 
 
@@ -229,8 +233,16 @@ class MatrixTests(SynchronousTestCase):
         self.add_token("group owner", TokenKind.GROUP, "api", role=Role.OWNER, group="closed")
         self.add_token("expired", TokenKind.PERSONAL, "api", user="owner", expires_at=self.time())
         self.add_token("revoked", TokenKind.PERSONAL, "api", user="owner")
-        now(self.catalog.revoke_token(self.secrets["revoked"].split("_")[2]))
+        self.add_token("child of a revoked one", TokenKind.PERSONAL, "api", user="owner", parent="revoked")
+        now(self.catalog.revoke_token(self.public_id("revoked")))
+        self.add_token("expired job", TokenKind.JOB, project="closed/private", expires_at=self.time())
+        self.add_token("ended job", TokenKind.JOB, project="closed/private")
+        now(self.catalog.revoke_token(self.public_id("ended job")))
         self.assertEqual(set(self.secrets), set(WHO))
+
+    def public_id(self, name: str) -> str:
+        """What may be shown of a token."""
+        return self.secrets[name].split("_")[2]
 
     def add_token(
         self,
@@ -239,6 +251,7 @@ class MatrixTests(SynchronousTestCase):
         *scopes: str,
         role: Role | None = None,
         expires_at: datetime.datetime | None = None,
+        parent: str | None = None,
         **owner: str,
     ) -> None:
         """Store a token."""
@@ -253,7 +266,8 @@ class MatrixTests(SynchronousTestCase):
             expires_at=expires_at,
             **owner,  # type: ignore[arg-type] # owners are texts
         )
-        now(self.catalog.add_token(token))
+        shown = None if parent is None else now(self.catalog.find_token(self.public_id(parent)))
+        now(self.catalog.add_token(token, None if shown is None else shown.principal))
         self.secrets[name] = minted.secret
 
     def places_of(self, level: Level) -> Sequence[str]:

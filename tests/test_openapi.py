@@ -10,7 +10,7 @@ from attrs import evolve
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.http.dispatch import CREDENTIAL_HEADERS
+from pkgregd.http.credentials import HEADERS
 from pkgregd.http.guards import OPEN_PERMISSIONS, SECURITY_SCHEMES
 from pkgregd.http.openapi import describe, sentence_of
 from pkgregd.http.refusals import STATUSES, common_reply
@@ -105,7 +105,7 @@ class DocumentTests(SynchronousTestCase):
     def test_security(self) -> None:
         """Every header that carries a token is there; open is what the policy leaves open."""
         headers = {scheme.get("name", "Authorization").lower().encode() for scheme in SECURITY_SCHEMES.values()}
-        self.assertEqual(headers, set(CREDENTIAL_HEADERS))
+        self.assertEqual(headers, set(HEADERS))
         self.assertEqual(OPEN_PERMISSIONS - {AccountPermission.NOTHING}, FOR_EVERYBODY)
 
     def test_statuses(self) -> None:

@@ -8,6 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.http.dispatch import Mount
 from pkgregd.http.front import mounts
+from pkgregd.manage.exchange import ExchangeRoutes, OAuthRoutes
+from pkgregd.manage.jobs import JobManagement
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
@@ -31,6 +33,9 @@ def whole_table() -> list[tuple[str, Mount]]:
         PeopleManagement(nothing),
         ProtectionManagement(nothing, list(formats.values())),
         TokenManagement(nothing, nothing, nothing),
+        JobManagement(nothing, nothing),
+        ExchangeRoutes(),
+        OAuthRoutes(),
         SignInPages(),
     ]
     return mounts(formats.values(), limits, tables)

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from attrs import evolve, frozen
 from zope.interface import implementer
 
-from pkgregd.auth.authenticator import ANY_KIND, TokenChecker, TokenCredentials
+from pkgregd.auth.authenticator import ANY_KIND, ShownToken, TokenChecker, TokenCredentials
 from pkgregd.auth.tokendesk import check_name
 from pkgregd.auth.tokens import is_public_id, mint
-from pkgregd.errors import InvalidCredentials, NotFound, RateLimited, WrongPassword
-from pkgregd.interfaces import IAccount, IAccounts, ICatalog, IRequestLimits
+from pkgregd.errors import InvalidCredentials, InvalidIdToken, NotFound, RateLimited, WrongPassword
+from pkgregd.interfaces import IAccount, IAccounts, ICatalog, IIdTokenExchange, IRequestLimits
 from pkgregd.values import (
     IssuedToken,
     NewSignIn,
@@ -53,6 +53,7 @@ class AccountSettings:
         address_key: brings addresses of one host to one form.
         page_url: what the id of a client that waits is put behind, with a slash, to make the address of its page.
         clock: tells the time, aware.
+        exchange: takes ID tokens; None where none are taken.
     """
 
     catalog: ICatalog
@@ -60,6 +61,7 @@ class AccountSettings:
     address_key: Callable[[str], str]
     page_url: str
     clock: Callable[[], datetime.datetime]
+    exchange: IIdTokenExchange | None = None
 
 
 @implementer(IAccounts)
@@ -143,6 +145,32 @@ class Account:
         if record.principal.token_kind is TokenKind.PERSONAL:
             await self._revoke(record, self._bearer(record))
 
+    def audience(self) -> str:
+        """See IAccount."""
+        return self._exchange.audience()
+
+    async def exchange(self, id_token: str, project: str | None = None) -> IssuedToken:
+        """See IAccount."""
+        try:
+            return await self._exchange.exchange(id_token, self.principal, project)
+        except InvalidIdToken:
+            self._count_failure()
+            raise
+
+    @property
+    def _exchange(self) -> IIdTokenExchange:
+        if self.settings.exchange is None:
+            raise NotFound("no ID tokens are exchanged here: the operator has configured no issuer ([[oidc]])")
+        return self.settings.exchange
+
+    async def end_job(self, secret: str) -> None:
+        """See IAccount."""
+        record = await self._check(secret, frozenset({TokenKind.JOB}))
+        bearer = record.principal
+        assert bearer.token_id is not None, "a stored token has a number"
+        owner = TokenOwner(TokenKind.JOB, project_id=bearer.project_id)
+        await self.settings.catalog.revoke_token_of(owner, bearer.token_id, self._bearer(record))
+
     async def list_tokens(self, piece: Piece) -> tuple[TokenRecord, ...]:
         """See IAccount."""
         assert self.principal.user_id is not None, "the permission to manage tokens is a user's"
@@ -201,7 +229,7 @@ class Account:
 
     async def _check(self, secret: str, kinds: frozenset[TokenKind] = frozenset({TokenKind.PERSONAL})) -> TokenRecord:
         """Find the token of a secret; one that is not good counts against the address."""
-        credentials = TokenCredentials(secret.strip(), kinds, self.settings.catalog)
+        credentials = TokenCredentials(ShownToken(secret.strip(), kinds), self.settings.catalog)
         try:
             return await TokenChecker(self.settings.clock).find_record(credentials)
         except InvalidCredentials:

@@ -16,8 +16,10 @@ from functools import partial
 from attrs import field, frozen
 
 from pkgregd.config.checks import anchor_endpoint, checked, rate_limit_rules
+from pkgregd.config.oidc import oidc_issuers
 from pkgregd.config.places import Place
 from pkgregd.config.sections import (
+    AuthConfig,
     BlobsConfig,
     CatalogConfig,
     FormatConfig,
@@ -32,9 +34,10 @@ from pkgregd.config.sections import (
     option,
 )
 from pkgregd.errors import ConfigError
-from pkgregd.values import RateLimitRule
+from pkgregd.values import OidcIssuer, RateLimitRule
 
 __all__ = [
+    "AuthConfig",
     "BlobsConfig",
     "CatalogConfig",
     "Config",
@@ -57,9 +60,10 @@ class Config:
     Attributes:
         file: name of the file it came from, for people.
         folder: the folder of that file, absolute; relative paths start here.
-        http, catalog, blobs, inspection, rate_limiting: see their classes.
+        http, catalog, blobs, auth, inspection, rate_limiting: see their classes.
         formats: by name; a format that is not there is enabled with its own limits.
         rate_limits: each prefix once for a class of routes, in the order of the file.
+        oidc: each issuer once.
     """
 
     file: str
@@ -67,6 +71,7 @@ class Config:
     http: HttpConfig = field(factory=HttpConfig, metadata={"check": http_section})
     catalog: CatalogConfig = field(factory=CatalogConfig, metadata={"check": partial(make_section, CatalogConfig)})
     blobs: BlobsConfig = field(factory=BlobsConfig, metadata={"check": blobs_section})
+    auth: AuthConfig = field(factory=AuthConfig, metadata={"check": partial(make_section, AuthConfig)})
     inspection: InspectionConfig = field(
         factory=InspectionConfig, metadata={"check": partial(make_section, InspectionConfig)}
     )
@@ -75,6 +80,7 @@ class Config:
         factory=RateLimitingConfig, metadata={"check": partial(make_section, RateLimitingConfig)}
     )
     rate_limits: tuple[RateLimitRule, ...] = option((), rate_limit_rules)
+    oidc: tuple[OidcIssuer, ...] = option((), oidc_issuers)
 
     def require_formats(self, known: Collection[str]) -> None:
         """

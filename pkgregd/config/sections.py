@@ -137,6 +137,18 @@ class BlobsConfig:
 
 
 @frozen
+class AuthConfig:
+    """
+    `[auth]`.
+
+    Attributes:
+        query_tokens: whether tokens are taken out of the query of an address.
+    """
+
+    query_tokens: bool = option(False, a_flag)
+
+
+@frozen
 class InspectionConfig:
     """`[inspection]`; see `pkgregd.registry.inspector_process.InspectionLimits`."""
 

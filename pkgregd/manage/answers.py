@@ -262,7 +262,7 @@ _DEPLOY_EXAMPLE = {
     "name": "fleet",
     "revoked": False,
     "scopes": ["read_package_registry"],
-    "username": "fleet",
+    "username": "gitlab+deploy-token-4",
     "expires_at": None,
     "expired": False,
 }
@@ -274,7 +274,7 @@ _ACCESS = {
     "created_at": _TIME,
     "description": _NOTHING,
     "user_id": or_null(_ID),
-    "last_used_at": _NOTHING,
+    "last_used_at": or_null(_TIME),
     "active": _FLAG,
     "expires_at": or_null({"type": "string", "format": "date"}),
     "access_level": _ROLE,
@@ -329,5 +329,95 @@ PROTECTION_RULE = Shape(
         "package_type": "pypi",
         "minimum_access_level_for_push": "maintainer",
         "minimum_access_level_for_delete": None,
+    },
+)
+
+# ------------------------------------------------------------------- jobs, exchanges
+
+_TEXT_OR_NULL = or_null(_TEXT)
+_ORIGIN = dict.fromkeys(("issuer", "subject", "repository", "ref", "run_id"), _TEXT_OR_NULL)
+JOB = Shape(
+    "Job",
+    made_of(
+        {
+            "id": _ID,
+            "name": _TEXT,
+            "status": {"type": "string", "enum": ["running", "success"]},
+            "stage": _NOTHING,
+            "ref": _TEXT_OR_NULL,
+            "tag": _FLAG,
+            "created_at": _TIME,
+            "started_at": _TIME,
+            "finished_at": or_null(_TIME),
+            "expires_at": or_null(_TIME),
+            "last_used_at": or_null(_TIME),
+            "user": _NOTHING,
+            "project": made_of({"id": _ID, "path_with_namespace": _TEXT}),
+            "pipeline": made_of({"id": _TEXT_OR_NULL, "project_id": _ID, "ref": _TEXT_OR_NULL}),
+            "origin": made_of(_ORIGIN),
+            "web_url": _NOTHING,
+        }
+    ),
+    {
+        "id": 9,
+        "name": "acme/tool 42",
+        "status": "running",
+        "stage": None,
+        "ref": "refs/tags/v1",
+        "tag": True,
+        "created_at": "2026-11-24T09:30:00.000Z",
+        "started_at": "2026-11-24T09:30:00.000Z",
+        "finished_at": None,
+        "expires_at": "2026-11-24T09:45:00.000Z",
+        "last_used_at": None,
+        "user": None,
+        "project": {"id": 1, "path_with_namespace": "acme/web"},
+        "pipeline": {"id": "42", "project_id": 1, "ref": "refs/tags/v1"},
+        "origin": {
+            "issuer": "https://ci.example.com",
+            "subject": "project_path:acme/tool",
+            "repository": "acme/tool",
+            "ref": "refs/tags/v1",
+            "run_id": "42",
+        },
+        "web_url": None,
+    },
+)
+_SECONDS: JsonSchema = {"type": "integer", "minimum": 0}
+EXCHANGED = Shape(
+    "ExchangedToken",
+    made_of(
+        {
+            "token": _SECRET,
+            "token_type": _TEXT,
+            "expires_in": _SECONDS,
+            "expires_at": _TIME,
+            "job": made_of({"id": _ID, "name": _TEXT}),
+            "project": made_of({"path_with_namespace": _TEXT}),
+        }
+    ),
+    {
+        **_SECRET_EXAMPLE,
+        "token_type": "Bearer",
+        "expires_in": 900,
+        "expires_at": "2026-11-24T09:45:00.000Z",
+        "job": {"id": 9, "name": "acme/tool 42"},
+        "project": {"path_with_namespace": "acme/web"},
+    },
+)
+AUDIENCE = Shape("Audience", made_of({"audience": _TEXT}), {"audience": "packages.example.com"})
+MINTED = Shape(
+    "MintedToken",
+    made_of({"success": _FLAG, "token": _SECRET, "expires": _SECONDS}),
+    {"success": True, **_SECRET_EXAMPLE, "expires": 1795513500},
+)
+GRANTED = Shape(
+    "GrantedToken",
+    made_of({"access_token": _SECRET, "issued_token_type": _TEXT, "token_type": _TEXT, "expires_in": _SECONDS}),
+    {
+        "access_token": "the secret",
+        "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "token_type": "Bearer",
+        "expires_in": 900,
     },
 )

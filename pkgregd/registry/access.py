@@ -104,6 +104,10 @@ class AccessPolicy:
             raise AuthenticationRequired
         if permission is AccountPermission.READ_USER:
             return
+        if permission is AccountPermission.READ_JOB:
+            if principal.token_kind is not TokenKind.JOB:
+                raise PermissionDenied(permission.value)
+            return
         if permission is AccountPermission.READ_USERS:
             if not principal.scopes & _API_SCOPES[Permission.READ_PROJECT]:
                 raise PermissionDenied(permission.value)

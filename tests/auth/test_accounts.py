@@ -67,6 +67,10 @@ class SignInTests(AccountCase):
         self.assertEqual((record.principal.name, record.principal.scopes), ("jane", frozenset({"api"})))
         self.assertEqual(record.name, "npm at 192.0.2.1")
         self.assertEqual(record.expires_at, self.world.time() + SIGN_IN_LIFETIME)
+        shown = self.world.record(self.world.secrets["jane"])
+        self.assertEqual(record.parent_id, shown.principal.token_id)
+        now(self.world.catalog.revoke_token(shown.public_id))
+        self.assertIsNotNone(self.world.record(secret).revoked_at)
 
     def test_not_longer_than_what_was_shown(self) -> None:
         """A token that expires soon makes none that lasts."""

@@ -14,13 +14,20 @@ from twisted.internet.task import Clock
 
 from pkgregd.auth.accounts import Accounts, AccountSettings
 from pkgregd.auth.authenticator import TokenAuthenticator
+from pkgregd.auth.tokendesk import TokenDesk
 from pkgregd.auth.tokens import mint
 from pkgregd.blobs.memory import MemoryBlobStore
 from pkgregd.catalog.memory import MemoryCatalog
 from pkgregd.formats.npm import NpmFormat
+from pkgregd.formats.nuget import NuGetFormat
 from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
+from pkgregd.interfaces import IPackageFormat
+from pkgregd.manage.jobs import JobManagement
+from pkgregd.manage.people import PeopleManagement
+from pkgregd.manage.tokens import TokenManagement
 from pkgregd.registry.access import AccessPolicy
+from pkgregd.registry.directory import Directories
 from pkgregd.registry.events import NoEvents
 from pkgregd.registry.limits import PrefixLimits, address_key
 from pkgregd.registry.remotes import Remotes
@@ -43,10 +50,12 @@ class AccountWorld:
     Attributes:
         clock: of everything.
         secrets: of tokens, by the names they were given.
+        accepts_query_tokens: whether a token may be in the query.
     """
 
     clock: Clock = Factory(Clock)
     secrets: dict[str, str] = Factory(lambda: {"": ""})
+    accepts_query_tokens: bool = False
     catalog: MemoryCatalog = field(init=False)
     client: MemoryClient = field(init=False)
 
@@ -58,24 +67,32 @@ class AccountWorld:
         for name in ("jane", "john"):
             now(self.catalog.add_user(name))
             self.add_token(name, user=name)
-        policy, limits, npm = AccessPolicy(), PrefixLimits((), self.clock.seconds), NpmFormat()
+        policy, limits = AccessPolicy(), PrefixLimits((), self.clock.seconds)
+        formats: list[IPackageFormat] = [NpmFormat(), NuGetFormat()]
+        of_formats = {made.name: made.default_limits for made in formats}
+        desk = TokenDesk(self.catalog, self.time)
+        directories = Directories(self.catalog, policy)
         self.client = MemoryClient(
             make_factory(
                 self.clock,
-                formats=[npm],
-                limits_by_format={"npm": npm.default_limits},
+                formats=formats,
+                limits_by_format=of_formats,
                 authenticator=TokenAuthenticator(self.time),
                 policy=policy,
                 catalog=self.catalog,
-                remotes=Remotes(
-                    self.clock, self.catalog, MemoryBlobStore(), policy, NoEvents(), {"npm": npm.default_limits}
-                ),
+                remotes=Remotes(self.clock, self.catalog, MemoryBlobStore(), policy, NoEvents(), of_formats),
                 accounts=Accounts(AccountSettings(self.catalog, limits, address_key, URL + PATH, self.time)),
                 request_limits=limits,
                 readiness=lambda: succeed([]),
                 external_url=URL,
                 settings=FrontSettings(),
-                tables=[SignInPages()],
+                tables=[
+                    SignInPages(),
+                    TokenManagement(desk, directories, self.time),
+                    JobManagement(desk, self.time),
+                    PeopleManagement(directories),
+                ],
+                accepts_query_tokens=self.accepts_query_tokens,
             )
         )
 

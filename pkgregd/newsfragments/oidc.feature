@@ -1,0 +1,1 @@
+CI systems publish without a stored secret: `[[oidc]]` says whose ID tokens are exchanged for a job token of which project, good for 15 minutes at most. `uv publish --trusted-publishing always` works unmodified.
