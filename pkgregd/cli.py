@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TextIO, TypeVar
 
-from pkgregd.commands import identity, seed, tokens, upkeep
+from pkgregd.commands import identity, seed, settings, tokens, upkeep
 from pkgregd.commands.instance import Instance, Outcome, UsageError, read_duration, who_operates
 from pkgregd.config import Config, load
 from pkgregd.errors import PkgregdError
@@ -189,6 +189,14 @@ def make_parser() -> argparse.ArgumentParser:
     member.add_argument("path", metavar="GROUP_OR_PROJECT")
     member.add_argument("--role", type=_role, required=True, metavar="ROLE", help=_ROLES)
 
+    subcommands.add("settings show", settings.show_settings).add_argument("path", metavar="GROUP_OR_PROJECT")
+    change = subcommands.add("settings set", settings.set_settings)
+    change.add_argument("path", metavar="GROUP_OR_PROJECT")
+    change.add_argument(
+        "changes", metavar="NAME=VALUE", nargs="+", type=_change, help="NAME=inherit takes back what was set"
+    )
+    subcommands.add("usage recount", settings.recount_usage)
+
     token = subcommands.add("token add", tokens.add_token)
     token.set_defaults(check_request=tokens.check_request)
     token.add_argument("--kind", type=_kind, required=True, metavar=_KINDS)
@@ -242,6 +250,13 @@ def _kind(text: str) -> TokenKind:
         return TokenKind(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be one of {_KINDS.replace('|', ', ')}") from None
+
+
+def _change(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError("must be NAME=VALUE, such as quota_bytes=1000000000")
+    return name, value
 
 
 def _visibility(text: str) -> Visibility:

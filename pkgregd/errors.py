@@ -198,6 +198,18 @@ class FileNotFound(NotFound):
         super().__init__("file not found")
 
 
+class SwitchedOff(NotFound):
+    """
+    A format, or all of them, is switched off in the project.
+
+    Args:
+        what: what is, as people call it.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is switched off in this project; its maintainers can switch it on in its settings")
+
+
 class AlreadyExists(PkgregdError):
     """A user, group, project or member of that name is there."""
 
@@ -272,6 +284,43 @@ class BodyTooLarge(PkgregdError):
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"the file is too large: the limit is {limit_bytes} bytes")
         self.limit_bytes = limit_bytes
+
+
+class FileTooLarge(BodyTooLarge):
+    """
+    The file is above the limit of its format.
+
+    Args:
+        setting: what is to be raised.
+    """
+
+    def __init__(self, limit_bytes: int, setting: str) -> None:
+        super().__init__(limit_bytes)
+        self.args = (f"{self}; an administrator can raise {setting} of the project",)
+
+
+class OversizeRefused(InvalidRequest):
+    """The same, in GitLab's words, for scripts that look for them."""
+
+    def __init__(self) -> None:
+        super().__init__("File is too large")
+
+
+class QuotaExceeded(PkgregdError):
+    """
+    The project has no room for the file; it is no use to try again before somebody has made some.
+
+    Args:
+        quota_bytes: of the project.
+        room_bytes: what of it is neither used nor reserved for uploads that are on their way.
+        needed_bytes: what the upload needs at least, as far as it is known.
+    """
+
+    def __init__(self, quota_bytes: int, room_bytes: int, needed_bytes: int) -> None:
+        super().__init__(
+            f"the project's quota of {quota_bytes} bytes has room for {room_bytes} more, and this needs {needed_bytes};"
+            " delete packages, or have an administrator raise quota_bytes of the project"
+        )
 
 
 class BodyTooSlow(PkgregdError):

@@ -55,6 +55,7 @@ from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
 from pkgregd.manage.protection import ProtectionManagement
+from pkgregd.manage.settings import SettingsManagement
 from pkgregd.manage.tokens import TokenManagement
 from pkgregd.plugin import find_formats, read_manuals
 from pkgregd.registry.access import AccessPolicy
@@ -63,7 +64,9 @@ from pkgregd.registry.events import LogEvents
 from pkgregd.registry.inspector_process import InspectionLimits
 from pkgregd.registry.inventory import Inventories
 from pkgregd.registry.limits import PrefixLimits, address_key
+from pkgregd.registry.quotas import RENEWAL_SECONDS
 from pkgregd.registry.remotes import Remotes
+from pkgregd.registry.settings import PlaceSettings, known_settings
 from pkgregd.registry.sweep import sweep
 from pkgregd.registry.tidy import Tidying, rules_of
 from pkgregd.shared.duetimes import SharedDueTimes, open_due_times
@@ -151,6 +154,7 @@ def front_settings(config: Config) -> FrontSettings:
         drain_seconds=http.drain_seconds,
         max_connections=http.max_connections,
         max_connections_per_address=http.max_connections_per_address,
+        too_large_status=http.too_large_status,
         trusted_proxies=http.trusted_proxies,
     )
 
@@ -222,12 +226,14 @@ class Daemon(Service):
             events,
             parts.limits_by_format,
             inspection_limits(self._config),
+            self._config.packages.quota_bytes,
         )
         external_url = self._config.http.external_url
         request_limits = PrefixLimits(self._config.rate_limits, time.monotonic, self._open_due_times())
         page_url = external_url.rstrip("/") + signin.PATH
         directories, desk = Directories(parts.catalog, policy), TokenDesk(parts.catalog, utc_now)
         inventories = Inventories(parts.catalog, parts.blobs, policy, events)
+        settings = known_settings(parts.formats, parts.limits_by_format, self._config.packages.quota_bytes)
         tables: list[IRouteTable] = [
             PackageManagement(inventories, [made.name for made in parts.formats]),
             PlaceManagement(directories),
@@ -235,6 +241,7 @@ class Daemon(Service):
             ProtectionManagement(parts.catalog, parts.formats),
             TokenManagement(desk, directories, utc_now),
             JobManagement(desk, utc_now),
+            SettingsManagement(PlaceSettings(parts.catalog, settings)),
             ExchangeRoutes(),
             OAuthRoutes(),
             SignInPages(),
@@ -265,6 +272,7 @@ class Daemon(Service):
             PeriodicTask(self._reactor, SWEEP_SECONDS, self._sweep, "sweeping blobs"),
             PeriodicTask(self._reactor, WRITE_SECONDS, self._uses.write, "noting when tokens were used"),
             PeriodicTask(self._reactor, FORGET_SECONDS, parts.catalog.forget_ended, "forgetting jobs that ended"),
+            PeriodicTask(self._reactor, RENEWAL_SECONDS, self._remotes.quotas.renew, "renewing reservations"),
         ]
         rules = rules_of(parts.formats, parts.limits_by_format)
         if rules:

@@ -12,20 +12,24 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import ensureDeferred
 from twisted.scripts.twistd import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd import cli
 from pkgregd.auth.tokens import mint, parse, secret_sha256
+from pkgregd.catalog.memory import MemoryCatalog
 from pkgregd.commands import identity, seed, tokens, upkeep
 from pkgregd.commands.instance import Instance, Outcome, read_duration
 from pkgregd.config import parse as parse_config
 from pkgregd.errors import AlreadyExists, ConfigError, InvalidRequest, NotFound, SchemaError, StorageFull
+from pkgregd.testing.catalog_contract import publication_of
 from pkgregd.values import (
     Level,
     NewToken,
@@ -372,6 +376,71 @@ class TokenTests(CommandCase):
         self.assertEqual(self.refusal(NotFound, "token", "revoke", "a" * 12), "no token has this id")
         mistyped = mint(TokenKind.JOB).secret[:-1] + "-"
         self.assertNotIn(mistyped[20:40], self.refusal(InvalidRequest, "token", "revoke", mistyped))
+
+
+class SettingsTests(SynchronousTestCase):
+    """`settings` and `usage`, on a catalog in memory."""
+
+    def setUp(self) -> None:
+        """Make a project in a group."""
+        self.catalog = MemoryCatalog()
+        self.get(self.catalog.add_group("acme", Visibility.PRIVATE))
+        self.project_id = self.get(self.catalog.add_project("acme/tools", Visibility.PRIVATE))
+        config = parse_config("[packages]\nquota_bytes = 100\n[formats.npm]\nenabled = false\n", pathlib.Path("/"))
+        self.instance = Instance(config, lambda: NOW, lambda: self.catalog, lambda: RecordingCatalog())
+
+    def get(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run to the end."""
+        return self.successResultOf(ensureDeferred(coroutine))
+
+    def answer(self, *argv: str) -> Outcome:
+        """Return what a subcommand answers."""
+        arguments = cli.parse_arguments(["--config", "x.toml", *argv])
+        outcome: Outcome = self.get(arguments.run(self.instance, arguments))
+        return outcome
+
+    def test_set_and_show(self) -> None:
+        """What holds comes with where it is set; beside a project is its usage, and of what is not served nothing."""
+        self.answer("settings", "set", "acme", "quota_bytes=7", "pypi_enabled=false")
+        self.answer("settings", "set", "acme/tools", "pypi_enabled=true", "generic_duplicate_exception_regex=a=b")
+        outcome = self.answer("settings", "show", "acme/tools")
+        for line in (
+            "quota_bytes = 7  # acme",
+            "pypi_enabled = true  # acme/tools",
+            "generic_duplicate_exception_regex = a=b  # acme/tools",
+            "generic_enabled = true  # configuration",
+            "0 bytes are used, 0 reserved",
+        ):
+            self.assertIn(line, outcome.text.splitlines())
+        self.assertNotIn("npm", outcome.text)
+        self.assertEqual(outcome.data["usage"], {"file_bytes": 0, "reserved_bytes": 0})
+        self.answer("settings", "set", "acme", "quota_bytes=inherit")
+        self.assertIn("quota_bytes = 100  # configuration", self.answer("settings", "show", "acme").text)
+        self.assertNotIn("bytes are used", self.answer("settings", "show", "acme").text)
+
+    def test_what_is_refused(self) -> None:
+        """Places and settings that are not there, and values of another kind; nothing is changed."""
+        for error, path, change in (
+            (NotFound, "acme/none", "quota_bytes=1"),
+            (InvalidRequest, "acme", "npm_enabled=true"),
+            (InvalidRequest, "acme", "pypi_enabled=yes"),
+            (InvalidRequest, "acme", "quota_bytes=0"),
+            (InvalidRequest, "acme", "quota_bytes=-1"),
+            (InvalidRequest, "acme", "maven_duplicate_exception_regex=("),
+        ):
+            argv = ["--config", "x.toml", "settings", "set", path, change, "generic_enabled=false"]
+            arguments = cli.parse_arguments(argv)
+            self.failureResultOf(ensureDeferred(arguments.run(self.instance, arguments)), error)
+        self.assertEqual(self.answer("settings", "show", "acme").data["set_at"], {})
+
+    def test_recount(self) -> None:
+        """It corrects, tells what it corrected, and then there is nothing to correct."""
+        self.get(self.catalog.publish(publication_of(b"abc", self.project_id), Principal()))
+        self.catalog._usages[self.project_id] = 8
+        outcome = self.answer("usage", "recount")
+        self.assertEqual(outcome.text, f"{self.project_id}: 8 were counted, there are 3")
+        self.assertEqual(outcome.notes, ("1 projects recounted, 1 corrected",))
+        self.assertEqual(self.answer("usage", "recount").data, {"projects": 1, "corrected": []})
 
 
 class SeedTests(CommandCase):

@@ -18,6 +18,7 @@ from pkgregd.config import (
     FormatConfig,
     HttpConfig,
     InspectionConfig,
+    PackagesConfig,
     RateLimitingConfig,
     anchor_endpoint,
     known_keys,
@@ -38,6 +39,7 @@ SECTIONS = {
     "auth": AuthConfig,
     "rate_limiting": RateLimitingConfig,
     "inspection": InspectionConfig,
+    "packages": PackagesConfig,
     "formats.generic": FormatConfig,
 }
 
@@ -273,6 +275,12 @@ class ParseTests(SynchronousTestCase):
         for number in (0, 101):
             self.assertIn("from 1 to 100", self.refusal(f"[formats.maven]\nkeep_builds = {number}\n"))
 
+    def test_the_status_of_files_that_are_too_large(self) -> None:
+        """One of two; and a quota is at least one byte."""
+        self.assertEqual(parse("[http]\ntoo_large_status = 400\n", FOLDER).http.too_large_status, 400)
+        self.assertIn("413, or 400", self.refusal("[http]\ntoo_large_status = 507\n"))
+        self.assertIn("from 1 to", self.refusal("[packages]\nquota_bytes = 0\n"))
+
     def test_format_limits_override(self) -> None:
         """What is configured wins over the format's own limits, also when it is false or empty."""
         own = FormatLimits(5, duplicates_allowed=True, duplicate_exceptions=("a*",))
@@ -449,7 +457,9 @@ class SampleTests(SynchronousTestCase):
     def test_uncommented_it_holds_the_defaults(self) -> None:
         """With every key in force the configuration is the same, but for the tables that have no default."""
         config = parse(uncommented_sample(), FOLDER)
-        self.assertEqual(evolve(config, formats={}, rate_limits=(), oidc=()), parse("", FOLDER))
+        bare = evolve(config, formats={}, rate_limits=(), oidc=(), packages=PackagesConfig())
+        self.assertEqual(bare, parse("", FOLDER))
+        self.assertEqual(config.packages.quota_bytes, 100 << 30)  # an example: there is no quota by default
         (issuer,) = config.oidc
         self.assertEqual(evolve(issuer, jwks_url=""), OidcIssuer(issuer.issuer, issuer.audience, issuer.rules))
         packages = [rule for rule in config.rate_limits if rule.routes is RouteClass.PACKAGES]
@@ -482,7 +492,7 @@ class SampleTests(SynchronousTestCase):
         """Where the front's settings and the configuration share a key they share its default."""
         front = {key.name: key.default for key in fields(FrontSettings)}
         shared = {key.name: key.default for key in fields(HttpConfig) if key.name in front}
-        self.assertEqual(len(shared), 12)
+        self.assertEqual(len(shared), 13)
         self.assertEqual(shared, {name: front[name] for name in shared})
 
     def test_limits_of_inspections_have_the_defaults_of_the_configuration(self) -> None:

@@ -14,8 +14,10 @@ from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
 from pkgregd.manage.protection import ProtectionManagement
+from pkgregd.manage.settings import SettingsManagement
 from pkgregd.manage.tokens import TokenManagement
 from pkgregd.plugin import find_formats
+from pkgregd.registry.settings import PlaceSettings, known_settings
 from pkgregd.values import AccountPermission, Permission
 from pkgregd.web.signin import SignInPages
 
@@ -36,6 +38,7 @@ def whole_table() -> list[tuple[str, Mount]]:
         JobManagement(nothing, nothing),
         ExchangeRoutes(),
         OAuthRoutes(),
+        SettingsManagement(PlaceSettings(nothing, known_settings(list(formats.values()), limits, None))),
         SignInPages(),
     ]
     return mounts(formats.values(), limits, tables)

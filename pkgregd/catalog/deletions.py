@@ -14,6 +14,7 @@ from pkgregd.catalog.packages import DELETE_EMPTY_PACKAGE, bump_index, index_sta
 from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.statement import Statement, Transaction, each_id
 from pkgregd.catalog.tables import blobs, documents, package_files
+from pkgregd.catalog.usage import size_of_files, subtract_files
 from pkgregd.values import AuditAction, Principal, ProtectedAct
 
 # =================================================================== statements
@@ -47,6 +48,8 @@ DROP_DOCUMENTS_OF_CHOSEN = Statement(
     delete(documents).where(documents.c.file_id.in_(select(package_files.c.id).where(_chosen)))
 )
 
+SIZE_OF_CHOSEN = size_of_files(_chosen)
+
 DELETE_CHOSEN = Statement(delete(package_files).where(_chosen))
 
 # ===================================================================== deleting
@@ -71,6 +74,7 @@ async def delete_files(
     await tx.execute(LEAVE_TOMBSTONES_OF_CHOSEN, now=tx.now, **chosen)
     await tx.execute(RELEASE_BLOBS_OF_CHOSEN, now=tx.now, **chosen)
     await tx.execute(DROP_DOCUMENTS_OF_CHOSEN, **chosen)
+    await subtract_files(tx, project_id, SIZE_OF_CHOSEN, chosen)
     await tx.execute(DELETE_CHOSEN, **chosen)
     await tx.execute(DELETE_EMPTY_PACKAGE, package_id=package_id)
     await bump_index(tx, project_id, format, canonical_name, canonical_version, shown_before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, literal, literal_column, null, select
 
@@ -17,12 +17,13 @@ from pkgregd.catalog.rules import (
     check_user_name,
     is_number,
     key_of,
+    merged,
     split_path,
 )
 from pkgregd.catalog.statement import Row, Statement, Transaction, each_id, insert
-from pkgregd.catalog.tables import group_ancestors, groups, members, packages, paths, projects, users
+from pkgregd.catalog.tables import group_ancestors, groups, members, packages, paths, projects, settings, users
 from pkgregd.errors import AlreadyExists, GroupNotFound, InvalidCredentials, NotFound
-from pkgregd.values import AuditAction, Level, Owner, Principal, Role, Scope, Visibility
+from pkgregd.values import NOTHING_SET, AuditAction, Level, Owner, Principal, Role, Scope, Settings, Visibility
 
 # =================================================================== statements
 
@@ -103,6 +104,8 @@ SET_PROJECT_MEMBER = Statement(
 _in_group = members.alias("in_group")
 _in_project = members.alias("in_project")
 _above = group_ancestors.alias("above")
+_set_above = settings.alias("set_above")
+_set_there = settings.alias("set_there")
 
 
 def _project_scopes(*where: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
@@ -115,6 +118,8 @@ def _project_scopes(*where: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
             _above.c.ancestor_id,
             _in_group.c.role,
             _in_project.c.role,
+            _set_above.c.settings_json,
+            _set_there.c.settings_json,
         )
         .select_from(
             projects.join(_above, _above.c.group_id == projects.c.group_id)
@@ -126,6 +131,8 @@ def _project_scopes(*where: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
                 _in_project,
                 and_(_in_project.c.project_id == projects.c.id, _in_project.c.user_id == bindparam("user_id")),
             )
+            .outerjoin(_set_above, _set_above.c.group_id == _above.c.ancestor_id)
+            .outerjoin(_set_there, _set_there.c.project_id == projects.c.id)
         )
         .where(*where)
         .order_by(projects.c.id, _above.c.depth)
@@ -135,12 +142,23 @@ def _project_scopes(*where: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
 def _group_scope(where: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
     """The same rows for one group; it has no role beside those of the groups."""
     return (
-        select(groups.c.id, groups.c.path, groups.c.visibility, _above.c.ancestor_id, _in_group.c.role, null())
+        select(
+            groups.c.id,
+            groups.c.path,
+            groups.c.visibility,
+            _above.c.ancestor_id,
+            _in_group.c.role,
+            null(),
+            _set_above.c.settings_json,
+            null(),
+        )
         .select_from(
-            groups.join(_above, _above.c.group_id == groups.c.id).outerjoin(
+            groups.join(_above, _above.c.group_id == groups.c.id)
+            .outerjoin(
                 _in_group,
                 and_(_in_group.c.group_id == _above.c.ancestor_id, _in_group.c.user_id == bindparam("user_id")),
             )
+            .outerjoin(_set_above, _set_above.c.group_id == _above.c.ancestor_id)
         )
         .where(where)
         .order_by(_above.c.depth)
@@ -367,7 +385,7 @@ def _scopes(level: Level, rows: list[Row]) -> list[Scope]:
             continue
         of_one = rows[start:end]
         start = end
-        ident, path, visibility, _, _, project_role = of_one[0]
+        ident, path, visibility, _, _, project_role, _, set_there = of_one[0]
         roles = [row[4] for row in of_one if row[4] is not None]
         if project_role is not None:
             roles.append(project_role)
@@ -379,6 +397,13 @@ def _scopes(level: Level, rows: list[Row]) -> list[Scope]:
                 visibility=Visibility(visibility),
                 group_ids=tuple(row[3] for row in of_one),
                 role=Role(max(roles)) if roles else None,
+                settings=_settings([set_there, *(row[6] for row in of_one)]),
             )
         )
     return scopes
+
+
+def _settings(texts: Iterable[str | None]) -> Settings:
+    """Read what is set at a place and above it, the nearest first."""
+    found = [Settings.parse(text) for text in texts if text is not None]
+    return merged(found) if found else NOTHING_SET

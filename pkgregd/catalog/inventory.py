@@ -15,6 +15,7 @@ from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.rules import MAX_ID, bounds_of, from_microseconds
 from pkgregd.catalog.statement import LIKE_ESCAPE, Row, Statement, Transaction, containing, each_id, insert
 from pkgregd.catalog.tables import blobs, documents, package_files, packages, projects, tombstones
+from pkgregd.catalog.usage import size_of_files, subtract_files
 from pkgregd.values import (
     AuditAction,
     FileListing,
@@ -226,6 +227,8 @@ DROP_DOCUMENTS = Statement(
     delete(documents).where(documents.c.file_id.in_(select(package_files.c.id).where(_of_package)))
 )
 
+SIZE_OF_FILES = size_of_files(_of_package)
+
 DELETE_FILES = Statement(delete(package_files).where(_of_package))
 
 DELETE_PACKAGE = Statement(delete(packages).where(packages.c.id == bindparam("package_id")))
@@ -365,6 +368,7 @@ async def delete_package(
     await tx.execute(LEAVE_TOMBSTONES, package_id=package_id, now=tx.now)
     await tx.execute(RELEASE_BLOBS, package_id=package_id, now=tx.now)
     await tx.execute(DROP_DOCUMENTS, package_id=package_id)
+    await subtract_files(tx, project_id, SIZE_OF_FILES, {"package_id": package_id})
     await tx.execute(DELETE_FILES, package_id=package_id)
     await tx.execute(DELETE_PACKAGE, package_id=package_id)
     await bump_index(tx, project_id, format, canonical_name, canonical_version, shown_before)

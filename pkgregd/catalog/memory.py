@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from pkgregd.catalog import memory_inventory, told
 from pkgregd.catalog.memory_protection import MemoryProtection
+from pkgregd.catalog.memory_settings import MemorySettings
 from pkgregd.catalog.rules import (
     KEPT_CHANGES,
     from_microseconds,
@@ -66,6 +67,7 @@ from pkgregd.values import (
     Publication,
     Published,
     Scope,
+    Settlement,
     Stretch,
     Tag,
     Told,
@@ -79,7 +81,7 @@ class _StoredBlob:
 
 
 @implementer(ICatalog)
-class MemoryCatalog(MemoryProtection):
+class MemoryCatalog(MemoryProtection, MemorySettings):
     """
     ICatalog in memory.
 
@@ -120,6 +122,7 @@ class MemoryCatalog(MemoryProtection):
             self._package_times.pop(file.package_id, None)
         for file in gone:
             self._release(file.blob.sha256.hex)
+        self._clear_usage(project_id)
         self._tombstones = {key: kept for key, kept in self._tombstones.items() if key[0] != project_id}
         self._revisions = {key: kept for key, kept in self._revisions.items() if key[0] != project_id}
         self._changes = {key: kept for key, kept in self._changes.items() if key[0] != project_id}
@@ -127,8 +130,16 @@ class MemoryCatalog(MemoryProtection):
         self._search_texts = {key: kept for key, kept in self._search_texts.items() if key[0] != project_id}
         self._rules = {key: kept for key, kept in self._rules.items() if kept.project_id != project_id}
 
-    async def publish(self, publication: Publication, principal: Principal) -> Published:
+    def _size_of_files(self, project_id: int) -> int:
+        return sum(file.blob.size_bytes for file in self._files.values() if file.project_id == project_id)
+
+    async def publish(
+        self, publication: Publication, principal: Principal, settlement: Settlement | None = None
+    ) -> Published:
         """See IPackageCatalog."""
+        if settlement is not None:
+            (published,) = await self.publish_all((publication,), principal, settlement)
+            return published
         wanted, blob = publication.coordinates, publication.blob
         if self._place_by_id(Level.PROJECT, wanted.project_id) is None:
             raise ProjectNotFound
@@ -164,6 +175,7 @@ class MemoryCatalog(MemoryProtection):
         else:
             file = self._new_file(publication, package, existing, self._adopt(blob))
             self._files[file.id] = file
+            self._add_usage(wanted.project_id, blob.size_bytes - (existing.blob.size_bytes if existing else 0))
             self._documents[file.id] = dict(publication.documents)
             self._unconfirmed.pop(file.id, None)
             if publication.awaits_checksum and principal.token_id is not None:
@@ -186,11 +198,18 @@ class MemoryCatalog(MemoryProtection):
         self._tell(principal, _told_of_file(existing, file, is_same=same))
         return Published(file, created=not same)
 
-    async def publish_all(self, publications: Sequence[Publication], principal: Principal) -> tuple[Published, ...]:
+    async def publish_all(
+        self, publications: Sequence[Publication], principal: Principal, settlement: Settlement | None = None
+    ) -> tuple[Published, ...]:
         """See IPackageCatalog."""
         before = copy.deepcopy({name: value for name, value in vars(self).items() if name != "_seconds"})
         try:
-            return tuple([await self.publish(publication, principal) for publication in publications])
+            all_published = tuple([await self.publish(publication, principal) for publication in publications])
+            if settlement is not None:
+                project_id = settlement.reservation.project_id
+                before_bytes = before["_usages"].get(project_id, 0)
+                self._settle(self._usages.get(project_id, 0) - before_bytes, settlement)
+            return all_published
         except BaseException:
             vars(self).update(before)
             raise
@@ -555,6 +574,7 @@ class MemoryCatalog(MemoryProtection):
         del self._keys[file.id]
         self._beside.discard(file.id)
         self._unconfirmed.pop(file.id, None)
+        self._add_usage(file.project_id, -file.blob.size_bytes)
         self._release(file.blob.sha256.hex)
 
     def _found(self, project_ids: Sequence[int], format: str) -> list[PackageFile]:

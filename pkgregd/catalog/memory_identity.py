@@ -17,10 +17,12 @@ from pkgregd.catalog.rules import (
     from_microseconds,
     is_number,
     key_of,
+    merged,
     split_path,
 )
 from pkgregd.errors import AlreadyExists, GroupNotFound, NotFound
 from pkgregd.values import (
+    NOTHING_SET,
     OPERATOR,
     AuditAction,
     Level,
@@ -28,6 +30,7 @@ from pkgregd.values import (
     Principal,
     Role,
     Scope,
+    Settings,
     Visibility,
 )
 
@@ -53,6 +56,7 @@ class Place:
     created_at: datetime.datetime
     group_ids: tuple[int, ...]
     roles: dict[int, Role] = field(factory=dict)
+    settings: Settings = NOTHING_SET
 
 
 class MemoryIdentity(MemoryTrail):
@@ -178,4 +182,10 @@ class MemoryIdentity(MemoryTrail):
             visibility=place.visibility,
             group_ids=place.group_ids,
             role=max(roles, default=None),
+            settings=merged([place.settings, *(self._group(group_id).settings for group_id in place.group_ids)]),
         )
+
+    def _group(self, group_id: int) -> Place:
+        found = self._place_by_id(Level.GROUP, group_id)
+        assert found is not None
+        return found

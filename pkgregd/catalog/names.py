@@ -17,6 +17,7 @@ from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.rules import from_microseconds
 from pkgregd.catalog.statement import Statement, Transaction, each_id
 from pkgregd.catalog.tables import blobs, documents, index_revisions, package_files, packages
+from pkgregd.catalog.usage import size_of_files, subtract_files
 from pkgregd.catalog.versions import SET_YANKED
 from pkgregd.errors import PackageNotFound, PreconditionFailed
 from pkgregd.values import AuditAction, Principal, ProtectedAct
@@ -75,6 +76,8 @@ RELEASE_BLOBS = Statement(
 
 DROP_DOCUMENTS = Statement(delete(documents).where(documents.c.file_id.in_(select(package_files.c.id).where(_in_name))))
 
+SIZE_OF_FILES = size_of_files(_in_name)
+
 DELETE_FILES = Statement(delete(package_files).where(_in_name))
 
 DELETE_PACKAGES = Statement(delete(packages).where(_of_name))
@@ -124,6 +127,7 @@ async def delete_name(
     await tx.execute(LEAVE_TOMBSTONES, now=tx.now, **name)
     await tx.execute(RELEASE_BLOBS, now=tx.now, **name)
     await tx.execute(DROP_DOCUMENTS, **name)
+    await subtract_files(tx, project_id, SIZE_OF_FILES, name)
     files = await tx.execute(DELETE_FILES, **name)
     await tx.execute(DELETE_PACKAGES, **name)
     await record_changes(tx, project_id, format, canonical_name, [row[3] for row in found])

@@ -29,6 +29,7 @@ from pkgregd.catalog.tables import (
 )
 from pkgregd.catalog.tags import point_tags
 from pkgregd.catalog.unconfirmed import may_withdraw, note_confirmed, note_sent_again, note_unconfirmed
+from pkgregd.catalog.usage import add_usage, settle, size_of_blob
 from pkgregd.errors import (
     FileExists,
     FileSpelledOtherwise,
@@ -52,6 +53,7 @@ from pkgregd.values import (
     ProtectedAct,
     Publication,
     Published,
+    Settlement,
 )
 
 # =================================================================== statements
@@ -295,8 +297,31 @@ LEAVE_TOMBSTONE = Statement(
 # ====================================================================== writing
 
 
-async def publish(tx: Transaction, publication: Publication, principal: Principal) -> Published:
+async def publish(
+    tx: Transaction, publication: Publication, principal: Principal, settlement: Settlement | None = None
+) -> Published:
     """See IPackageCatalog."""
+    (published,) = await publish_all(tx, (publication,), principal, settlement)
+    return published
+
+
+async def publish_all(
+    tx: Transaction, publications: Sequence[Publication], principal: Principal, settlement: Settlement | None = None
+) -> tuple[Published, ...]:
+    """See IPackageCatalog."""
+    all_published, added_bytes = [], dict.fromkeys((each.coordinates.project_id for each in publications), 0)
+    for publication in publications:
+        published, more_bytes = await _publish(tx, publication, principal)
+        all_published.append(published)
+        added_bytes[publication.coordinates.project_id] += more_bytes
+    for project_id, more_bytes in sorted(added_bytes.items()):  # behind all else: every publish in a project waits here
+        is_reserved = settlement is not None and settlement.reservation.project_id == project_id
+        await settle(tx, project_id, more_bytes, settlement if is_reserved else None)
+    return tuple(all_published)
+
+
+async def _publish(tx: Transaction, publication: Publication, principal: Principal) -> tuple[Published, int]:
+    """Publish one file; returns also by how many bytes the project's files are more."""
     wanted = publication.coordinates
     blob = publication.blob
     if await tx.fetch_one(PROJECT_EXISTS, project_id=wanted.project_id) is None:
@@ -318,7 +343,7 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
         assert existing is not None
         if publication.awaits_checksum:
             await note_sent_again(tx, existing[0], principal)
-        return Published(await _load(tx, existing[0]), created=False)
+        return Published(await _load(tx, existing[0]), created=False), 0
     if not has_bytes:
         if existing is not None and publication.on_duplicate is OnDuplicate.REFUSE:
             raise FileExists(wanted.file_name)
@@ -332,8 +357,9 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
         await _check_spellings(tx, publication, publication.file_key, package_id)
     if has_bytes:
         assert existing is not None
-        action, file_id = AuditAction.SET_STATUS, existing[0]
+        action, file_id, more_bytes = AuditAction.SET_STATUS, existing[0], 0
     else:
+        more_bytes = blob.size_bytes - (await size_of_blob(tx, present_sha256) if present_sha256 is not None else 0)
         await adopt_blob(tx, blob)
         action, file_id = await _write_file(tx, publication, package_id, existing)
         if existing is not None or publication.keys:
@@ -352,14 +378,7 @@ async def publish(tx: Transaction, publication: Publication, principal: Principa
     file = await _load(tx, file_id)
     replaced_sha256 = present_sha256 if action is AuditAction.REPLACE else None
     await add_audit_entry(tx, principal, told.of_file(action, file, replaced_sha256=replaced_sha256))
-    return Published(file, created=not has_bytes)
-
-
-async def publish_all(
-    tx: Transaction, publications: Sequence[Publication], principal: Principal
-) -> tuple[Published, ...]:
-    """See IPackageCatalog."""
-    return tuple([await publish(tx, publication, principal) for publication in publications])
+    return Published(file, created=not has_bytes), more_bytes
 
 
 async def _demand_file(tx: Transaction, package: Row | None, file_name: str) -> None:
@@ -543,6 +562,7 @@ async def _remove(tx: Transaction, file: PackageFile) -> None:
     await drop_documents(tx, file.id)
     await tx.execute(DELETE_FILE, file_id=file.id)
     await tx.execute(DELETE_EMPTY_PACKAGE, package_id=file.package_id)
+    await add_usage(tx, file.project_id, -file.blob.size_bytes)
     await release_blob(tx, file.blob.sha256.hex)
     await bump_index(tx, file.project_id, file.format, file.canonical_name, file.canonical_version, shown_before)
 

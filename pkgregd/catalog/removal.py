@@ -26,10 +26,13 @@ from pkgregd.catalog.tables import (
     paths,
     projects,
     protection_rules,
+    reservations,
+    settings,
     sign_ins,
     tags,
     tokens,
     tombstones,
+    usages,
     users,
 )
 from pkgregd.catalog.tokens import revoke_descendants
@@ -104,6 +107,9 @@ CLEAR_PROJECTS = tuple(
         delete(index_changes).where(_of_projects(index_changes.c.project_id)),
         delete(index_revisions).where(_of_projects(index_revisions.c.project_id)),
         delete(protection_rules).where(_of_projects(protection_rules.c.project_id)),
+        delete(usages).where(_of_projects(usages.c.project_id)),
+        delete(reservations).where(_of_projects(reservations.c.project_id)),
+        delete(settings).where(_of_projects(settings.c.project_id)),
         delete(members).where(_of_projects(members.c.project_id)),
         delete(tokens).where(_of_projects(tokens.c.project_id)),
     )
@@ -131,6 +137,7 @@ def _of_groups(column: ColumnElement[int]) -> ColumnElement[bool]:
 CLEAR_GROUPS = tuple(
     Statement(clause)
     for clause in (
+        delete(settings).where(_of_groups(settings.c.group_id)),
         delete(members).where(_of_groups(members.c.group_id)),
         delete(tokens).where(_of_groups(tokens.c.group_id)),
         delete(group_ancestors).where(_of_groups(group_ancestors.c.group_id)),

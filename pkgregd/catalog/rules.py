@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from pkgregd.errors import InvalidName, InvalidRequest
-from pkgregd.values import IndexState, NewToken, Stretch, TokenKind
+from pkgregd.values import NOTHING_SET, IndexState, NewToken, Settings, Stretch, TokenKind
 
 MAX_SEGMENT_CHARACTERS = 255
 MAX_PATH_CHARACTERS = 1024
@@ -180,6 +180,18 @@ def index_state(revisions: Iterable[tuple[int, int, int]]) -> IndexState:
         revisions=tuple((project_id, revision) for project_id, revision, _ in ordered),
         changed_at=from_microseconds(max(changed_at for _, _, changed_at in ordered)) if ordered else None,
     )
+
+
+# --------------------------------------------------------------------- settings
+
+
+def merged(nearest_first: Iterable[Settings]) -> Settings:
+    """Return what holds where these are set, at the place itself and above it."""
+    holds = NOTHING_SET
+    for settings in nearest_first:
+        if settings.values:
+            holds = holds.over(settings)
+    return holds
 
 
 # ----------------------------------------------------------------------- search

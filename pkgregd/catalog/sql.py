@@ -29,6 +29,7 @@ from pkgregd.catalog import (
 from pkgregd.catalog.foreseen import ForeseenReads
 from pkgregd.catalog.schema import check_revision
 from pkgregd.catalog.sql_protection import SqlProtection
+from pkgregd.catalog.sql_settings import SqlSettings
 from pkgregd.catalog.sql_tokens import SqlTokens
 from pkgregd.catalog.sql_trail import Database, SqlTrail
 from pkgregd.catalog.statement import Statement, Transaction
@@ -64,6 +65,7 @@ from pkgregd.values import (
     Published,
     Role,
     Scope,
+    Settlement,
     Stretch,
     Tag,
     UserListing,
@@ -81,7 +83,7 @@ async def read_revision(tx: Transaction) -> str | None:
 
 
 @implementer(ICatalog)
-class SqlCatalog(SqlTokens, SqlProtection, SqlTrail):
+class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTrail):
     """
     ICatalog over a database.
 
@@ -178,13 +180,17 @@ class SqlCatalog(SqlTokens, SqlProtection, SqlTrail):
         """See IReads."""
         return await self._database.read(identity.find_scope, level, ident, user_id)
 
-    async def publish(self, publication: Publication, principal: Principal) -> Published:
+    async def publish(
+        self, publication: Publication, principal: Principal, settlement: Settlement | None = None
+    ) -> Published:
         """See IPackageCatalog."""
-        return await self._database.write(packages.publish, publication, principal)
+        return await self._database.write(packages.publish, publication, principal, settlement)
 
-    async def publish_all(self, publications: Sequence[Publication], principal: Principal) -> tuple[Published, ...]:
+    async def publish_all(
+        self, publications: Sequence[Publication], principal: Principal, settlement: Settlement | None = None
+    ) -> tuple[Published, ...]:
         """See IPackageCatalog."""
-        return await self._database.write(packages.publish_all, publications, principal)
+        return await self._database.write(packages.publish_all, publications, principal, settlement)
 
     async def find_by_key(self, project_ids: Sequence[int], format: str, key: str) -> PackageFile | None:
         """See IPackageCatalog."""

@@ -112,6 +112,19 @@ members = Table(
     Index(None, "user_id"),
 )
 
+# What is set at a project or group, as one JSON object: it is read with the scope, and nothing is searched in it.
+settings = Table(
+    "settings",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("group_id", ROW_NUMBER, ForeignKey("groups.id")),
+    Column("project_id", ROW_NUMBER, ForeignKey("projects.id")),
+    Column("settings_json", Text, nullable=False),
+    UniqueConstraint("group_id"),
+    UniqueConstraint("project_id"),
+    CheckConstraint("(group_id IS NULL) <> (project_id IS NULL)", name="group_or_project"),
+)
+
 tokens = Table(
     "tokens",
     metadata,
@@ -350,6 +363,26 @@ index_changes = Table(
     Column("revision", BigInteger, nullable=False),
     Column("canonical_version", Text, nullable=False),
     PrimaryKeyConstraint("project_id", "format", "canonical_name", "revision"),
+)
+
+# What all files of a project have together, changed in the transactions that change the files.
+usages = Table(
+    "usages",
+    metadata,
+    Column("project_id", ROW_NUMBER, ForeignKey("projects.id"), primary_key=True),
+    Column("file_bytes", BigInteger, nullable=False),
+)
+
+# Room for uploads that are on their way. One that is not renewed has lost its daemon, and counts no more.
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", ROW_NUMBER, ForeignKey("projects.id"), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index(None, "project_id"),
+    Index(None, "expires_at"),
 )
 
 # No foreign keys: the trail outlives what it tells of.

@@ -16,6 +16,7 @@ from pkgregd.values import (
     PlaceRecord,
     ProtectionRule,
     RuleTerms,
+    Settings,
     Told,
     Visibility,
 )
@@ -87,6 +88,18 @@ def of_changed_place(place: PlaceRecord, visibility: Visibility) -> Told:
     """Tell of a project or group whose visibility is another now."""
     detail = {"path": place.path, "visibility": visibility.value, "before": place.visibility.value}
     return _at(place.level, place.id, CHANGES[place.level], place.path, detail)
+
+
+def of_changed_settings(level: Level, place_id: int, path: str, before: Settings, after: Settings) -> Told:
+    """Tell of settings of a project or group that are others now, and what they were; None where nothing is set."""
+    names = {*before.values, *after.values}
+    differing = sorted(name for name in names if before.values.get(name) != after.values.get(name))
+    detail = {
+        "path": path,
+        "before": {name: before.values.get(name) for name in differing},
+        "after": {name: after.values.get(name) for name in differing},
+    }
+    return _at(level, place_id, AuditAction.CHANGE_SETTINGS, path, detail)
 
 
 def of_removed_place(place: PlaceRecord) -> Told:

@@ -73,7 +73,7 @@ async def check_formats(config: Config) -> None:
     from pkgregd.plugin import read_manuals
     from pkgregd.web.manual import manual
 
-    formats = _formats(config)
+    formats = read_formats(config)
     if not formats:
         raise ConfigError(
             "no format is installed: run twist or twistd once with the right to write to its plug-in cache"
@@ -81,7 +81,7 @@ async def check_formats(config: Config) -> None:
     manual(read_manuals(name for name in formats if config.formats.get(name, FormatConfig()).enabled))
 
 
-def _formats(config: Config) -> Mapping[str, IPackageFormat]:
+def read_formats(config: Config) -> Mapping[str, IPackageFormat]:
     """
     Find the formats, by name.
 
@@ -122,7 +122,7 @@ async def tidy(instance: Instance, arguments: Namespace) -> Outcome:
     """Remove builds that newer ones have taken the place of; answers what was removed."""
     from pkgregd.registry.tidy import Tidying, rules_of
 
-    formats, sections = _formats(instance.config), instance.config.formats
+    formats, sections = read_formats(instance.config), instance.config.formats
     enabled = [made for name, made in formats.items() if sections.get(name, FormatConfig()).enabled]
     limits = {made.name: sections.get(made.name, FormatConfig()).limits(made.default_limits) for made in enabled}
     rules = rules_of(enabled, limits)

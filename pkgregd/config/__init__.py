@@ -25,6 +25,7 @@ from pkgregd.config.sections import (
     FormatConfig,
     HttpConfig,
     InspectionConfig,
+    PackagesConfig,
     RateLimitingConfig,
     blobs_section,
     format_sections,
@@ -44,6 +45,7 @@ __all__ = [
     "FormatConfig",
     "HttpConfig",
     "InspectionConfig",
+    "PackagesConfig",
     "RateLimitingConfig",
     "anchor_endpoint",
     "known_keys",
@@ -60,7 +62,7 @@ class Config:
     Attributes:
         file: name of the file it came from, for people.
         folder: the folder of that file, absolute; relative paths start here.
-        http, catalog, blobs, auth, inspection, rate_limiting: see their classes.
+        http, catalog, blobs, auth, inspection, packages, rate_limiting: see their classes.
         formats: by name; a format that is not there is enabled with its own limits.
         rate_limits: each prefix once for a class of routes, in the order of the file.
         oidc: each issuer once.
@@ -75,6 +77,7 @@ class Config:
     inspection: InspectionConfig = field(
         factory=InspectionConfig, metadata={"check": partial(make_section, InspectionConfig)}
     )
+    packages: PackagesConfig = field(factory=PackagesConfig, metadata={"check": partial(make_section, PackagesConfig)})
     formats: Mapping[str, FormatConfig] = option({}, format_sections)
     rate_limiting: RateLimitingConfig = field(
         factory=RateLimitingConfig, metadata={"check": partial(make_section, RateLimitingConfig)}

@@ -104,6 +104,13 @@ def worker_count(value: object, place: Place) -> int:
     return 1
 
 
+def too_large_status(value: object, place: Place) -> int:
+    """Take one of the two statuses for files above their limit."""
+    if value not in (400, 413) or isinstance(value, bool) or not isinstance(value, int):
+        raise place.must_be("413, or 400 as GitLab has it", value)
+    return value
+
+
 def listen_endpoints(value: object, place: Place) -> tuple[str, ...]:
     """Take descriptions of Twisted endpoints, at least one; relative paths in them become absolute."""
     endpoints = some_texts(value, place)

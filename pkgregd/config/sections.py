@@ -25,6 +25,7 @@ from pkgregd.config.checks import (
     proxy_networks,
     seconds,
     some_texts,
+    too_large_status,
     url_or_empty,
     worker_count,
 )
@@ -87,6 +88,7 @@ class HttpConfig:
     max_connections_per_address: int = option(1_000, integer_from(1, 1_000_000))
     trusted_proxies: tuple[str, ...] = option((), proxy_networks)
     shutdown_grace_seconds: float = option(30.0, number_from(0, 86_400))
+    too_large_status: int = option(413, too_large_status)
 
 
 def http_section(table: object, place: Place) -> HttpConfig:
@@ -156,6 +158,18 @@ class InspectionConfig:
     memory_bytes: int = option(512 * MIB, integer_from(64 * MIB, MAX_BYTES))
     cpu_seconds: int = option(10, integer_from(1, 3600))
     deadline_seconds: float = option(30.0, seconds)
+
+
+@frozen
+class PackagesConfig:
+    """
+    `[packages]`.
+
+    Attributes:
+        quota_bytes: what the files of a project may have together, where its settings say nothing; None does not limit.
+    """
+
+    quota_bytes: int | None = option(None, optional(integer_from(1, MAX_BYTES)))
 
 
 @frozen

@@ -30,7 +30,7 @@ from pkgregd.errors import (
 from pkgregd.formatkit.headers import promised_digests, write_precondition
 from pkgregd.formatkit.names import check, check_pattern
 from pkgregd.formatkit.refusals import bad_request
-from pkgregd.interfaces import ICall, IPackageFormat
+from pkgregd.interfaces import ICall, IReplacingFormat
 from pkgregd.values import (
     Coordinates,
     Digest,
@@ -85,7 +85,7 @@ class _Upload:
     on_duplicate: OnDuplicate
 
 
-@implementer(IPackageFormat)
+@implementer(IReplacingFormat)
 class GenericFormat:
     """See IPackageFormat."""
 

@@ -21,7 +21,7 @@ from pkgregd.formats.maven_downloads import download, lookup
 from pkgregd.formats.maven_paths import check_name, check_name_pattern, owner_of
 from pkgregd.formats.maven_upload import FORMAT, check_upload, upload
 from pkgregd.formats.maven_versions import is_snapshot
-from pkgregd.interfaces import IBuildFormat
+from pkgregd.interfaces import IBuildFormat, IReplacingFormat
 from pkgregd.values import (
     FileRecord,
     FormatLimits,
@@ -39,7 +39,7 @@ _STATUSES = {"digest_mismatch": HTTPStatus.CONFLICT}
 """Where GitLab answers something else than is usual here."""
 
 
-@implementer(IBuildFormat)
+@implementer(IBuildFormat, IReplacingFormat)
 class MavenFormat:
     """See IPackageFormat, and IBuildFormat: the builds are those of snapshots."""
 

@@ -31,7 +31,7 @@ from pkgregd.formats.nuget_push import FORM_OVERHEAD_BYTES, FORMAT, push, relist
 from pkgregd.formats.nuget_search import autocomplete, search
 from pkgregd.formats.nuget_symbols import download_symbols, push_symbols
 from pkgregd.formats.nuget_v2 import show_count, show_resource, show_service
-from pkgregd.interfaces import ICall, IPackageFormat, IStrictTable
+from pkgregd.interfaces import ICall, IReplacingFormat, IStrictTable
 from pkgregd.values import (
     FileLookup,
     FormatLimits,
@@ -55,7 +55,7 @@ _FOR_EVER = ("Cache-Control", "private, max-age=31536000, immutable")
 _ASK_AGAIN = ("Cache-Control", "no-cache")
 
 
-@implementer(IPackageFormat, IStrictTable)
+@implementer(IReplacingFormat, IStrictTable)
 class NuGetFormat:
     """See IPackageFormat."""
 

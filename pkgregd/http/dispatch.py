@@ -1,7 +1,8 @@
 """
 From headers to reply: the guards in their order, the handler, the errors.
 
-    authenticate -> rate limit -> resolve the scope -> authorise -> declared size -> the route's own check -> handler
+    authenticate -> rate limit -> resolve the scope -> authorise -> format switched on -> declared size
+        -> the route's own check -> handler
 
 Each guard can end the request before a byte of the body is read. What the rate limit said travels beside the reply,
 since every reply tells it, whatever comes of the request.
@@ -19,7 +20,15 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from pkgregd.clockwork import shielded
-from pkgregd.errors import BodyTooLarge, InvalidCredentials, PkgregdError, RateLimited
+from pkgregd.errors import (
+    BodyTooLarge,
+    FileTooLarge,
+    InvalidCredentials,
+    OversizeRefused,
+    PkgregdError,
+    RateLimited,
+    SwitchedOff,
+)
 from pkgregd.http.calls import AuthorisedCall, Call
 from pkgregd.http.credentials import NO_REFERRER, carried_tokens, query_tokens, refuse_query_tokens
 from pkgregd.http.ratelimits import CHEAP_COST
@@ -39,10 +48,13 @@ from pkgregd.interfaces import (
 )
 from pkgregd.values import (
     ANONYMOUS,
+    UNTOLD,
     AccountPermission,
     FileLookup,
     Foresight,
+    FormatKey,
     FormatLimits,
+    Incoming,
     IndexLookup,
     Level,
     Origin,
@@ -60,7 +72,12 @@ log = Logger()
 
 @frozen
 class Gate:
-    """What every request passes."""
+    """
+    What every request passes.
+
+    Attributes:
+        too_large_is_bad: refuse files above a limit as GitLab does, with 400 and its words.
+    """
 
     authenticator: IAuthenticator
     policy: IAccessPolicy
@@ -70,6 +87,7 @@ class Gate:
     accounts: IAccounts
     external_url: str
     accepts_query_tokens: bool = False
+    too_large_is_bad: bool = False
 
 
 SCOPE_RULE = "<scope:scope>"
@@ -247,14 +265,13 @@ async def _handle(
 ) -> Reply:
     """Pass the other guards, and have the route's handler answer."""
     scope = await _where(gate, mount, principal, reads, place)
-    limit_bytes = mount.limits.max_file_bytes + mount.route.body_overhead_bytes
-    body = request.body
-    if body.declared_bytes is not None and body.declared_bytes > limit_bytes:
-        raise BodyTooLarge(mount.limits.max_file_bytes)
-    body.limit_bytes = limit_bytes
+    limits, body = mount.limits, request.body
     make_call: Callable[..., Any] = AuthorisedCall
     if mount.format is not None:
-        make_call = partial(Call, remote=gate.remotes.remote(mount.format, scope, principal, reads))
+        _demand_switched_on(mount.format, scope)
+        remote = gate.remotes.remote(mount.format, scope, principal, reads, _incoming(mount, body.declared_bytes))
+        limits = remote.limits
+        make_call = partial(Call, remote=remote)
     call = make_call(
         principal=principal,
         scope=scope,
@@ -267,12 +284,35 @@ async def _handle(
         account=gate.accounts.account(principal, request.address),
         authorise=partial(_authorise_again, gate, mount, request, place),
     )
-    if mount.route.check is not None:
-        await mount.route.check(call)
-    reply = await mount.route.handler(call)
+    try:
+        body.limit_bytes = limits.max_file_bytes + mount.route.body_overhead_bytes
+        if body.declared_bytes is not None and body.declared_bytes > body.limit_bytes:
+            raise BodyTooLarge(limits.max_file_bytes)
+        if mount.route.check is not None:
+            await mount.route.check(call)
+        reply = await mount.route.handler(call)
+    except BodyTooLarge as error:
+        if mount.format is None or error.limit_bytes not in (limits.max_file_bytes, body.limit_bytes):
+            raise
+        if gate.too_large_is_bad:
+            raise OversizeRefused from None
+        raise FileTooLarge(limits.max_file_bytes, FormatKey.MAX_FILE_SIZE.of(mount.format.name)) from None
     if gate.accepts_query_tokens and query_tokens(request):
         return evolve(reply, headers=(*reply.headers, NO_REFERRER))
     return reply
+
+
+def _demand_switched_on(format: IPackageFormat, scope: Scope) -> None:
+    """Pass if a format is served at a project; a group shows what its projects have, each by its own settings."""
+    if scope.level is Level.PROJECT and not scope.settings.has_format(format.name):
+        raise SwitchedOff(format.title if scope.settings.has_packages else "the package registry")
+
+
+def _incoming(mount: Mount, declared_bytes: int | None) -> Incoming:
+    """Say what the length of a body tells of the files in it: without a form or the like around it, everything."""
+    if declared_bytes is None:
+        return UNTOLD
+    return Incoming(max(0, declared_bytes - mount.route.body_overhead_bytes), declared_bytes)
 
 
 async def _who(gate: Gate, mount: Mount, request: FrontRequest, reads: IReads) -> Principal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
@@ -117,8 +118,17 @@ def make_factory(
         pages: for everybody.
         accepts_query_tokens: whether a token may be in the query; else such a request is refused.
     """
-    base_url = external_url.rstrip("/")
-    gate = Gate(authenticator, policy, catalog, request_limits, remotes, accounts, base_url, accepts_query_tokens)
+    gate = Gate(
+        authenticator,
+        policy,
+        catalog,
+        request_limits,
+        remotes,
+        accounts,
+        external_url.rstrip("/"),
+        accepts_query_tokens,
+        too_large_is_bad=settings.too_large_status == HTTPStatus.BAD_REQUEST,
+    )
     app = Klein()
     app.url_map.converters.update(CONVERTERS)
     app.url_map.merge_slashes = False

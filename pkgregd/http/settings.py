@@ -26,6 +26,7 @@ class FrontSettings:
         write_stall_seconds: how long a client may take nothing of a reply.
         drain_max_bytes, drain_seconds: what is read and thrown away after an early refusal, so that the
             client sees the reply and not a reset connection.
+        too_large_status: what a file above its limit is refused with; 400 is GitLab's, with its words.
         max_connections, max_connections_per_address: past them a connection is answered 503 and closed. A
             trusted proxy's connections count as those of the clients whose requests it brings at the moment.
         trusted_proxies: networks of the proxies that are believed about their clients; see TrustedProxies.
@@ -45,4 +46,5 @@ class FrontSettings:
     drain_seconds: float = 10.0
     max_connections: int = 10_000
     max_connections_per_address: int = 1_000
+    too_large_status: int = 413
     trusted_proxies: tuple[str, ...] = ()

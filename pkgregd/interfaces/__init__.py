@@ -22,7 +22,7 @@ from pkgregd.interfaces.audit import IAuditCatalog, ITrail
 from pkgregd.interfaces.blobs import IBlobSink, IBlobSource, IBlobStore, IKernelConsumer
 from pkgregd.interfaces.calls import IAuthorisedCall, ICall, IRequestBody
 from pkgregd.interfaces.catalog import ICatalog, IReads
-from pkgregd.interfaces.formats import IBuildFormat, IPackageFormat, IRouteTable, IStrictTable
+from pkgregd.interfaces.formats import IBuildFormat, IPackageFormat, IReplacingFormat, IRouteTable, IStrictTable
 from pkgregd.interfaces.identity_catalog import KEPT_JOB_SECONDS, IDirectoryCatalog, IIdentityCatalog, ISignInCatalog
 from pkgregd.interfaces.package_catalog import IBlobCatalog, IInventoryCatalog, IPackageCatalog
 from pkgregd.interfaces.packages import (
@@ -35,10 +35,13 @@ from pkgregd.interfaces.packages import (
     IRemote,
     IRemotes,
 )
+from pkgregd.interfaces.place_settings import IPlaceSettings
 from pkgregd.interfaces.protection_catalog import MAX_RULES, IProtectionCatalog
+from pkgregd.interfaces.settings_catalog import LEASE_SECONDS, ISettingsCatalog, IUsageCatalog
 
 __all__ = [
     "KEPT_JOB_SECONDS",
+    "LEASE_SECONDS",
     "MAX_BRANCH",
     "MAX_RULES",
     "WITHDRAWAL_SECONDS",
@@ -70,18 +73,22 @@ __all__ = [
     "IKernelConsumer",
     "IPackageCatalog",
     "IPackageFormat",
+    "IPlaceSettings",
     "IProtectionCatalog",
     "IRateLimiter",
     "IReads",
     "IRemote",
     "IRemotes",
+    "IReplacingFormat",
     "IRequestBody",
     "IRequestLimits",
     "IRouteTable",
+    "ISettingsCatalog",
     "ISignInCatalog",
     "IStrictTable",
     "ITokenDesk",
     "ITokenUses",
     "ITrail",
+    "IUsageCatalog",
     "Inspector",
 ]

@@ -97,7 +97,12 @@ class IInventories(Interface):
     """Makes inventories."""
 
     def inventory(scope: Scope, principal: Principal) -> IInventory:
-        """The inventory of an authorised scope, for this principal."""
+        """
+        Make the inventory of an authorised scope, for this principal.
+
+        Raises:
+            SwitchedOff: there is no package registry in the project.
+        """
 
 
 class ITokenDesk(Interface):

@@ -10,6 +10,7 @@ from pkgregd.interfaces.audit import IAuditCatalog
 from pkgregd.interfaces.identity_catalog import IDirectoryCatalog, IIdentityCatalog, ISignInCatalog
 from pkgregd.interfaces.package_catalog import IBlobCatalog, IInventoryCatalog, IPackageCatalog
 from pkgregd.interfaces.protection_catalog import IProtectionCatalog
+from pkgregd.interfaces.settings_catalog import ISettingsCatalog, IUsageCatalog
 from pkgregd.values import Digest, Foresight, IndexState, Level, PackageFile, Scope, TokenRecord
 
 
@@ -60,9 +61,11 @@ class ICatalog(
     IIdentityCatalog,
     IDirectoryCatalog,
     ISignInCatalog,
+    ISettingsCatalog,
     IPackageCatalog,
     IInventoryCatalog,
     IProtectionCatalog,
+    IUsageCatalog,
     IBlobCatalog,
     IAuditCatalog,
     IReads,

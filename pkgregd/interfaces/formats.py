@@ -62,6 +62,10 @@ class IPackageFormat(IRouteTable):
         """
 
 
+class IReplacingFormat(IPackageFormat):
+    """A format that leaves it to its limits whether other bytes may take the place of a file; see FormatLimits."""
+
+
 class IBuildFormat(IPackageFormat):
     """A format of which some versions are made of builds, each of which takes the place of the one before."""
 

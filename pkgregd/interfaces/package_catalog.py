@@ -28,6 +28,7 @@ from pkgregd.values import (
     Publication,
     Published,
     Scope,
+    Settlement,
     Stretch,
     Tag,
 )
@@ -41,12 +42,17 @@ class IPackageCatalog(Interface):
     otherwise, and may raise PackageProtected: after it has found what is asked for, before it does anything.
     """
 
-    async def publish(publication: Publication, principal: Principal) -> Published:
+    async def publish(
+        publication: Publication, principal: Principal, settlement: Settlement | None = None
+    ) -> Published:
         """
         Write package, file, blob row, index revision and audit entry together.
 
         UNIQUE constraints decide races. Equal bytes for the same file succeed with
         created=False (unless `precondition.absent`).
+
+        Args:
+            settlement: ends what was reserved for it. What is added beyond that needs room now.
 
         Raises:
             FileExists: other bytes are there and on_duplicate is REFUSE; or whatever bytes, under another
@@ -56,10 +62,13 @@ class IPackageCatalog(Interface):
             PreconditionFailed: the precondition does not hold.
             PackageNotFound: the file that it has to be beside is not there.
             ProjectNotFound: the project went away meanwhile.
+            QuotaExceeded: more is added than was reserved, or its time has run out, and there is no room.
             StorageFull, Unavailable.
         """
 
-    async def publish_all(publications: Sequence[Publication], principal: Principal) -> tuple[Published, ...]:
+    async def publish_all(
+        publications: Sequence[Publication], principal: Principal, settlement: Settlement | None = None
+    ) -> tuple[Published, ...]:
         """
         Do what publish() does for several, in their order and in one transaction: all of it or nothing.
 

@@ -13,11 +13,13 @@ from pkgregd.interfaces.blobs import IBlobSink, IBlobSource
 from pkgregd.interfaces.catalog import IReads
 from pkgregd.interfaces.formats import IPackageFormat
 from pkgregd.values import (
+    UNTOLD,
     BlobInfo,
     ByteRange,
     Digest,
     Event,
     FormatLimits,
+    Incoming,
     IndexState,
     MakeLayout,
     NameListing,
@@ -99,7 +101,15 @@ class IDraft(Interface):
     """
 
     async def open_sink(algorithms: Iterable[str] = ()) -> IBlobSink:
-        """Start a file of this draft. The sink is aborted by the draft, in the end."""
+        """
+        Start a file of this draft. The sink is aborted by the draft, in the end.
+
+        Where the project has a quota its room is reserved here, so before the body is touched. What comes without a
+        length is refused by the sink like what finds the disk full: push_to() returns early, commit() tells why.
+
+        Raises:
+            QuotaExceeded, ProjectNotFound; what IBlobStore.open_sink raises.
+        """
 
     async def inspect(blob: BlobInfo, inspector: Inspector, **arguments: object) -> Mapping[str, object]:
         """
@@ -157,7 +167,7 @@ class IRemote(Interface):
     """
 
     scope: Scope = Attribute("where")
-    limits: FormatLimits = Attribute("of the format, as configured")
+    limits: FormatLimits = Attribute("of the format, as configured and set there")
 
     async def list_names() -> tuple[PackageName, ...]:
         """The names with something to show, by canonical name."""
@@ -292,7 +302,7 @@ class IRemote(Interface):
         """Open the bytes, and emit `pull_package` for a whole file or its first range. Raises BlobMissing."""
 
     def duplicate_rule(name: str, version: str) -> bool:
-        """Whether the configured policy lets other bytes replace a file of this name and version."""
+        """Whether the policy, as configured and set there, lets other bytes replace a file of this name and version."""
 
     def start_publish() -> IDraft:
         """Start an upload. Raises RuntimeError at a level that does not publish."""
@@ -380,5 +390,17 @@ class IRemote(Interface):
 class IRemotes(Interface):
     """Makes remotes."""
 
-    def remote(format: IPackageFormat, scope: Scope, principal: Principal, reads: IReads | None = None) -> IRemote:
-        """The remote of a format at an authorised scope, for this principal; `reads` may know some answers."""
+    def remote(
+        format: IPackageFormat,
+        scope: Scope,
+        principal: Principal,
+        reads: IReads | None = None,
+        incoming: Incoming = UNTOLD,
+    ) -> IRemote:
+        """
+        Make the remote of a format at an authorised scope, for this principal.
+
+        Args:
+            reads: may know some answers.
+            incoming: what the request tells of the files that it brings, all of which belong to its one draft.
+        """

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from zope.interface import implementer
 
-from pkgregd.errors import InvalidRequest, PackageNotFound, PreconditionFailed
+from pkgregd.errors import InvalidRequest, PackageNotFound, PreconditionFailed, SwitchedOff
 from pkgregd.interfaces import IAuthorisedCall, IInventories, IInventory, IRouteTable
 from pkgregd.manage.answers import FILE, GONE, GROUP_PACKAGE, PACKAGE, PIPELINES, listed, shown, walked
 from pkgregd.manage.keyset import KEYSET, is_keyset, keyset_rows, read_keyset
@@ -286,6 +286,8 @@ class PackageManagement:
         """Send a file."""
         inventory = self._inventory(call)
         file = await inventory.find_file(call.arguments["package_id"], call.arguments["file_id"])
+        if not call.scope.settings.has_format(file.format):
+            raise SwitchedOff(file.format)
         sha256 = file.blob.sha256.hex
         return Reply(
             body=StreamBody(file.blob.size_bytes, partial(inventory.open_file, file)),

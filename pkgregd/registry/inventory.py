@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from zope.interface import implementer
 
-from pkgregd.errors import FileNotFound, PackageNotFound
+from pkgregd.errors import FileNotFound, PackageNotFound, SwitchedOff
 from pkgregd.interfaces import (
     IAccessPolicy,
     IBlobSource,
@@ -48,6 +48,8 @@ class Inventories:
 
     def inventory(self, scope: Scope, principal: Principal) -> IInventory:
         """See IInventories."""
+        if not scope.settings.has_packages and scope.level is Level.PROJECT:
+            raise SwitchedOff("the package registry")
         return Inventory(self, scope, principal)
 
 
@@ -80,7 +82,11 @@ class Inventory:
         if self.scope.level is Level.PROJECT:
             return (self.scope.id,)
         scopes = await self._catalog.projects_below(self.scope.id, self._principal.user_id, direct_only=direct_only)
-        return [scope.id for scope in scopes if self._policy.permits(self._principal, Permission.READ_PACKAGE, scope)]
+        return [
+            scope.id
+            for scope in scopes
+            if scope.settings.has_packages and self._policy.permits(self._principal, Permission.READ_PACKAGE, scope)
+        ]
 
     async def list_packages(self, query: PackageQuery, piece: Piece, *, direct_only: bool = False) -> PackageListing:
         """See IInventory."""

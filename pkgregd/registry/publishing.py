@@ -22,6 +22,7 @@ from pkgregd.clockwork import shielded, start
 from pkgregd.errors import PkgregdError
 from pkgregd.interfaces import IBlobSink, IBlobStore, ICatalog, IDraft, IEventSink, IInspections, Inspector
 from pkgregd.registry.deriving import Derivations
+from pkgregd.registry.quotas import Allowance, MeteredSink
 from pkgregd.values import BlobInfo, Digest, Event, Principal, Publication, Published
 
 log = Logger()
@@ -98,6 +99,7 @@ class Draft:
 
     Args:
         principal: who publishes.
+        allowance: what it may add to its project; None where nothing limits that.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Draft:
         leftovers: Leftovers,
         derivations: Derivations,
         principal: Principal,
+        allowance: Allowance | None = None,
     ) -> None:
         self._catalog = catalog
         self._blobs = blobs
@@ -117,13 +120,17 @@ class Draft:
         self._leftovers = leftovers
         self._derivations = derivations
         self._principal = principal
+        self._allowance = allowance
         self._sinks: list[_WatchedSink] = []
         self._turn = DeferredLock()  # cleaning up waits for a publish that outlived its caller
         self._published: set[Digest] = set()
 
     async def open_sink(self, algorithms: Iterable[str] = ()) -> IBlobSink:
         """See IDraft."""
-        sink = _WatchedSink(await self._blobs.open_sink(algorithms))
+        if self._allowance is not None:
+            await self._allowance.begin()
+        opened = await self._blobs.open_sink(algorithms)
+        sink = _WatchedSink(opened if self._allowance is None else MeteredSink(opened, self._allowance))
         self._sinks.append(sink)
         return sink
 
@@ -165,10 +172,14 @@ class Draft:
 
     async def _publish(self, publications: Sequence[Publication]) -> tuple[Published, ...]:
         async with self._turn:
+            settlement = None if self._allowance is None else self._allowance.settlement(publications)
             if len(publications) == 1:
-                all_published: tuple[Published, ...] = (await self._catalog.publish(publications[0], self._principal),)
+                published_alone = await self._catalog.publish(publications[0], self._principal, settlement)
+                all_published: tuple[Published, ...] = (published_alone,)
             else:
-                all_published = await self._catalog.publish_all(publications, self._principal)
+                all_published = await self._catalog.publish_all(publications, self._principal, settlement)
+            if self._allowance is not None and settlement is not None:
+                self._allowance.settled(settlement)
             self._published.update(publication.blob.sha256 for publication in publications)
         for publication, published in zip(publications, all_published, strict=True):
             if published.created:
@@ -191,6 +202,8 @@ class Draft:
         async with self._turn:
             for sink in self._sinks:
                 await sink.abort()
+            if self._allowance is not None:
+                await self._allowance.release()
             for sink in self._sinks:
                 blob = sink.committed
                 if blob is not None and blob.sha256 not in self._published:

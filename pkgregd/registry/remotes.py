@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from zope.interface import implementer
@@ -25,19 +24,23 @@ from pkgregd.interfaces import (
     IRemotes,
 )
 from pkgregd.registry.deriving import Derivations
+from pkgregd.registry.duplicates import may_replace
 from pkgregd.registry.filepages import FilePages
 from pkgregd.registry.inspections import Inspections
 from pkgregd.registry.inspector_process import InspectionLimits
 from pkgregd.registry.listings import Listings
 from pkgregd.registry.pages import Pages, RenderThread, compressed, page_key
 from pkgregd.registry.publishing import Draft, Leftovers
+from pkgregd.registry.quotas import Quotas
 from pkgregd.registry.reading import emit_for_file, open_package_file
 from pkgregd.registry.versionpages import VersionPages
 from pkgregd.values import (
+    UNTOLD,
     ByteRange,
     Digest,
     Event,
     FormatLimits,
+    Incoming,
     IndexState,
     Level,
     MakeLayout,
@@ -71,6 +74,7 @@ class Remotes:
         reactor: for deadlines, threads and processes.
         limits_by_format: by format name.
         inspection_limits: what reading archives may cost.
+        quota_bytes: of every project for which nothing else is set; None does not limit them.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Remotes:
         events: IEventSink,
         limits_by_format: Mapping[str, FormatLimits],
         inspection_limits: InspectionLimits = InspectionLimits(),  # noqa: B008 - frozen
+        quota_bytes: int | None = None,
     ) -> None:
         self.catalog = catalog
         self.blobs = blobs
@@ -94,15 +99,22 @@ class Remotes:
         self.derivations = Derivations(reactor, self._derive_thread.run)
         self.pages = Pages(self._render_thread.run)
         self.listings = Listings()
+        self.quotas = Quotas(catalog)
+        self.quota_bytes = quota_bytes
         self._limits_by_format = limits_by_format
 
     def remote(
-        self, format: IPackageFormat, scope: Scope, principal: Principal, reads: IReads | None = None
+        self,
+        format: IPackageFormat,
+        scope: Scope,
+        principal: Principal,
+        reads: IReads | None = None,
+        incoming: Incoming = UNTOLD,
     ) -> IRemote:
         """See IRemotes."""
         kind = ProjectRemote if scope.level is Level.PROJECT else GroupRemote
-        limits = self._limits_by_format[format.name]
-        return kind(self, format.name, limits, scope, principal, reads or self.catalog)
+        limits = scope.settings.limits(format.name, self._limits_by_format[format.name])
+        return kind(self, format.name, limits, scope, principal, reads or self.catalog, incoming)
 
     async def close(self) -> None:
         """Stop what runs in the background."""
@@ -122,10 +134,11 @@ class ProjectRemote:
     Args:
         remotes: the stores and the policy.
         format: the format's name.
-        limits: of the format.
+        limits: of the format there.
         scope: already authorised for the route's permission.
         principal: who is asking.
         reads: answers the questions of this request.
+        incoming: what is known of the files that come with it.
     """
 
     def __init__(
@@ -136,6 +149,7 @@ class ProjectRemote:
         scope: Scope,
         principal: Principal,
         reads: IReads,
+        incoming: Incoming,
     ) -> None:
         self.scope = scope
         self.limits = limits
@@ -151,6 +165,9 @@ class ProjectRemote:
         self._derivations = remotes.derivations
         self._pages = remotes.pages
         self._listings = remotes.listings
+        self._quotas = remotes.quotas
+        self._quota_bytes = scope.settings.quota_bytes(remotes.quota_bytes)
+        self._incoming = incoming
 
     async def _project_ids(self, canonical_name: str | None) -> Sequence[int]:
         """Which projects are read for a name (None: for any name)."""
@@ -315,13 +332,11 @@ class ProjectRemote:
 
     def duplicate_rule(self, name: str, version: str) -> bool:
         """See IRemote."""
-        is_exception = any(
-            fnmatchcase(name, pattern) or fnmatchcase(version, pattern) for pattern in self.limits.duplicate_exceptions
-        )
-        return self.limits.duplicates_allowed is not is_exception
+        return may_replace(self.limits, name, version)
 
     def start_publish(self) -> IDraft:
         """See IRemote."""
+        quota_bytes = self._quota_bytes
         return Draft(
             self._catalog,
             self._blobs,
@@ -330,6 +345,7 @@ class ProjectRemote:
             self._leftovers,
             self._derivations,
             self._principal,
+            self._quotas.allowance(self.scope.id, quota_bytes, self._incoming) if quota_bytes is not None else None,
         )
 
     async def demand_unprotected(self, canonical_name: str, act: ProtectedAct) -> None:
@@ -440,13 +456,19 @@ class ProjectRemote:
 class GroupRemote(ProjectRemote):
     """A group's remote: reads from the projects below it that the principal may read."""
 
+    async def _projects_with(self, canonical_name: str | None) -> Sequence[Scope]:
+        """Find the projects that have a name, or any, and where the format is not switched off."""
+        user_id = self._principal.user_id
+        scopes = await self._catalog.projects_with(self.scope.id, self._format, canonical_name, user_id)
+        return [scope for scope in scopes if scope.settings.has_format(self._format)]
+
     async def _project_ids(self, canonical_name: str | None) -> Sequence[int]:
-        scopes = await self._catalog.projects_with(self.scope.id, self._format, canonical_name, self._principal.user_id)
+        scopes = await self._projects_with(canonical_name)
         return [scope.id for scope in scopes if self._policy.permits(self._principal, Permission.READ_PACKAGE, scope)]
 
     async def hides_packages(self) -> bool:
         """See IRemote."""
-        scopes = await self._catalog.projects_with(self.scope.id, self._format, None, self._principal.user_id)
+        scopes = await self._projects_with(None)
         return not all(self._policy.permits(self._principal, Permission.READ_PACKAGE, scope) for scope in scopes)
 
     def start_publish(self) -> IDraft:

@@ -6,6 +6,8 @@ import enum
 
 from attrs import field, frozen
 
+from pkgregd.values.settings import NOTHING_SET, Settings
+
 
 class Level(enum.Enum):
     """How much a client sees through a remote."""
@@ -159,6 +161,7 @@ class Scope:
         visibility: of the project or group itself.
         group_ids: the groups above it, nearest first; a group counts itself.
         role: the asking user's greatest role here, inherited ones included, or None.
+        settings: what is set here and in the groups above it, the nearest first.
     """
 
     level: Level
@@ -167,3 +170,4 @@ class Scope:
     visibility: Visibility
     group_ids: tuple[int, ...] = ()
     role: Role | None = None
+    settings: Settings = NOTHING_SET

@@ -43,6 +43,7 @@ class AuditAction(enum.Enum):
     REMOVE_GROUP = "remove_group"
     ADD_PROJECT = "add_project"
     CHANGE_PROJECT = "change_project"
+    CHANGE_SETTINGS = "change_settings"
     REMOVE_PROJECT = "remove_project"
     SET_MEMBER = "set_member"
     REMOVE_MEMBER = "remove_member"

@@ -16,6 +16,8 @@ class FormatLimits:
         max_file_bytes: greatest size of one file.
         duplicates_allowed: whether other bytes may replace an existing file, where the format leaves the choice.
         duplicate_exceptions: shell-style patterns of names or versions for which the opposite holds.
+        duplicate_exception_regex: a regular expression (RE2) of whole names or versions for which it does; empty means
+            none of them.
         keep_builds: how many builds of a version are kept, where versions are made of builds (IBuildFormat); None
             keeps all of them.
     """
@@ -24,6 +26,7 @@ class FormatLimits:
     duplicates_allowed: bool = True
     duplicate_exceptions: tuple[str, ...] = ()
     keep_builds: int | None = None
+    duplicate_exception_regex: str = ""
 
 
 @frozen

@@ -28,8 +28,8 @@ UNTOLD: Mapping[str, str] = {
 SEVERAL = frozenset({"publish_all", "yank_each"})
 """Verbs that change several things at once, and tell of each."""
 
-NOTES = frozenset({"unconfirmed_files", "sign_ins"})
-"""Tables of what is not decided yet."""
+NOTES = frozenset({"unconfirmed_files", "sign_ins", "reservations", "usages"})
+"""Tables of what is not decided yet, and of what follows from changes that are told."""
 
 
 @define

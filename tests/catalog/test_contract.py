@@ -21,6 +21,7 @@ from pkgregd.testing.listings_contract import ListingsContract
 from pkgregd.testing.names_contract import WholeNamesContract
 from pkgregd.testing.onward_contract import OnwardContract
 from pkgregd.testing.protection_contract import ProtectionContract
+from pkgregd.testing.settings_contract import SettingsContract, UsageContract
 from pkgregd.testing.signins_contract import SignInsContract
 from pkgregd.testing.spellings_contract import SpellingsContract
 from pkgregd.testing.tags_contract import OwnersContract, SearchContract, TagsContract
@@ -52,6 +53,8 @@ class WholeContract(
     MetadataContract,
     DeletionsContract,
     BranchesContract,
+    SettingsContract,
+    UsageContract,
     AuditContract,
     OnwardContract,
     ProtectionContract,

@@ -24,6 +24,7 @@ from pkgregd.interfaces import ICatalog
 from pkgregd.testing.catalog_contract import START_SECONDS, blob_of
 from pkgregd.values import (
     ANONYMOUS,
+    NOTHING_SET,
     Coordinates,
     Digest,
     FileOrder,
@@ -36,7 +37,9 @@ from pkgregd.values import (
     Piece,
     Precondition,
     Publication,
+    Reservation,
     Role,
+    Settlement,
     TokenKind,
     Visibility,
 )
@@ -286,7 +289,62 @@ class CatalogMachine(RuleBasedStateMachine):
         """Look below a group."""
         self.both(lambda catalog: catalog.projects_with(group_id, format, name, user))
 
-    @rule(seconds=st.sampled_from((0.5, 60.0)), ago=st.sampled_from((0, 30)), limit=st.integers(1, 3))
+    @rule(
+        project_id=project_ids,
+        number=st.integers(0, 3),
+        quota_bytes=st.integers(0, 5),
+        needed_bytes=st.integers(0, 3),
+        wanted_bytes=st.integers(0, 5),
+    )
+    def reserve(self, project_id: int, number: int, quota_bytes: int, needed_bytes: int, wanted_bytes: int) -> None:
+        """Reserve room, or more of it."""
+        reservation = Reservation(f"{project_id}/{number}", project_id, quota_bytes)
+        self.both(lambda catalog: catalog.reserve(reservation, needed_bytes, wanted_bytes))
+
+    @rule(publication=publications, number=st.integers(0, 3), quota_bytes=st.integers(0, 5), keep=st.integers(0, 2))
+    def settle(self, publication: Publication, number: int, quota_bytes: int, keep: int) -> None:
+        """Publish what was reserved, or was not."""
+        project_id = publication.coordinates.project_id
+        settlement = Settlement(Reservation(f"{project_id}/{number}", project_id, quota_bytes), keep)
+        self.both(lambda catalog: catalog.publish(publication, ANONYMOUS, settlement))
+
+    @rule(project_id=project_ids, number=st.integers(0, 3), is_renewed=st.booleans())
+    def let_go(self, project_id: int, number: int, is_renewed: bool) -> None:
+        """Renew or release what was reserved."""
+        reservation_id = f"{project_id}/{number}"
+        if is_renewed:
+            self.both(lambda catalog: catalog.renew([reservation_id]))
+        else:
+            self.both(lambda catalog: catalog.release(reservation_id))
+
+    @rule(project_id=project_ids, level=st.sampled_from((Level.PROJECT, Level.GROUP)))
+    def remove_place(self, project_id: int, level: Level) -> None:
+        """Remove a project or group with all that is in it."""
+        if project_id > 1 or level is Level.GROUP:
+            self.both(lambda catalog: catalog.remove_place(level, project_id + 1, ANONYMOUS))
+
+    @rule(
+        level=st.sampled_from((Level.PROJECT, Level.GROUP)),
+        place_id=project_ids,
+        changes=st.dictionaries(st.sampled_from(("quota_bytes", "npm_max_file_size")), st.sampled_from((None, 1, 2))),
+    )
+    def change_settings(self, level: Level, place_id: int, changes: dict[str, Any]) -> None:
+        """Change settings of a place."""
+        layers = self.both(lambda catalog: catalog.find_settings(level, place_id))
+        known = layers[0].settings if layers else NOTHING_SET
+        self.both(lambda catalog: catalog.change_settings(level, place_id, known, changes, ANONYMOUS))
+
+    @invariant()
+    def usage_is_what_the_files_have(self) -> None:
+        """Whatever was done, what is counted is the sum of what is there."""
+        if not hasattr(self, "catalogs"):
+            return
+        for project_id in (1, 2):
+            self.both(lambda catalog, p=project_id: catalog.find_usage(p))
+            recounted = self.both(lambda catalog, p=project_id: catalog.recount_usage(p))
+            assert recounted is None or recounted.counted_bytes == recounted.file_bytes, recounted
+
+    @rule(seconds=st.sampled_from((0.5, 60.0, 200.0)), ago=st.sampled_from((0, 30)), limit=st.integers(1, 3))
     def pass_time(self, seconds: float, ago: int, limit: int) -> None:
         """Let time pass, and ask which blobs are not needed."""
         self.reactor.advance(seconds)

@@ -24,10 +24,12 @@ from pkgregd.catalog import (
     protection,
     removal,
     search,
+    settings,
     signins,
     tags,
     tokens,
     unconfirmed,
+    usage,
     versions,
 )
 from pkgregd.catalog.statement import SQLITE, Statement, compile_all
@@ -78,6 +80,8 @@ PARAMETERS = {
     "public_id": "abc",
     "published_after": 0,
     "published_before": 0,
+    "reservation_id": "a",
+    "the_project_id": 1,
     "row_limit": 10,
     "above_id": 1,
     "below_id": 9,
@@ -264,6 +268,13 @@ class PlanTests(SynchronousTestCase):
         for (_, by_version, by_sha256), statement in packages.FIND_FILE.items():
             if by_sha256 and not by_version:
                 self.assertIn("ix_package_files_sha256", " ".join(self.plan(statement)))
+
+    def test_settings_and_usage(self) -> None:
+        """What is set, used and reserved, and what goes when files do."""
+        self.assert_by_index(settings.SETTINGS_OF_PROJECT, settings.SETTINGS_OF_GROUPS, *settings.CLEAR.values())
+        self.assert_by_index(usage.FILE_BYTES, usage.SIZE_OF_BLOB, usage.COUNT_FILES, usage.PROJECT_IDS)
+        self.assert_by_index(usage.RESERVED_BY_OTHERS, usage.RESERVED, usage.RELEASE, usage.FORGET_EXPIRED)
+        self.assert_by_index(names.SIZE_OF_FILES, inventory.SIZE_OF_FILES, deletions.SIZE_OF_CHOSEN)
 
     def test_blobs(self) -> None:
         """Whether a blob is needed, and pages of blobs."""

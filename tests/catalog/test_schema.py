@@ -156,6 +156,30 @@ class MigrationTests(SynchronousTestCase):
             found = connection.execute("SELECT username FROM tokens ORDER BY id").fetchall()
         self.assertEqual(found, [("robot",), (None,)])
 
+    def test_counts_what_projects_use(self) -> None:
+        """Equal bytes of two files count for each; a project without files has no row."""
+        migrate_file(self.path, "0013")
+        with opened(self.path) as connection:
+            connection.execute("INSERT INTO paths VALUES ('a'), ('a/b'), ('a/c')")
+            connection.execute("INSERT INTO groups VALUES (1, 'a', 'a', 'public', 0)")
+            for number, path in ((1, "a/b"), (2, "a/c")):
+                connection.execute("INSERT INTO projects VALUES (?, 1, ?, ?, 'public', 0)", (number, path, path))
+            connection.execute("INSERT INTO blobs VALUES (?, 7, '', '{}', 0, NULL)", ("0" * 64,))
+            connection.execute("INSERT INTO blobs VALUES (?, 5, '', '{}', 0, NULL)", ("1" * 64,))
+            connection.execute(
+                "INSERT INTO packages (id, project_id, format, name, canonical_name, version, canonical_version,"
+                " status, metadata_json, created_at) VALUES (1, 1, 'npm', 'n', 'n', '1', '1', 'default', '{}', 0)"
+            )
+            for name, digit in (("a", "0"), ("b", "0"), ("c", "1")):
+                connection.execute(
+                    "INSERT INTO package_files (package_id, file_name, sha256, metadata_json, created_at)"
+                    " VALUES (1, ?, ?, '{}', 0)",
+                    (name, digit * 64),
+                )
+        migrate(URL, self.folder)
+        with opened(self.path) as connection:
+            self.assertEqual(connection.execute("SELECT * FROM usages").fetchall(), [(1, 19)])
+
     def test_known_revisions_are_those_of_the_scripts(self) -> None:
         """The list in the code is the chain of the migration files, oldest first."""
         config = Config()

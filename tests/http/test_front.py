@@ -3,7 +3,7 @@
 import datetime
 import json
 
-from attrs import evolve
+from attrs import evolve, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
@@ -31,11 +31,13 @@ from pkgregd.interfaces import (
 from pkgregd.testing.client import MemoryClient, parse_replies
 from pkgregd.values import (
     ANONYMOUS,
+    UNTOLD,
     AccountPermission,
     BlobInfo,
     ByteRange,
     Digest,
     FormatLimits,
+    Incoming,
     IndexLookup,
     Level,
     Page,
@@ -47,6 +49,7 @@ from pkgregd.values import (
     Role,
     Route,
     Scope,
+    Settings,
     StreamBody,
     TokenKind,
     Verdict,
@@ -56,6 +59,7 @@ from pkgregd.values import (
 CONTENT = bytes(range(256)) * 4
 MODIFIED = datetime.datetime(2026, 3, 4, 5, 6, 7, tzinfo=datetime.UTC)
 BASE = "/api/v4/projects/7/packages/toy"
+LIMITS = FormatLimits(max_file_bytes=1000)
 
 
 @implementer(IBlobSource)
@@ -178,6 +182,15 @@ class ToyFormat:
         return None
 
 
+@frozen
+class Remote:
+    """What tells whose remote a handler got."""
+
+    format: str
+    scope_id: int
+    limits: FormatLimits = LIMITS
+
+
 @implementer(IAuthenticator, IAccessPolicy, IRequestLimits, IRemotes, IAccounts)
 class World:
     """Everything around the front, commanded by the test."""
@@ -197,6 +210,7 @@ class World:
         self.asked = []
         self.foreseen = []
         self.levels = []
+        self.incoming = []
 
     async def authenticate(self, headers, reads, *, is_strict=False):
         """Answer as commanded."""
@@ -257,9 +271,10 @@ class World:
         self.foreseen.append(foresight)
         return self
 
-    def remote(self, format, scope, principal, reads=None):
+    def remote(self, format, scope, principal, reads=None, incoming=UNTOLD):
         """Make something to recognise."""
-        return ("remote", format.name, scope.id)
+        self.incoming.append(incoming)
+        return Remote(format.name, scope.id, scope.settings.limits(format.name, format.default_limits))
 
 
 class FrontCase(SynchronousTestCase):
@@ -391,7 +406,7 @@ class RoutingTests(FrontCase):
         call = self.calls[0]
         self.assertEqual(dict(call.arguments), {"name": "a b", "file": "c/d/e"})
         self.assertEqual(call.base_url, "https://registry.test" + BASE)
-        self.assertEqual(call.remote, ("remote", "toy", 7))
+        self.assertEqual(call.remote, Remote("toy", 7))
 
     def test_scope_by_number_and_by_path(self):
         """A project is a number or an encoded path; a group has its own prefix."""
@@ -518,6 +533,52 @@ class GuardTests(FrontCase):
         self.assert_refused(self.put(ten_gib, Expect="100-continue"), 413)
         self.assertEqual(self.checks, [])
 
+    def set(self, **values):
+        """Have settings hold at the project."""
+        self.world.scope = evolve(self.world.scope, settings=Settings(values))
+
+    def test_a_format_that_is_switched_off(self):
+        """It answers 404 and says so, to those who passed the guards before, and before the size is looked at."""
+        for values, what in (({"toy_enabled": False}, "Toy"), ({"packages_enabled": False}, "the package registry")):
+            self.set(**values)
+            for reply in (self.put(10 << 30, Expect="100-continue"), self.get()):
+                message = json.loads(reply.body)["error"]
+                self.assertEqual((reply.status, json.loads(reply.body)["error_code"]), (404, "switched_off"))
+                self.assertTrue(message.startswith(f"{what} is switched off in this project"), message)
+                self.client.reconnect()
+            self.assertEqual(self.calls, [])
+            self.world.demand_error = errors.ProjectNotFound()
+            self.assertNotIn(b"switched", self.get().body)
+            self.world.demand_error = None
+        self.set(other_enabled=False, toy_enabled=True)
+        self.assertEqual(self.get().status, 200)
+
+    def test_a_limit_that_is_set(self):
+        """It counts instead of the configured one, and the refusal tells it and what to raise."""
+        self.set(toy_max_file_size=5)
+        refused = self.put(6, Expect="100-continue")
+        self.assert_refused(refused, 413)
+        text = (
+            "the file is too large: the limit is 5 bytes; an administrator can raise toy_max_file_size of the project"
+        )
+        self.assertEqual(json.loads(refused.body)["error"], text)
+        self.set(toy_max_file_size=2000)
+        self.client.reconnect()
+        self.assert_passes_check(1500)
+
+    def assert_passes_check(self, size_bytes):
+        """Fail unless a body of this size gets as far as the route's own check."""
+        self.check_error = errors.FileExists("f")
+        self.assertEqual(self.put(size_bytes, Expect="100-continue").status, 400)
+
+    def test_what_is_told_of_the_files(self):
+        """The length of a bare body is that of its file; where there is none nothing is known."""
+        self.put(7)
+        self.assertEqual(self.world.incoming, [Incoming(7, 7)])
+        self.client.reconnect()
+        self.client.request("PUT", BASE + "/n/f", {"Transfer-Encoding": "chunked"})
+        self.assertEqual(self.world.incoming[1:], [UNTOLD])
+
     def test_the_check_runs_before_the_body(self):
         """What URL and headers alone can refuse is refused early, in the format's words."""
         self.check_error = errors.FileExists("f")
@@ -532,7 +593,7 @@ class GuardTests(FrontCase):
         ):
             self.result = error
             self.assertIn(name, self.get().headers)
-        for error in (errors.BodyTooLarge(5), errors.StorageFull()):
+        for error in (errors.BodyTooLarge(5), errors.StorageFull(), errors.QuotaExceeded(1, 1, 2)):
             self.result = error
             self.assertNotIn("retry-after", self.get().headers)
         self.result = errors.RateLimited(1.2)

@@ -13,7 +13,7 @@ from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import IAuthorisedCall, ICall, IRouteTable
 from pkgregd.testing.client import MemoryClient
 from pkgregd.values import Level, Permission, Reply, Route
-from tests.http.test_front import FrontCase
+from tests.http.test_front import FrontCase, Remote
 
 PROJECT = "/api/v4/projects/acme%2Ftools"
 
@@ -90,7 +90,7 @@ class TableTests(FrontCase):
     def test_words_are_left_to_formats(self):
         """What is not a number is a format or nothing: no rule takes another's requests."""
         self.assertEqual(self.client.request("GET", PROJECT + "/packages/toy/1/f").status, 200)
-        self.assertEqual(self.calls[-1].remote, ("remote", "toy", 7))
+        self.assertEqual(self.calls[-1].remote, Remote("toy", 7))
         for path in ("/packages/", "/packages/toy", "/packages/1a/x", "/packages/-1/x", "/packages/%31/x"):
             self.assertEqual(self.client.request("GET", PROJECT + path).status, 404, path)
         self.assertEqual(len(self.calls), 1)

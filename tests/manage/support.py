@@ -23,17 +23,19 @@ from pkgregd.formats.npm import NpmFormat
 from pkgregd.formats.pypi import PyPIFormat
 from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
-from pkgregd.interfaces import IEventSink, IRouteTable
+from pkgregd.interfaces import IEventSink, IPackageFormat, IRouteTable
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
 from pkgregd.manage.protection import ProtectionManagement
+from pkgregd.manage.settings import SettingsManagement
 from pkgregd.manage.tokens import TokenManagement
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.directory import Directories
 from pkgregd.registry.inventory import Inventories
 from pkgregd.registry.limits import PrefixLimits, address_key
 from pkgregd.registry.remotes import Remotes
+from pkgregd.registry.settings import PlaceSettings, known_settings
 from pkgregd.testing.calls import now
 from pkgregd.testing.client import ClientReply, MemoryClient
 from pkgregd.values import (
@@ -94,6 +96,8 @@ class ManagedWorld:
         tokens: secrets by a name for their bearer; the empty one is anonymous.
         events: what was emitted.
         last: the last reply.
+        formats: that are served beside the management.
+        quota_bytes: as configured.
     """
 
     clock: Clock = Factory(Clock)
@@ -102,6 +106,8 @@ class ManagedWorld:
     events: KeptEvents = Factory(KeptEvents)
     ids: dict[str, int] = Factory(dict)
     tokens: dict[str, str] = Factory(lambda: {"": ""})
+    formats: tuple[IPackageFormat, ...] = ()
+    quota_bytes: int | None = None
     client: MemoryClient = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -111,6 +117,7 @@ class ManagedWorld:
             add = self.catalog.add_group if path in GROUPS else self.catalog.add_project
             self.ids[path] = now(add(path, visibility))
         policy, limits = AccessPolicy(), PrefixLimits((), self.clock.seconds)
+        limits_by_format = {made.name: made.default_limits for made in self.formats}
 
         def time() -> datetime.datetime:
             return datetime.datetime.fromtimestamp(self.clock.seconds(), datetime.UTC)
@@ -118,12 +125,20 @@ class ManagedWorld:
         self.client = MemoryClient(
             make_factory(
                 self.clock,
-                formats=[],
-                limits_by_format={},
+                formats=self.formats,
+                limits_by_format=limits_by_format,
                 authenticator=TokenAuthenticator(time),
                 policy=policy,
                 catalog=self.catalog,
-                remotes=Remotes(self.clock, self.catalog, self.blobs, policy, self.events, {}),
+                remotes=Remotes(
+                    self.clock,
+                    self.catalog,
+                    self.blobs,
+                    policy,
+                    self.events,
+                    limits_by_format,
+                    quota_bytes=self.quota_bytes,
+                ),
                 accounts=Accounts(AccountSettings(self.catalog, limits, address_key, URL, time)),
                 request_limits=limits,
                 readiness=lambda: succeed([]),
@@ -137,12 +152,15 @@ class ManagedWorld:
     def tables(self, policy: AccessPolicy, time: Callable[[], datetime.datetime]) -> Sequence[IRouteTable]:
         """Make the tables of the management."""
         directories = Directories(self.catalog, policy)
+        limits_by_format = {made.name: made.default_limits for made in self.formats}
+        known = known_settings(self.formats, limits_by_format, self.quota_bytes)
         return (
             PackageManagement(Inventories(self.catalog, self.blobs, policy, self.events), ["toys"]),
             PlaceManagement(directories),
             PeopleManagement(directories),
             ProtectionManagement(self.catalog, [PyPIFormat(), NpmFormat(), GenericFormat()]),
             TokenManagement(TokenDesk(self.catalog, time), directories, time),
+            SettingsManagement(PlaceSettings(self.catalog, known)),
         )
 
     # --- who there is

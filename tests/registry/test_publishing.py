@@ -157,9 +157,9 @@ class DraftTests(StoreCase):
         held = Deferred()
 
         class SlowCatalog(MemoryCatalog):
-            async def publish(self, publication, principal):
+            async def publish(self, publication, principal, settlement=None):
                 await held
-                return await super().publish(publication, principal)
+                return await super().publish(publication, principal, settlement)
 
         self.catalog.__class__ = SlowCatalog
         running = ensureDeferred(self.publish(b"abc"))

@@ -1,0 +1,56 @@
+"""
+Whether other bytes may take the place of a file.
+
+The patterns of the configuration are shell patterns and the operator's own. The regular expressions come from the
+settings of projects and groups: RE2 takes time in proportion to what it looks at, whatever the expression.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+import re2
+
+from pkgregd.errors import InvalidRequest
+from pkgregd.values import FormatLimits
+
+MAX_REGEX_CHARACTERS = 255
+MAX_REGEX_MEMORY_BYTES = 1 << 20
+REMEMBERED_REGEXES = 256
+
+
+def may_replace(limits: FormatLimits, name: str, version: str) -> bool:
+    """Whether a file of this name and version may be replaced; an exception means the opposite of the rule."""
+    is_exception = any(
+        fnmatchcase(name, pattern) or fnmatchcase(version, pattern) for pattern in limits.duplicate_exceptions
+    )
+    if limits.duplicate_exception_regex:
+        regex = _compiled(limits.duplicate_exception_regex)
+        is_exception = is_exception or bool(regex.fullmatch(name) or regex.fullmatch(version))
+    return limits.duplicates_allowed is not is_exception
+
+
+def check_regex(text: str) -> None:
+    """
+    Pass if that is a regular expression that may_replace() takes.
+
+    Raises:
+        InvalidRequest.
+    """
+    if len(text) > MAX_REGEX_CHARACTERS:
+        raise InvalidRequest(f"the regular expression is longer than {MAX_REGEX_CHARACTERS} characters")
+    try:
+        _compiled(text)
+    except re2.error as error:
+        reason = error.args[0] if error.args else "it cannot be read"
+        reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise InvalidRequest(f"not a regular expression that RE2 takes: {reason[:200]}") from None
+
+
+@lru_cache(maxsize=REMEMBERED_REGEXES)
+def _compiled(text: str) -> re2._Regexp:
+    options = re2.Options()
+    options.max_mem = MAX_REGEX_MEMORY_BYTES
+    options.log_errors = False
+    return re2.compile(text, options)
