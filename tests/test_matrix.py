@@ -28,6 +28,7 @@ from pkgregd.registry.remotes import Remotes
 from pkgregd.testing.calls import now
 from pkgregd.testing.client import MemoryClient
 from pkgregd.values import (
+    OPERATOR,
     AccountPermission,
     FormatLimits,
     Level,
@@ -267,7 +268,7 @@ class MatrixTests(SynchronousTestCase):
             **owner,  # type: ignore[arg-type] # owners are texts
         )
         shown = None if parent is None else now(self.catalog.find_token(self.public_id(parent)))
-        now(self.catalog.add_token(token, None if shown is None else shown.principal))
+        now(self.catalog.add_token(token, OPERATOR if shown is None else shown.principal))
         self.secrets[name] = minted.secret
 
     def places_of(self, level: Level) -> Sequence[str]:

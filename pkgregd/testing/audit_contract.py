@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from pkgregd.testing.catalog_contract import PRIVATE, START_SECONDS, CatalogContract, blob_of, publication_of
 from pkgregd.values import (
     NO_PRECONDITION,
+    NOTHING_SET,
     AuditAction,
     AuditEntry,
     AuditPosition,
@@ -175,6 +176,8 @@ class AuditContract(_Base):
             Step("approve_sign_in", approve, A.APPROVE_SIGN_IN, "npm/11"),
             Step("take_sign_in", lambda: catalog.take_sign_in("5" * 64, "taken", "7" * 64, "npm", ORIGIN), A.ADD_TOKEN,
                  "taken"),
+            Step("change_settings", lambda: catalog.change_settings(
+                Level.PROJECT, 1, NOTHING_SET, {"quota_bytes": 1 << 20}, who), A.CHANGE_SETTINGS, tools, tools),
             Step("add_rule", lambda: catalog.add_rule(1, kept, who), A.ADD_PROTECTION_RULE, "pypi Ze*", tools),
             Step("change_rule", lambda: catalog.change_rule(rule, wanted, who), A.CHANGE_PROTECTION_RULE, "pypi zeta",
                  tools),

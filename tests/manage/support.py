@@ -24,6 +24,7 @@ from pkgregd.formats.pypi import PyPIFormat
 from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import IEventSink, IPackageFormat, IRouteTable
+from pkgregd.manage.jobs import JobManagement
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
@@ -161,6 +162,7 @@ class ManagedWorld:
             ProtectionManagement(self.catalog, [PyPIFormat(), NpmFormat(), GenericFormat()]),
             TokenManagement(TokenDesk(self.catalog, time), directories, time),
             SettingsManagement(PlaceSettings(self.catalog, known)),
+            JobManagement(TokenDesk(self.catalog, time), time),
         )
 
     # --- who there is
