@@ -3,42 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import pathlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tests.support.clients import OverHttps, PythonClientTestCase, Run
-
-
-class PipTestCase(PythonClientTestCase):
-    """Whatever the version."""
-
-    client = "pip"
-
-    def pip(self, command: str, *arguments: str, env: Mapping[str, str] | None = None) -> Run:
-        """Run a command of pip that reads an index; no file of the machine says which, nor pins anything."""
-        return self.run_client(
-            command, "--no-cache-dir", "--disable-pip-version-check", *arguments,
-            env={"PIP_CONFIG_FILE": os.devnull, "PIP_CERT": self.daemon.ca_file, **(env or {})},
-        )  # fmt: skip
-
-    def install(self, index_url: str, *what: str, env: Mapping[str, str] | None = None) -> Run:
-        """Run `pip install` into a folder of the test; whoever it asks for a password has none to say."""
-        arguments = ("--target", self.target, "--upgrade")
-        return self.pip("install", *arguments, "--index-url", index_url, *what, env=env)
-
-    @property
-    def target(self) -> str:
-        """The folder that packages are installed into."""
-        return str(self.folder / "target")
-
-    def installed(self, name: str) -> set[str]:
-        """Return the versions of a package in the test's folder."""
-        stem = name.replace("-", "_")
-        found = pathlib.Path(self.target).glob(f"{stem}-*.dist-info")
-        return {path.name.removeprefix(f"{stem}-").removesuffix(".dist-info") for path in found}
-
+from tests.clients.python_cases import PipTestCase
+from tests.support.clients import OverHttps
 
 if TYPE_CHECKING:
     _Base = PipTestCase

@@ -2,60 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
-
-from tests.support.clients import OverHttps, PythonClientTestCase, Run, installation_target
+from tests.clients.python_cases import PoetryTestCase
+from tests.support.clients import OverHttps
 from tests.support.publishing import PublishingContract
 
 
-class PoetryTests(PublishingContract, PythonClientTestCase):
-    """
-    poetry over HTTP; in its settings the daemon is called `reg`.
+class PoetryTests(PoetryTestCase, PublishingContract):
+    """poetry over HTTP."""
 
-    What it installs goes to one environment for all tests, each of which has names of its own.
-    """
-
-    client = "poetry"
-    environment = "poetry"
     taken = ("HTTP Error 400", "already been taken")
     unauthorized = ("HTTP Error 401", "the credentials are not valid")
     forbidden = ("HTTP Error 403", "the permission create_package is missing")
-
-    def poetry(self, *arguments: str, secret: str = "", env: Mapping[str, str] | None = None) -> Run:
-        """Run poetry, with a token in its environment unless that is empty."""
-        base = {
-            "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
-            "POETRY_CERTIFICATES_REG_CERT": self.daemon.ca_file,
-            "VIRTUAL_ENV": str(installation_target()),
-        }
-        if secret:
-            base |= {"POETRY_HTTP_BASIC_REG_USERNAME": "__token__", "POETRY_HTTP_BASIC_REG_PASSWORD": secret}
-        return self.run_client("--no-interaction", *arguments, env={**base, **(env or {})})
-
-    def push(self, name: str, *arguments: str, source: str = "answer = 42\n", secret: str = "") -> Run:
-        """Run `poetry publish`, building an sdist and a wheel anew."""
-        self.write_project(name, "1.0", source, requires="poetry-core >=2", backend="poetry.core.masonry.api")
-        shutil.rmtree(self.folder / "dist", ignore_errors=True)
-        environment = {"POETRY_REPOSITORIES_REG_URL": self.upload_url(self.daemon.world.private_id)}
-        return self.poetry("publish", "--build", "--repository", "reg", *arguments, secret=secret, env=environment)
-
-    def upload(self, name: str, source: str = "answer = 42\n", secret: str | None = None) -> Run:
-        """See PublishingContract."""
-        return self.push(name, source=source, secret=self.daemon.world.writer if secret is None else secret)
-
-    def write_consumer(self, *requirements: str, url: str = "") -> None:
-        """Write a project which takes all that it needs from the daemon."""
-        (self.folder / "pyproject.toml").write_text(
-            f'[project]\nname = "consumer"\nversion = "1.0"\nrequires-python = ">=3.9"\n'
-            f"dependencies = {list(requirements)!r}\n\n[tool.poetry]\npackage-mode = false\n\n"
-            '[[tool.poetry.source]]\nname = "reg"\npriority = "primary"\n'
-            f'url = "{url or self.index_url(self.daemon.world.private_id, secret="")}"\n'
-        )
-
-    def installed_answer(self, name: str) -> str:
-        """Return what the module of a package holds in the environment that poetry installs into."""
-        return self.answer_of(name, python=str(installation_target() / "bin" / "python"))
 
     # --- publishing
 

@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from tests.support.clients import OverHttps, PythonClientTestCase, Run
-from tests.support.packages import TALKATIVE_METADATA, wheel_name
+from tests.clients.python_cases import TwineTestCase
+from tests.support.clients import OverHttps
+from tests.support.packages import wheel_name
 from tests.support.protecting import keeper, protect
 from tests.support.publishing import PublishingContract
 
 LIMIT_BYTES = 1 << 20
 
 
-class TwineTestCase(PythonClientTestCase):
+class TwineContract(TwineTestCase, PublishingContract):
     """Whatever the version."""
 
-    client = "twine"
     settings = f"[formats.pypi]\nmax_file_bytes = {LIMIT_BYTES}\n"
     taken = ("400 Bad Request", "already been taken")
     unauthorized = ("401 Unauthorized", "the credentials are not valid")
     forbidden = ("403 Forbidden", "the permission create_package is missing")
 
-    def twine(self, *arguments: str, env: Mapping[str, str] | None = None) -> Run:
-        """Run `twine upload`, which then says why it was refused."""
-        return self.run_client(
-            "upload", "--disable-progress-bar", "--non-interactive", "--verbose", "--cert", self.daemon.ca_file,
-            *arguments, env=env,
-        )  # fmt: skip
 
-    def upload_files(self, *paths: object, secret: str | None = None) -> Run:
-        """Upload files to the private project."""
-        world = self.daemon.world
-        return self.twine(
-            "--repository-url", self.upload_url(world.private_id),
-            "--username", "__token__", "--password", world.writer if secret is None else secret, *map(str, paths),
-        )  # fmt: skip
-
-    def upload(self, name: str, source: str = "answer = 42\n", secret: str | None = None) -> Run:
-        """See PublishingContract."""
-        wheel = self.write_wheel(name, "1.0", source, TALKATIVE_METADATA)
-        return self.upload_files(self.write_sdist(name, "1.0", source), wheel, secret=secret)
-
-
-class TwineTests(TwineTestCase, PublishingContract):
+class TwineTests(TwineContract):
     """Uploads by the newest twine over HTTP."""
 
     def test_credentials_in_the_environment(self) -> None:
@@ -142,7 +120,7 @@ class TwineOverHttpsTests(OverHttps, TwineTests):
     """The same over HTTPS."""
 
 
-class OldTwineTests(TwineTestCase, PublishingContract):
+class OldTwineTests(TwineContract):
     """Uploads by twine 5 over HTTP: its forms promise md5, too."""
 
     environment = "twine-5"

@@ -3,64 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Mapping
 
-from tests.support.clients import OverHttps, PythonClientTestCase, Run
-from tests.support.packages import TALKATIVE_METADATA
+from tests.clients.python_cases import UvTestCase
+from tests.support.clients import OverHttps
 from tests.support.publishing import PublishingContract
 
 LIMIT_BYTES = 1 << 20
 
 
-class UvTests(PublishingContract, PythonClientTestCase):
+class UvTests(UvTestCase, PublishingContract):
     """uv over HTTP."""
 
-    client = "uv"
     settings = f"[formats.pypi]\nmax_file_bytes = {LIMIT_BYTES}\n"
     taken = ("400 Bad Request", "already been taken")
     unauthorized = ("401 Unauthorized", "the credentials are not valid")
     forbidden = ("403 Forbidden", "the permission create_package is missing")
-
-    def uv(self, *arguments: str, env: Mapping[str, str] | None = None) -> Run:
-        """Run uv without caches, and without indexes of the machine."""
-        base = {"UV_NO_CACHE": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "UV_NO_SYSTEM_CONFIG": "1"}
-        base |= {"SSL_CERT_FILE": self.daemon.ca_file, "UV_PYTHON": sys.executable}
-        return self.run_client(*arguments, env={**base, **(env or {})})
-
-    def push(self, *arguments: str, url: str = "", env: Mapping[str, str] | None = None) -> Run:
-        """Run `uv publish` to the private project."""
-        target = url or self.upload_url(self.daemon.world.private_id)
-        return self.uv("publish", "--trusted-publishing", "never", "--publish-url", target, *arguments, env=env)
-
-    def upload_files(self, *paths: object, secret: str | None = None) -> Run:
-        """Publish files with a token in the environment."""
-        token = self.daemon.world.writer if secret is None else secret
-        return self.push(*map(str, paths), env={"UV_PUBLISH_TOKEN": token})
-
-    def upload(self, name: str, source: str = "answer = 42\n", secret: str | None = None) -> Run:
-        """See PublishingContract."""
-        wheel = self.write_wheel(name, "1.0", source, TALKATIVE_METADATA)
-        return self.upload_files(self.write_sdist(name, "1.0", source), wheel, secret=secret)
-
-    def install(self, index_url: str, *what: str, env: Mapping[str, str] | None = None) -> Run:
-        """Run `uv pip install` into a folder of the test."""
-        target = str(self.folder / "target")
-        return self.uv("pip", "install", "--target", target, "--default-index", index_url, *what, env=env)
-
-    def write_consumer(self, *requirements: str) -> None:
-        """Write a project which takes all that it needs from the daemon, known as `reg`."""
-        (self.folder / "pyproject.toml").write_text(
-            '[project]\nname = "consumer"\nversion = "1.0"\nrequires-python = ">=3.9"\n'
-            f"dependencies = {list(requirements)!r}\n\n"
-            '[[tool.uv.index]]\nname = "reg"\ndefault = true\n'
-            f'url = "{self.index_url(self.daemon.world.private_id, secret="")}"\n'
-        )
-
-    @property
-    def reader_of_reg(self) -> Mapping[str, str]:
-        """The environment that holds the reader's token for the index `reg`."""
-        return {"UV_INDEX_REG_USERNAME": "__token__", "UV_INDEX_REG_PASSWORD": self.daemon.world.reader}
 
     # --- publishing
 
