@@ -2,11 +2,14 @@
 Domain facts that end a request.
 
 No status codes here: `pkgregd.http.refusals` holds the one table that turns a
-type into a status. `str(error)` is a sentence fit for the person at the client
-and never holds a secret.
+type into a status. `str(error)` is a sentence fit for the person at the client, in
+front of a log more often than not: what is wrong, a colon, what to do. It never
+holds a secret.
 """
 
 from __future__ import annotations
+
+import math
 
 
 class PkgregdError(Exception):
@@ -42,7 +45,9 @@ class NameSpelledOtherwise(InvalidName):
     """
 
     def __init__(self, name: str, taken: str) -> None:
-        super().__init__(f"the name {name!a} is another spelling of {taken!a}, which is taken")
+        super().__init__(
+            f"the name {name!a} is another spelling of {taken!a}, which is taken: use that, or another name"
+        )
 
 
 class InvalidVersion(InvalidRequest):
@@ -83,13 +88,14 @@ class DigestMismatch(PkgregdError):
 
     Args:
         found_hex: of what arrived; None if that is not for the caller to know.
-        consequence: what became of it, if there is something to say.
+        consequence: what became of it, or what to do.
     """
 
-    def __init__(self, algorithm: str, promised_hex: str, found_hex: str | None, consequence: str = "") -> None:
-        end = f"; {consequence}" if consequence else ""
+    def __init__(
+        self, algorithm: str, promised_hex: str, found_hex: str | None, consequence: str = "send it again"
+    ) -> None:
         found = "something else" if found_hex is None else found_hex
-        super().__init__(f"{algorithm} differs: {promised_hex} was promised, {found} arrived{end}")
+        super().__init__(f"{algorithm} differs: {promised_hex} was promised, {found} arrived; {consequence}")
 
 
 # --- the caller may not -----------------------------------------------------------------
@@ -98,14 +104,16 @@ class DigestMismatch(PkgregdError):
 class AuthenticationRequired(PkgregdError):
     """Anonymous, and that is not enough here."""
 
-    def __init__(self, message: str = "authentication is required: send a token") -> None:
+    def __init__(self, message: str = "authentication is required: send a token, as /help/access tells") -> None:
         super().__init__(message)
 
 
 class InvalidCredentials(AuthenticationRequired):
     """A credential was shown, and it is not good (unknown, expired, revoked, malformed)."""
 
-    def __init__(self, message: str = "the credentials are not valid") -> None:
+    def __init__(
+        self, message: str = "the credentials are not valid: send a token that is whole, not expired and not revoked"
+    ) -> None:
         super().__init__(message)
 
 
@@ -123,15 +131,23 @@ class SpentIdTokenShown(InvalidIdToken):
 class WrongPassword(PkgregdError):
     """What was shown in the body, to be exchanged for a token, is not good: no header would help."""
 
-    def __init__(self, message: str = "the password is not a good personal access token") -> None:
+    def __init__(
+        self, message: str = "the password is not a good personal access token: give one that has the scope api"
+    ) -> None:
         super().__init__(message)
 
 
 class PermissionDenied(PkgregdError):
-    """In sight, without the right; says which right is missing."""
+    """
+    In sight, without the right.
 
-    def __init__(self, missing: str) -> None:
-        super().__init__(f"the permission {missing} is missing")
+    Args:
+        missing: which right is missing.
+        remedy: what the caller can do about it.
+    """
+
+    def __init__(self, missing: str, remedy: str = "ask somebody who administers this") -> None:
+        super().__init__(f"the permission {missing} is missing: {remedy}")
 
 
 class PackageProtected(PkgregdError):
@@ -159,7 +175,7 @@ class RateLimited(PkgregdError):
     """
 
     def __init__(self, retry_after_seconds: float) -> None:
-        super().__init__("too many requests; retry later")
+        super().__init__(f"too many requests: {try_again(retry_after_seconds)}")
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -174,28 +190,28 @@ class ProjectNotFound(NotFound):
     """No such project, or none this principal may see."""
 
     def __init__(self) -> None:
-        super().__init__("project not found")
+        super().__init__("project not found: look at its number or path, and whether the token may see it")
 
 
 class GroupNotFound(NotFound):
     """No such group, or none this principal may see."""
 
     def __init__(self) -> None:
-        super().__init__("group not found")
+        super().__init__("group not found: look at its number or path, and whether the token may see it")
 
 
 class PackageNotFound(NotFound):
     """No package of that name and version."""
 
     def __init__(self) -> None:
-        super().__init__("package not found")
+        super().__init__("package not found: look at its name and version, and whose packages the address names")
 
 
 class FileNotFound(NotFound):
     """No file of that name in the package."""
 
     def __init__(self) -> None:
-        super().__init__("file not found")
+        super().__init__("file not found: look at its name and version, and whose packages the address names")
 
 
 class SwitchedOff(NotFound):
@@ -241,7 +257,7 @@ class FileExists(AlreadyExists):
     """
 
     def __init__(self, file_name: str) -> None:
-        super().__init__(f"the file {file_name} has already been taken by other bytes")
+        super().__init__(f"the file {file_name} has already been taken by other bytes: publish a new version")
         self.file_name = file_name
 
 
@@ -250,7 +266,10 @@ class FileWasDeleted(FileExists):
 
     def __init__(self, file_name: str) -> None:
         super().__init__(file_name)
-        self.args = (f"the file name {file_name} has already been taken by a deleted file and cannot be used again",)
+        self.args = (
+            f"the file name {file_name} has already been taken by a deleted file and cannot be used again:"
+            " publish a new version",
+        )
 
 
 class FileSpelledOtherwise(FileExists):
@@ -263,7 +282,9 @@ class FileSpelledOtherwise(FileExists):
 
     def __init__(self, file_name: str, taken: str) -> None:
         super().__init__(file_name)
-        self.args = (f"the file name {file_name} is another spelling of {taken}, which has already been taken",)
+        self.args = (
+            f"the file name {file_name} is another spelling of {taken}, which has already been taken: use another name",
+        )
 
 
 class PreconditionFailed(PkgregdError):
@@ -277,12 +298,14 @@ class BodyTooLarge(PkgregdError):
     """
     More bytes than allowed.
 
-    Attributes:
+    Args:
         limit_bytes: what is allowed.
+        is_file: whether it is a file, whose limit is configured; else a request that is no upload.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"the file is too large: the limit is {limit_bytes} bytes")
+    def __init__(self, limit_bytes: int, *, is_file: bool = True) -> None:
+        what, remedy = ("file", "ask the operator to raise max_file_bytes") if is_file else ("request", "ask for less")
+        super().__init__(f"the {what} is too large: the limit is {_size(limit_bytes)}; {remedy}")
         self.limit_bytes = limit_bytes
 
 
@@ -327,7 +350,7 @@ class BodyTooSlow(PkgregdError):
     """The body arrived below the minimum rate."""
 
     def __init__(self) -> None:
-        super().__init__("the request body arrives too slowly")
+        super().__init__("the request body arrives too slowly: send it over a faster line")
 
 
 class ClientGone(PkgregdError):
@@ -357,7 +380,7 @@ class StorageFull(PkgregdError):
     """No space (or quota, or inodes) left for new blobs or rows."""
 
     def __init__(self) -> None:
-        super().__init__("the server has no space left for this upload")
+        super().__init__("the server has no space left for this upload: ask the operator to make room")
 
 
 class BlobMissing(PkgregdError):
@@ -373,3 +396,25 @@ class ConfigError(PkgregdError):
 
 class SchemaError(PkgregdError):
     """The catalog's schema is not the one this code works with; the text says what to do."""
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+def whole_seconds(seconds: float) -> int:
+    """Round a time to wait up to what `Retry-After` can say."""
+    return max(1, math.ceil(seconds))
+
+
+def try_again(seconds: float) -> str:
+    """Say what to do for who has to wait."""
+    whole = whole_seconds(seconds)
+    return "try again in 1 second" if whole == 1 else f"try again in {whole} seconds"
+
+
+def _size(size_bytes: int) -> str:
+    """Write a size exactly, and in a greater unit if it is a whole number of that."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size_bytes and size_bytes % factor == 0:
+            return f"{size_bytes} bytes ({size_bytes // factor} {unit})"
+    return f"{size_bytes} bytes"

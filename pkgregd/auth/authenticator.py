@@ -216,7 +216,7 @@ def find_token(carried: Mapping[str, str]) -> ShownToken | None:
     if not found:
         return None
     if len({shown.text for shown in found}) > 1:
-        raise InvalidCredentials("the request shows two different credentials")
+        raise InvalidCredentials("the request shows two different credentials: send one token")
     kinds = frozenset.intersection(*(shown.kinds for shown in found))
     return ShownToken(found[0].text, kinds, found[-1].user_name)  # what Authorization carries is the last
 

@@ -108,7 +108,7 @@ def translated(error: sqlite3.Error) -> PkgregdError | None:
     if primary == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return StorageFull()
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
-        return Unavailable("the database is busy; try again")
+        return Unavailable("the database is busy")
     if primary in _BROKEN:
         return Unavailable("the database cannot be used at the moment")
     return None
@@ -369,7 +369,7 @@ class _Lane:
             del self._waiting[job]
             if job.claim.acquire(blocking=False) and not job.deferred.called:
                 log.warn("{verb} waited too long", verb=job.name, event="catalog.queue_timeout")
-                job.deferred.errback(Unavailable("the database is busy; try again"))
+                job.deferred.errback(Unavailable("the database is busy"))
 
     def announce(self) -> None:
         """Have the reactor fetch what was delivered; called in a thread, and costs nothing if it is on its way."""

@@ -101,7 +101,7 @@ class DocumentMemory:
     def take(self, size_bytes: int) -> None:
         """Take some. Raises Unavailable if there is none left."""
         if self.held_bytes + size_bytes > self._max_bytes:
-            raise Unavailable("too many great documents are being read; retry later")
+            raise Unavailable("too many great documents are being read")
         self.held_bytes += size_bytes
 
 

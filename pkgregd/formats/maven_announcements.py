@@ -103,4 +103,4 @@ async def keep_announcement(remote: IRemote, announcement: Announcement) -> None
                 return
         except PackageNotFound:
             return
-    raise Unavailable("many publish this version at once; try again")
+    raise Unavailable("many publish this version at once")

@@ -45,7 +45,7 @@ class NpmFormat:
     name = FORMAT
     title = "npm"
     default_limits = FormatLimits(max_file_bytes=512 << 20, duplicates_allowed=False)
-    challenge: str | None = 'Bearer realm="pkgregd"'  # at which npm tells people to log in
+    challenge: str | None = 'bearer realm="pkgregd"'  # spelt otherwise npm takes it for a bad token and tells no more
 
     def canonical_name(self, name: str) -> str:
         """Check a name, `lib` or `@acme/lib`; names are compared as they are written."""

@@ -131,7 +131,7 @@ class _Head:
         """Keep the beginning, and count."""
         self._left_bytes -= len(data)
         if self._left_bytes < 0:
-            raise BodyTooLarge(MAX_PASSED_BYTES)
+            raise BodyTooLarge(MAX_PASSED_BYTES, is_file=False)
         if len(self.data) <= MAX_OWNERS_BYTES:
             self.data += data[: MAX_OWNERS_BYTES + 1 - len(self.data)]
 

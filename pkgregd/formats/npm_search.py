@@ -125,7 +125,7 @@ class _Discard:
         """Count, and keep nothing."""
         self._left_bytes -= len(data)
         if self._left_bytes < 0:
-            raise BodyTooLarge(MAX_AUDIT_BYTES)
+            raise BodyTooLarge(MAX_AUDIT_BYTES, is_file=False)
 
 
 async def tell_advisories(call: ICall) -> Reply:

@@ -78,7 +78,7 @@ class RequestBody:
     async def read_all(self, limit_bytes: int) -> bytes:
         """See IRequestBody."""
         if self.declared_bytes is not None and self.declared_bytes > limit_bytes:
-            raise BodyTooLarge(limit_bytes)
+            raise BodyTooLarge(limit_bytes, is_file=False)
         collector = _Collector(limit_bytes)
         await self.push_to(collector)
         return b"".join(collector.pieces)
@@ -157,5 +157,5 @@ class _Collector:
         """Keep, up to the limit."""
         self._room_bytes -= len(data)
         if self._room_bytes < 0:
-            raise BodyTooLarge(self._limit_bytes)
+            raise BodyTooLarge(self._limit_bytes, is_file=False)
         self.pieces.append(data)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
+import re
 from http import HTTPStatus
 
 from pkgregd import errors
 from pkgregd.values import JsonSchema, Refusal, Reply
+
+_UNQUOTABLE = re.compile(r"[^ !#-\[\]-~]")
+"""What RFC 6750 has no place for in a description."""
 
 STATUSES: tuple[tuple[type[errors.PkgregdError], int, str], ...] = (
     # the most special first: the first match counts
@@ -64,13 +67,27 @@ def refuse(error: errors.PkgregdError, request_id: str, challenge: str | None) -
     """
     matches = ((status, code) for kind, status, code in STATUSES if isinstance(error, kind))
     status, code = next(matches, (500, "internal_error"))
+    message = str(error) if status != 500 else "something is damaged here; the operator finds the request id in the log"
     headers: list[tuple[str, str]] = []
     if isinstance(error, errors.AuthenticationRequired) and challenge is not None:
-        headers.append(("WWW-Authenticate", challenge))
+        headers.append(("WWW-Authenticate", _explained(challenge, error)))
     if isinstance(error, errors.RateLimited | errors.Unavailable):
-        headers.append(("Retry-After", str(max(1, math.ceil(error.retry_after_seconds)))))
-    message = str(error) if status != 500 else "something is damaged here; the operator finds the request id in the log"
+        headers.append(("Retry-After", str(errors.whole_seconds(error.retry_after_seconds))))
+    if isinstance(error, errors.Unavailable):
+        message = f"{message}: {errors.try_again(error.retry_after_seconds)}"
     return Refusal(status, code, message, request_id, tuple(headers))
+
+
+def _explained(challenge: str, error: errors.AuthenticationRequired) -> str:
+    """
+    Put the reason into a challenge for bearer tokens, which is all of a 401 that npm and bun show.
+
+    Source: RFC 6750, section 3; it would have no reason told to who shows no token.
+    """
+    if not challenge.startswith("bearer "):
+        return challenge
+    kind = ', error="invalid_token"' if isinstance(error, errors.InvalidCredentials) else ""
+    return f'{challenge}{kind}, error_description="{_UNQUOTABLE.sub("?", str(error))}"'
 
 
 def internal_error(request_id: str) -> Refusal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from zope.interface import implementer
 
 from pkgregd.errors import AuthenticationRequired, GroupNotFound, PermissionDenied, ProjectNotFound
@@ -94,7 +96,7 @@ class AccessPolicy:
             raise AuthenticationRequired
         if scope is None or not self.sees(principal, scope):
             raise GroupNotFound if level is Level.GROUP else ProjectNotFound
-        raise PermissionDenied(permission.value)
+        raise PermissionDenied(permission.value, remedy(principal, permission, scope))
 
     def demand_account(self, principal: Principal, permission: AccountPermission) -> None:
         """See IAccessPolicy."""
@@ -110,16 +112,41 @@ class AccessPolicy:
             return
         if permission is AccountPermission.READ_USERS:
             if not principal.scopes & _API_SCOPES[Permission.READ_PROJECT]:
-                raise PermissionDenied(permission.value)
+                raise PermissionDenied(permission.value, "use a token with the scope read_api or api")
             return
-        is_whole = principal.token_kind is TokenKind.PERSONAL and "api" in principal.scopes
-        if not is_whole or (permission is AccountPermission.ADMINISTER_INSTANCE and not principal.is_admin):
-            raise PermissionDenied(permission.value)
+        if principal.token_kind is not TokenKind.PERSONAL or "api" not in principal.scopes:
+            raise PermissionDenied(permission.value, "use a personal token with the scope api")
+        if permission is AccountPermission.ADMINISTER_INSTANCE and not principal.is_admin:
+            raise PermissionDenied(permission.value, "ask an administrator")
 
 
 def least_role(permission: Permission, level: Level) -> Role:
     """Return the least role that has a permission at a level."""
     return (LEAST_GROUP_ROLES if level is Level.GROUP else LEAST_ROLES)[permission]
+
+
+def remedy(principal: Principal, permission: Permission, scope: Scope) -> str:
+    """Say what somebody who sees a scope can do to get a permission there that is missing."""
+    role = f"the role {least_role(permission, scope.level).name.lower()} or a higher one in this {scope.level.value}"
+    kind = principal.token_kind
+    assert kind is not None, "who is anonymous is asked for a token"
+    if kind is TokenKind.DEPLOY and permission in _DEPLOY_SCOPES:
+        return f"use a deploy token of this {scope.level.value} with the scope {_either(_DEPLOY_SCOPES[permission])}"
+    if kind is TokenKind.JOB and permission in _JOB_PERMISSIONS:
+        return f"use a token of somebody with {role}"
+    if kind in (TokenKind.DEPLOY, TokenKind.JOB):
+        return f"no {kind.value} token has it, use a token of somebody with {role}"
+    if not _API_SCOPES[permission] & principal.scopes:
+        return f"use a token with the scope {_either(_API_SCOPES[permission])}"
+    if kind is TokenKind.PERSONAL:
+        return f"you need {role}"
+    if permission in FOR_PEOPLE:
+        return f"no {kind.value} token has it, use a personal token of somebody with {role}"
+    return f"use a token with {role}"
+
+
+def _either(words: Iterable[str]) -> str:
+    return " or ".join(sorted(words, key=len, reverse=True))
 
 
 def _is_within(principal: Principal, scope: Scope) -> bool:

@@ -40,7 +40,7 @@ class Derivations:
         """
 
         def slow() -> Exception:
-            return Unavailable("the archive could not be taken apart in time; try again")
+            return Unavailable("the archive could not be taken apart in time")
 
         await with_deadline(self._clock, FILL_SECONDS, ensureDeferred(self._fill(sink, source, pieces)), slow)
 

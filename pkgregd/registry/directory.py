@@ -181,4 +181,4 @@ class Directory:
     def check_role(self, scope: Scope, role: Role) -> None:
         """See IDirectory."""
         if not self.principal.is_admin and (scope.role is None or role > scope.role):
-            raise PermissionDenied(f"to hand out the role {role.name.lower()}")
+            raise PermissionDenied(f"to hand out the role {role.name.lower()}", "ask somebody who has that role")

@@ -132,7 +132,7 @@ class FakeBody:
         self.was_touched = True
         data = b"".join(self._pieces)
         if len(data) > limit_bytes:
-            raise BodyTooLarge(limit_bytes)
+            raise BodyTooLarge(limit_bytes, is_file=False)
         return data
 
     def pauseProducing(self) -> None:

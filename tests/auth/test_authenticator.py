@@ -164,7 +164,7 @@ class AuthenticatorTests(SynchronousTestCase):
             {"private_token": personal, "authorization": f"Bearer {job}"},
             {"private_token": "nonsense", "authorization": f"Bearer {personal}"},
         ):
-            self.assertEqual(self.refusal(**headers), "the request shows two different credentials")
+            self.assertEqual(self.refusal(**headers), "the request shows two different credentials: send one token")
         self.assertEqual(self.table.lookups, [])
 
     def test_key_of_a_push(self) -> None:
@@ -342,7 +342,7 @@ class AuthenticatorTests(SynchronousTestCase):
             self.refusal(private_token=self.add_token(TokenKind.PERSONAL, revoked_at=NOW)),
             self.refusal(private_token=self.secrets[TokenKind.JOB]),
         }
-        self.assertEqual(texts, {"the credentials are not valid"})
+        self.assertEqual(texts, {str(InvalidCredentials())})
 
     def test_the_operator_learns_why(self) -> None:
         """A token that was good once is logged by its public id with the reason, its secret never."""

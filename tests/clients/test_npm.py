@@ -57,7 +57,7 @@ class PublishContract(_Base):
         self.project()
         for token in ("", "nonsense"):
             self.use(registry, token)
-            self.assert_fails(self.in_project("install", self.name), "E401", "Unable to authenticate", "npm login")
+            self.assert_fails(self.in_project("install", self.name), "E401", "Unable to authenticate", "send a token")
         self.use(registry, "nonsense")
         self.assert_fails(self.publish("2.0.0"), "E401")
         self.use(registry, self.daemon.world.reader)

@@ -80,7 +80,11 @@ class LoginTests(NpmAccountCase):
             ):
                 reply = self.world.ask("GET", path, at=at)
                 self.assertEqual(reply.status, 401, (at, path))
-                self.assertIn("Bearer", reply.headers["www-authenticate"])
+                self.assertEqual(
+                    reply.headers["www-authenticate"],
+                    'bearer realm="pkgregd", error_description='
+                    '"authentication is required: send a token, as /help/access tells"',
+                )
 
 
 class TokenTests(NpmAccountCase):

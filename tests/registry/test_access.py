@@ -168,6 +168,43 @@ class DemandTests(PolicyCase):
         self.assertIn("create_package", str(error))
         self.assertRaises(PermissionDenied, self.policy.demand, personal("api"), CREATE, project(PUBLIC), Level.PROJECT)
 
+    def test_remedies(self):
+        """Whoever may not is told what would help, by what was shown."""
+        scope = project(PUBLIC, Role.GUEST)
+        developer, maintainer = (
+            f"the role {name} or a higher one in this project" for name in ("developer", "maintainer")
+        )
+        deploy, job = (bound(kind, [], None, project_id=7) for kind in (TokenKind.DEPLOY, TokenKind.JOB))
+        elsewhere = bound(TokenKind.JOB, [], None, project_id=8)
+        machine = bound(TokenKind.PROJECT, ["api"], Role.OWNER, project_id=7)
+        weak = bound(TokenKind.GROUP, ["api"], Role.REPORTER, project_id=7)
+        for principal, wanted, expected in (
+            (personal("api"), CREATE, f"you need {developer}"),
+            (personal("read_api"), CREATE, "use a token with the scope api"),
+            (
+                bound(TokenKind.PROJECT, ["read_api"], Role.OWNER, project_id=7),
+                CREATE,
+                "use a token with the scope api",
+            ),
+            (weak, CREATE, f"use a token with {developer}"),
+            (deploy, CREATE, "use a deploy token of this project with the scope write_package_registry"),
+            (deploy, DESTROY, f"no deploy token has it, use a token of somebody with {maintainer}"),
+            (job, DESTROY, f"no job token has it, use a token of somebody with {maintainer}"),
+            (elsewhere, CREATE, f"use a token of somebody with {developer}"),
+            (
+                machine,
+                Permission.ADMINISTER,
+                f"no project token has it, use a personal token of somebody with {maintainer}",
+            ),
+        ):
+            error = self.assertRaises(PermissionDenied, self.policy.demand, principal, wanted, scope, Level.PROJECT)
+            self.assertEqual(str(error), f"the permission {wanted.value} is missing: {expected}")
+        reader = personal("k8s")
+        error = self.assertRaises(
+            PermissionDenied, self.policy.demand, reader, READ, project(PRIVATE, Role.OWNER), Level.PROJECT
+        )
+        self.assertIn("use a token with the scope read_api or api", str(error))
+
     def test_passes_exactly_when_permitted(self):
         """Whatever the combination, demand() and permits() agree, and a right implies sight."""
         principals = [ANONYMOUS, personal("api"), personal("read_api"), personal("api", is_admin=True)]

@@ -1,0 +1,1 @@
+Refusals say what to do: which role, scope or kind of token has the permission that is missing, how many seconds to wait, who can raise a limit. `npm` and `bun publish` show the reason of a 401, which they replaced by advice about another login.
