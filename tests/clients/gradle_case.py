@@ -67,5 +67,6 @@ class GradleTestCase(ClientTestCase):
         return self.run_client(
             "--no-daemon", "--quiet", "--project-dir", str(folder), "--gradle-user-home", str(self.folder / "gradle"),
             *tasks,
-            env={"GRADLE_OPTS": f"-Djavax.net.ssl.trustStore={self.trust} -Djavax.net.ssl.trustStorePassword=changeit"},
+            env={"GRADLE_OPTS": f"-Djavax.net.ssl.trustStore={self.trust} -Djavax.net.ssl.trustStorePassword=changeit "
+                 "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"},
         )  # fmt: skip

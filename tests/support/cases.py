@@ -17,12 +17,12 @@ class _Shared:
     The one daemon that runs between tests, and whose it is.
 
     Attributes:
-        broken: classes whose daemon did not start; it is not tried again for each of their tests.
+        broken: owners whose daemon did not start; it is not tried again for each of their tests.
     """
 
-    owner: type | None = None
+    owner: object = None
     daemon: Daemon | None = None
-    broken: set[type] = field(factory=set)
+    broken: set[object] = field(factory=set)
 
     def release(self) -> None:
         daemon, self.owner, self.daemon = self.daemon, None, None
@@ -40,8 +40,10 @@ class DaemonTestCase(SynchronousTestCase):
 
     Attributes:
         settings, http, external_scheme: see Daemon.
+        shared_by: what classes that share a daemon have in common; a class has one of its own if this is empty.
     """
 
+    shared_by: ClassVar[str] = ""
     settings: ClassVar[str] = ""
     http: ClassVar[str] = ""
     external_scheme: ClassVar[str] = "http"
@@ -54,14 +56,15 @@ class DaemonTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Have the daemon of this class run."""
         super().setUp()
-        if _shared.owner is not type(self):
+        owner = self.shared_by or type(self)
+        if _shared.owner != owner:
             _shared.release()
-            self.assertNotIn(type(self), _shared.broken, "the daemon did not start before")
+            self.assertNotIn(owner, _shared.broken, "the daemon did not start before")
+            _shared.broken.add(owner)
             daemon = self.make_daemon()
-            _shared.broken.add(type(self))
             daemon.start()
-            _shared.broken.remove(type(self))
-            _shared.owner, _shared.daemon = type(self), daemon
+            _shared.broken.remove(owner)
+            _shared.owner, _shared.daemon = owner, daemon
         assert _shared.daemon is not None
         self.daemon = _shared.daemon
 
@@ -72,7 +75,8 @@ class DaemonTestCase(SynchronousTestCase):
             cls.test_zz_ends_well = cls.check_end  # type: ignore[attr-defined] # trial finds it by its name
 
     def check_end(self) -> None:
-        """After all that this class did, SIGTERM ends the daemon with 0, and its log holds no traceback."""
+        """After all that this class did, SIGTERM ends its own daemon with 0, and the log holds no traceback."""
         text = self.daemon.log_text()
-        _shared.release()
+        if not self.shared_by:
+            _shared.release()
         self.assertNotIn("Traceback", text)
