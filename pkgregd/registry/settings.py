@@ -119,7 +119,7 @@ class PlaceSettings:
         before, after = self._held([own, *above]), self._held([own.changed(changes), *above])
         for name in changes:
             if self.kinds[name] is SettingKind.LIMIT_BYTES and _limit(after[name]) > _limit(before[name]):
-                raise PermissionDenied(f"to raise {name}")
+                raise PermissionDenied(f"to raise {name}", "ask an administrator")
 
     def _held(self, nearest_first: Sequence[Settings]) -> Mapping[str, SettingValue | None]:
         """Return what holds, of every setting that there is."""

@@ -85,7 +85,7 @@ MISSING = Situation("not there", 404, "not_found", "reader", "not found: look at
 HIDDEN = Situation("not there", 404, "not_found", "stranger", "project not found: look at its number or path")
 TOO_LARGE = Situation(
     "too large", 413, "body_too_large", "writer",
-    f"the limit is {LIMIT_BYTES} bytes (64 KiB); ask the operator to raise max_file_bytes", is_great=True,
+    f"the limit is {LIMIT_BYTES} bytes (64 KiB); ask an administrator to raise", is_great=True,
 )  # fmt: skip
 TOO_OFTEN = Situation("too often", 429, "rate_limited", "writer", "too many requests: try again in", "busy")
 

@@ -137,9 +137,8 @@ class ShowTests(SettingsCase):
         self.change(who="maintainer", quota_bytes=100, npm_max_file_size=50)
         for changes in ({"quota_bytes": 101}, {"quota_bytes": None}, {"npm_max_file_size": 51}):
             status, answer = self.try_change(who="owner", **changes)
-            self.assertEqual(
-                (status, answer["error"]), (403, f"the permission to raise {next(iter(changes))} is missing")
-            )
+            missing = f"the permission to raise {next(iter(changes))} is missing: ask an administrator"
+            self.assertEqual((status, answer["error"]), (403, missing))
         self.change(who="maintainer", quota_bytes=99, npm_enabled=False)
         self.change(who="root", quota_bytes=None, npm_max_file_size=GIB)
         self.change("acme", "owner", quota_bytes=7)
@@ -185,7 +184,7 @@ class ConsequenceTests(SettingsCase):
         self.assertEqual(self.put("a", b"12345")[0], 201)
         status, answer = self.put("b", b"123456")
         self.assertEqual((status, answer["error_code"]), (413, "body_too_large"))
-        self.assertIn("the limit is 5 bytes; an administrator can raise generic_max_file_size", answer["error"])
+        self.assertIn("the limit is 5 bytes; ask an administrator to raise generic_max_file_size", answer["error"])
         address = f"{self.world.project()}/generic/c/1/f"
         chunked = self.world.request(
             "PUT", address, "developer", {"Transfer-Encoding": "chunked"}, b"6\r\n123456\r\n0\r\n\r\n"
