@@ -44,7 +44,7 @@ QUERY_PARAMETERS: Mapping[str, frozenset[TokenKind]] = {
 """The query parameters that carry a bare token, where the operator lets them; the mark tells them from headers."""
 
 NO_PASSWORDS = (
-    "the credentials are not valid: this registry has no passwords, the password of Basic authentication is a token"
+    "the credentials are not valid: there are no passwords here; send a token as the password of Basic authentication"
 )
 
 # Compared against when no token has the id, so that both answers take the same work.

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import evolve, frozen
 
+from pkgregd.auth.tokens import mint
+from pkgregd.values import TokenKind
 from tests.support.clients import ClientTestCase, Run
 from tests.support.daemon import Daemon, wait_until
 
@@ -58,7 +60,7 @@ class Situation:
     Attributes:
         column: of the table.
         status, code: what the daemon's log says.
-        who: whose token is shown: a name of the daemon's world, `guest`, `nobody` or `nonsense`.
+        who: whose token is shown: a name of the daemon's world, `guest`, `nobody` or `nonsense`, which nobody has.
         told: part of our own sentence, what to do included.
         project: where.
         is_great: whether what is published is above the limit.
@@ -118,6 +120,7 @@ class StrictDaemon(Daemon):
         self.cli("user", "add", "gus")
         self.cli("member", "add", "gus", "acme/private", "--role", "guest")
         self.guest = self.cli("token", "add", "--kind", "personal", "--user", "gus", "--scope", "api")
+        self.world = evolve(self.world, user_names={self.guest: "gus"})
         self.projects = {"private": self.world.private_id}
         for name, rate in (("busy", "1/3600s"), ("slow", "1/2s")):
             self.projects[name] = self.cli("project", "add", f"acme/{name}", "--visibility", "private")
@@ -127,7 +130,7 @@ class StrictDaemon(Daemon):
 
     def secret(self, who: str) -> str:
         """Return a token, see Situation; empty for nobody."""
-        known = {"nobody": "", "nonsense": "nonsense", "guest": self.guest}
+        known = {"nobody": "", "nonsense": mint(TokenKind.PERSONAL).secret, "guest": self.guest}
         return known[who] if who in known else str(getattr(self.world, who))
 
     def requests_since(self, offset: int) -> Sequence[Mapping[str, Any]]:

@@ -558,7 +558,8 @@ class GuardTests(FrontCase):
         self.set(toy_max_file_size=5)
         refused = self.put(6, Expect="100-continue")
         self.assert_refused(refused, 413)
-        text = "the file is too large: the limit is 5 bytes; ask an administrator to raise toy_max_file_size of the project"
+        remedy = "ask an administrator to raise toy_max_file_size of the project"
+        text = f"the file is too large: the limit is 5 bytes; {remedy}"
         self.assertEqual(json.loads(refused.body)["error"], text)
         self.set(toy_max_file_size=2000)
         self.client.reconnect()

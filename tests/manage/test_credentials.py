@@ -93,7 +93,7 @@ class StrictTests(CredentialCase):
 
     def test_no_passwords(self) -> None:
         """Who tries one is told what to use."""
-        self.assertIn(b"this registry has no passwords", self.ask(NUGET, basic("jane", "secret")).body)
+        self.assertIn(b"there are no passwords here", self.ask(NUGET, basic("jane", "secret")).body)
 
     def test_too_many_wrong_tokens(self) -> None:
         """After the limit it is 429, and a good token still passes."""

@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from tests.support.tls import Certificates, make_certificates
 
@@ -92,6 +92,7 @@ class World:
         stranger: personal token of a user without any membership.
         deploy: deploy token of the private project, for reading and writing.
         job: job token of the private project.
+        user_names: of the users of further personal tokens, by token.
     """
 
     private_id: str
@@ -102,10 +103,12 @@ class World:
     deploy: str
     job: str
     group: str = "acme"
+    user_names: Mapping[str, str] = field(factory=dict)
 
     def user_name(self, secret: str) -> str:
         """Return the name that belongs beside a token, where formats look at it."""
         known = {self.writer: "wendy", self.reader: "rob", self.stranger: "sam", self.deploy: "deployer"}
+        known |= self.user_names
         return known.get(secret, "gitlab-ci-token" if secret == self.job else "nobody")
 
 
