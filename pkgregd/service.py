@@ -49,6 +49,7 @@ from pkgregd.interfaces import (
     IPackageFormat,
     IRouteTable,
 )
+from pkgregd.manage.about import AboutManagement
 from pkgregd.manage.exchange import ExchangeRoutes, OAuthRoutes
 from pkgregd.manage.jobs import JobManagement
 from pkgregd.manage.packages import PackageManagement
@@ -241,6 +242,7 @@ class Daemon(Service):
             ProtectionManagement(parts.catalog, parts.formats),
             TokenManagement(desk, directories, utc_now),
             JobManagement(desk, utc_now),
+            AboutManagement(version("pkgregd")),
             SettingsManagement(PlaceSettings(parts.catalog, settings)),
             ExchangeRoutes(),
             OAuthRoutes(),

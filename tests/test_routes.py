@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.http.dispatch import Mount
 from pkgregd.http.front import mounts
+from pkgregd.manage.about import AboutManagement
 from pkgregd.manage.exchange import ExchangeRoutes, OAuthRoutes
 from pkgregd.manage.jobs import JobManagement
 from pkgregd.manage.packages import PackageManagement
@@ -36,6 +37,7 @@ def whole_table() -> list[tuple[str, Mount]]:
         ProtectionManagement(nothing, list(formats.values())),
         TokenManagement(nothing, nothing, nothing),
         JobManagement(nothing, nothing),
+        AboutManagement(""),
         ExchangeRoutes(),
         OAuthRoutes(),
         SettingsManagement(PlaceSettings(nothing, known_settings(list(formats.values()), limits, None))),

@@ -332,6 +332,16 @@ PROTECTION_RULE = Shape(
     },
 )
 
+# --------------------------------------------------------------------- the server
+
+_VERSION = {"version": _TEXT, "revision": _TEXT}
+VERSION = Shape("Version", made_of(_VERSION), {"version": "1.0.0", "revision": ""})
+METADATA = Shape(
+    "Metadata",
+    made_of({**_VERSION, "enterprise": _FLAG, "kas": made_of({"enabled": _FLAG})}),
+    {"version": "1.0.0", "revision": "", "enterprise": False, "kas": {"enabled": False}},
+)
+
 # ------------------------------------------------------------------- jobs, exchanges
 
 _TEXT_OR_NULL = or_null(_TEXT)

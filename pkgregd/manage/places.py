@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import attrgetter
+from typing import Any
 
 from attrs import frozen
 from zope.interface import implementer
@@ -18,7 +19,7 @@ from pkgregd.errors import InvalidRequest
 from pkgregd.interfaces import IAuthorisedCall, IDirectories, IDirectory, IRouteTable
 from pkgregd.manage import bodies, parameters
 from pkgregd.manage.answers import ACCEPTED, GROUP, PLACE, PROJECT, made, shown, walked
-from pkgregd.manage.bodies import ROLES, VISIBILITIES, Body
+from pkgregd.manage.bodies import ROLES, VISIBILITIES, Body, Field
 from pkgregd.manage.keyset import KEYSET_BY_PATH, is_keyset, keyset_rows, read_keyset
 from pkgregd.manage.pagination import PAGING, page_headers, read_page
 from pkgregd.manage.parameters import choice, described, flag
@@ -27,6 +28,7 @@ from pkgregd.manage.shapes import json_reply
 from pkgregd.values import (
     AccountPermission,
     Answer,
+    JsonSchema,
     Level,
     Operation,
     Permission,
@@ -55,15 +57,31 @@ LEAST_ROLES: Mapping[str, Role | None] = {str(value): role for value, role in RO
 VISIBILITY_WORDS: Mapping[str, Visibility | None] = dict(VISIBILITIES)
 IGNORED = frozenset(
     {
-        "name", "description", "packages_enabled", "initialize_with_readme", "default_branch", "issues_enabled",
+        "name", "description", "initialize_with_readme", "default_branch", "issues_enabled",
         "wiki_enabled", "jobs_enabled", "snippets_enabled", "merge_requests_enabled", "container_registry_enabled",
         "lfs_enabled", "request_access_enabled", "emails_disabled", "project_creation_level", "subgroup_creation_level",
         "membership_lock", "share_with_group_lock", "require_two_factor_authentication", "two_factor_grace_period",
-        "auto_devops_enabled", "mentions_disabled", "package_registry_access_level", "topics", "tag_list",
-        "shared_runners_enabled",
+        "auto_devops_enabled", "mentions_disabled", "topics", "tag_list", "shared_runners_enabled",
     }
 )  # fmt: skip
 """Fields of GitLab's that mean nothing here: there are packages, and nothing else."""
+
+
+def _only(value: Any, field: Field[Any], schema: JsonSchema) -> Field[None]:
+    """Declare a field of GitLab's of which one value is how things are, and the others are settings elsewhere."""
+
+    def parse(name: str, given: object) -> None:
+        if field(name, given) != value:
+            raise InvalidRequest(f"{name} is not changed here: see PUT /projects/:id/packages/settings")
+
+    return Field(parse, schema)
+
+
+_SWITCHES: Mapping[str, Field[None]] = {
+    "packages_enabled": _only(True, bodies.flag, {"enum": [True, "true", "1"]}),
+    "package_registry_access_level": _only("enabled", bodies.text, {"const": "enabled"}),
+}
+"""What would be silently wrong if it were taken and ignored."""
 
 SEARCH = parameters.text("search", "A part of the path")
 VISIBILITY = choice("visibility", VISIBILITY_WORDS, None, "Only those of this visibility")
@@ -82,7 +100,13 @@ PROJECT_PARAMETERS = described(*_COMMON, PROJECT_ORDER, PROJECT_SORT) + KEYSET_B
 GROUP_PARAMETERS = described(*_COMMON, TOP_ONLY, GROUP_ORDER, GROUP_SORT) + KEYSET_BY_PATH + PAGING
 
 NEW_PROJECT = Body(
-    {"path": bodies.text, "name": bodies.text, "namespace_id": bodies.number, "visibility": bodies.visibility},
+    {
+        "path": bodies.text,
+        "name": bodies.text,
+        "namespace_id": bodies.number,
+        "visibility": bodies.visibility,
+        **_SWITCHES,
+    },
     ("namespace_id",),
     IGNORED - {"name"},
     example={"path": "web", "namespace_id": 1, "visibility": "private"},
@@ -93,7 +117,9 @@ NEW_GROUP = Body(
     example={"path": "tools", "parent_id": 1, "visibility": "private"},
 )
 CHANGED_PLACE = Body(
-    {"visibility": bodies.visibility, "path": bodies.text}, ignored=IGNORED, example={"visibility": "internal"}
+    {"visibility": bodies.visibility, "path": bodies.text, **_SWITCHES},
+    ignored=IGNORED,
+    example={"visibility": "internal"},
 )
 
 

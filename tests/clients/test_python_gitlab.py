@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any, ClassVar
 
 import gitlab
@@ -56,6 +57,7 @@ class GitlabLibraryTests(DaemonTestCase):
     def test_who_am_i(self) -> None:
         """A user knows itself; whoever has no token, or a bad one, is told so."""
         self.assertTrue(self.root.user.is_admin)
+        self.assertEqual(self.root.version(), (version("pkgregd"), ""))
         _, ann = self.person("ann")
         self.assertEqual((ann.user.username, ann.user.is_admin), (f"{self.name}-ann", False))
         library = gitlab.Gitlab(self.daemon.url, private_token="nonsense", ssl_verify=self.daemon.ca_file)

@@ -24,6 +24,7 @@ from pkgregd.formats.pypi import PyPIFormat
 from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import IEventSink, IPackageFormat, IRouteTable
+from pkgregd.manage.about import AboutManagement
 from pkgregd.manage.jobs import JobManagement
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
@@ -163,6 +164,7 @@ class ManagedWorld:
             TokenManagement(TokenDesk(self.catalog, time), directories, time),
             SettingsManagement(PlaceSettings(self.catalog, known)),
             JobManagement(TokenDesk(self.catalog, time), time),
+            AboutManagement("1.2.3"),
         )
 
     # --- who there is

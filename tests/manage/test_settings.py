@@ -226,3 +226,19 @@ class ConfiguredTests(SettingsCase):
         self.assertEqual(self.try_change(who="owner", quota_bytes=5)[0], 403)
         self.change(who="root", quota_bytes=5)
         self.assertEqual(self.put("a", b"12345")[0], 201)
+
+
+class SwitchTests(SynchronousTestCase):
+    """GitLab's switches of a project's packages, which are settings here."""
+
+    def test_what_would_be_ignored_is_refused(self) -> None:
+        """As things are they may be sent along; anything else is refused with where it is set."""
+        world = ManagedWorld()
+        path = "/projects/acme%2Fprivate"
+        kept = {"packages_enabled": True, "package_registry_access_level": "enabled", "visibility": "internal"}
+        self.assertEqual(world.request("PUT", path, body=kept).status, 200)
+        for name, value in (("packages_enabled", False), ("package_registry_access_level", "public")):
+            reply = world.request("PUT", path, body={name: value, "visibility": "public"})
+            self.assertEqual(reply.status, 400)
+            self.assertIn(f"{name} is not changed here: see PUT /projects/:id/packages/settings".encode(), reply.body)
+        self.assertEqual(world.get(path)["visibility"], "internal")
