@@ -301,12 +301,12 @@ class BodyTooLarge(PkgregdError):
     Args:
         limit_bytes: what is allowed.
         is_file: whether it is a file, whose limit is set; else a request that is no upload.
-        setting: what is to be raised.
+        remedy: what can be done, if not the usual.
     """
 
-    def __init__(self, limit_bytes: int, *, is_file: bool = True, setting: str = "max_file_bytes") -> None:
-        what, remedy = ("file", f"ask an administrator to raise {setting}") if is_file else ("request", "ask for less")
-        super().__init__(f"the {what} is too large: the limit is {_size(limit_bytes)}; {remedy}")
+    def __init__(self, limit_bytes: int, *, is_file: bool = True, remedy: str = "") -> None:
+        what, usual = ("file", "ask the operator to raise max_file_bytes") if is_file else ("request", "ask for less")
+        super().__init__(f"the {what} is too large: the limit is {_size(limit_bytes)}; {remedy or usual}")
         self.limit_bytes = limit_bytes
 
 
@@ -319,7 +319,7 @@ class FileTooLarge(BodyTooLarge):
     """
 
     def __init__(self, limit_bytes: int, setting: str) -> None:
-        super().__init__(limit_bytes, setting=f"{setting} of the project")
+        super().__init__(limit_bytes, remedy=f"ask an administrator to raise {setting} of the project")
 
 
 class OversizeRefused(InvalidRequest):

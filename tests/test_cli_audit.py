@@ -30,6 +30,7 @@ TOLD: Mapping[str, tuple[str, tuple[AuditAction, ...]]] = {
     "member add": ("jane acme --role guest", (A.SET_MEMBER,)),
     "token add": ("--kind job --project acme/tools", (A.ADD_TOKEN,)),
     "token revoke": ("TOKEN", (A.REVOKE_TOKEN,)),
+    "settings set": ("acme/tools npm_enabled=false", (A.CHANGE_SETTINGS,)),
     "sweep": ("", (A.SWEEP,)),
     "fsck": ("--repair", (A.REPAIR,)),
 }
@@ -38,6 +39,8 @@ TOLD: Mapping[str, tuple[str, tuple[AuditAction, ...]]] = {
 ELSEWHERE = {
     "check": "changes nothing",
     "token list": "changes nothing",
+    "settings show": "changes nothing",
+    "usage recount": "counts what there is; whatever changed it was told",
     "migrate": "changes the schema alone",
     "seed": "see SeedTests",
     "tidy": "tells of each package that loses something; see tests.registry.test_tidy",
