@@ -94,7 +94,9 @@ def open_instance(reactor: Any, config: Config) -> Instance:
     def make_catalog() -> Any:
         from pkgregd.catalog import open_catalog
 
-        return open_catalog(reactor, config.catalog.url, config.folder, config.catalog.readers)
+        return open_catalog(
+            reactor, config.catalog.url, config.folder, config.catalog.readers, config.catalog.connections
+        )
 
     def make_blobs() -> Any:
         from pkgregd.blobs import open_blob_store

@@ -129,7 +129,9 @@ def make_parts(reactor: Any, config: Config) -> Parts:
         name: config.formats.get(name, FormatConfig()).limits(made.default_limits) for name, made in enabled.items()
     }
     manuals = read_manuals(enabled)
-    catalog = open_catalog(reactor, config.catalog.url, config.folder, config.catalog.readers)
+    catalog = open_catalog(
+        reactor, config.catalog.url, config.folder, config.catalog.readers, config.catalog.connections
+    )
     blobs = open_blob_store(
         reactor,
         config.blobs.url,

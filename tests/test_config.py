@@ -154,15 +154,15 @@ class ParseTests(SynchronousTestCase):
         self.refusal(f"[blobs]\nreserve_bytes = {'9' * 40}")
 
     def test_what_this_version_cannot_do_is_refused(self) -> None:
-        """Several workers, PostgreSQL and S3 are understood, and refused in plain words."""
+        """Several workers and S3 are understood, and refused in plain words."""
         self.assertIn("http.workers: must be 1: this version", self.refusal("[http]\nworkers = 2"))
-        refusal = self.refusal('[catalog]\nurl = "postgresql://user:hunter2@db.example.com:5432/pkgregd"')
-        self.assertIn("catalog.url: postgresql is not supported by this version", refusal)
-        self.assertNotIn("hunter2", refusal)
         self.assertIn("blobs.url: s3 is not supported by this version", self.refusal('[blobs]\nurl = "s3://b/p"'))
 
     def test_database_and_blob_urls(self) -> None:
-        """Only a file for the catalog and a folder for the blobs."""
+        """A file or a server for the catalog, and a folder for the blobs."""
+        server = "postgresql://user:hunter2@db.example.com:5432/pkgregd"
+        self.assertEqual(parse(f'[catalog]\nurl = "{server}"', FOLDER).catalog.url, server)
+        self.assertNotIn("hunter2", self.refusal('[catalog]\nurl = "postgresql://user:hunter2@db.example.com"'))
         for url in ("", "sqlite", "sqlite:", "sqlite::memory:", "sqlite:///x", "mysql://x", "pkgregd.sqlite3"):
             self.assertIn("catalog.url: must be sqlite:FILE", self.refusal(f'[catalog]\nurl = "{url}"'))
         for url in ("", "file", "file:", "file://host/x", "blobs"):

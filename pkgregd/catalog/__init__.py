@@ -17,24 +17,36 @@ from pkgregd.interfaces import ICatalog
 
 __all__ = ["migrate", "open_catalog"]
 
+NO_DRIVER = "catalog.url: postgresql:// needs the extra: pip install 'pkgregd[postgres]'"
 
-def open_catalog(reactor: Any, url: str, folder: Path, reader_threads: int = 3) -> ICatalog:
+
+def open_catalog(reactor: Any, url: str, folder: Path, reader_threads: int = 3, connections: int = 16) -> ICatalog:
     """
     Open the catalog at a URL.
 
     Args:
-        reactor: provides IReactorTime and IReactorFromThreads.
-        url: `sqlite:FILE`.
+        reactor: provides IReactorTime, IReactorFDSet and IReactorFromThreads.
+        url: `sqlite:FILE` or `postgresql://USER@HOST/NAME`.
         folder: what a relative FILE is relative to.
-        reader_threads: how many reads run at once.
+        reader_threads: how many reads run at once on SQLite.
+        connections: how many verbs run at once on PostgreSQL.
 
     Raises:
         ConfigError: a URL we have no driver for.
         SchemaError: there is no database, or one of another revision.
-        Unavailable: it is locked.
+        Unavailable: it is locked, or cannot be reached.
 
     Reactor: blocks for one small read.
     """
+    if _is_postgresql(url):
+        try:
+            from pkgregd.catalog.postgresql import PostgresDatabase
+            from pkgregd.catalog.postgresql_pool import PostgresSettings
+            from pkgregd.catalog.postgresql_schema import check_server
+        except ImportError as error:
+            raise ConfigError(NO_DRIVER) from error
+        check_server(url)
+        return SqlCatalog(PostgresDatabase(reactor, url, PostgresSettings(max_connections=connections)))
     path = _sqlite_path(url, folder)
     check_file(path)
     return SqlCatalog(SqliteDatabase(reactor, path, SqliteSettings(reader_threads=reader_threads)))
@@ -52,16 +64,28 @@ def migrate(url: str, folder: Path) -> str:
     Raises:
         ConfigError: a URL we have no driver for.
         SchemaError: it is newer than this code, or no database.
-        Unavailable: another process does not let go of it.
+        Unavailable: another process does not let go of it, or it cannot be reached.
     """
+    if _is_postgresql(url):
+        try:
+            from pkgregd.catalog.postgresql_schema import migrate_server
+        except ImportError as error:
+            raise ConfigError(NO_DRIVER) from error
+        return migrate_server(url)
     return migrate_file(_sqlite_path(url, folder))
+
+
+def _is_postgresql(url: str) -> bool:
+    return url.startswith("postgresql://")
 
 
 def _sqlite_path(url: str, folder: Path) -> Path:
     scheme, _, file = url.partition(":")
     if scheme != "sqlite":
         # Only the scheme is repeated: the rest of a database URL may hold a password.
-        raise ConfigError(f"catalog.url: there is no driver for {scheme[:32]!r} URLs; write sqlite:FILE")
+        raise ConfigError(
+            f"catalog.url: there is no driver for {scheme[:32]!r} URLs; write sqlite:FILE or postgresql://USER@HOST/NAME"
+        )
     if not file or file.startswith("//"):
         raise ConfigError("catalog.url: write sqlite:FILE, with the path right after the colon")
     return folder / file

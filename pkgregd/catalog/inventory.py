@@ -13,7 +13,7 @@ from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.packages import bump_index, listed_name
 from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.rules import MAX_ID, bounds_of, from_microseconds
-from pkgregd.catalog.statement import LIKE_ESCAPE, Row, Statement, Transaction, containing, each_id, insert
+from pkgregd.catalog.statement import LIKE_ESCAPE, Row, Statement, Transaction, containing, each_id, insert, lower_ascii
 from pkgregd.catalog.tables import blobs, documents, package_files, packages, projects, tombstones
 from pkgregd.catalog.usage import size_of_files, subtract_files
 from pkgregd.values import (
@@ -68,7 +68,7 @@ _name_pattern = bindparam("name_pattern", type_=Text)
 _conditions = (
     _if_given("format", packages.c.format == bindparam("format")),
     _if_given("version", packages.c.version == bindparam("version")),
-    _if_given("name_pattern", func.lower(packages.c.name).like(func.lower(_name_pattern), escape=LIKE_ESCAPE)),
+    _if_given("name_pattern", func.lower(packages.c.name).like(_name_pattern, escape=LIKE_ESCAPE)),
 )
 
 _PACKAGE_ORDERS: Mapping[PackageOrder, ColumnElement[object]] = {
@@ -272,7 +272,7 @@ def _conditions_of(query: PackageQuery) -> Mapping[str, object]:
     return {
         "format": query.format,
         "version": query.version,
-        "name_pattern": None if query.name_part is None else containing(query.name_part),
+        "name_pattern": None if query.name_part is None else containing(lower_ascii(query.name_part)),
     }
 
 

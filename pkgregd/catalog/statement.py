@@ -104,6 +104,11 @@ def containing(text: str) -> str:
     return f"%{literally}%"
 
 
+def lower_ascii(text: str) -> str:
+    """Write a text as the databases' lower() does, of columns that compare by their bytes."""
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+
+
 class each_id(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it stands for
     """
     The row numbers in a JSON array: `column.op("IN")(each_id(bindparam("ids")))`.

@@ -165,10 +165,10 @@ def catalog_url(value: object, place: Place) -> str:
     """Take the URL of a database."""
     text = a_text(value, place)
     scheme, _, name = text.partition(":")
-    if scheme.startswith("postgres"):
-        raise place.wrong("postgresql is not supported by this version; use sqlite:FILE")
+    if scheme == "postgresql" and re.fullmatch(r"//[^/]*/[^/?]+(\?.*)?", name):
+        return text
     if scheme != "sqlite" or not name or name.startswith((":", "//")):
-        raise place.must_be("sqlite:FILE", value)
+        raise place.must_be("sqlite:FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME", value)
     return text
 
 

@@ -105,12 +105,14 @@ class CatalogConfig:
     `[catalog]`.
 
     Attributes:
-        url: `sqlite:FILE`.
-        readers: threads that answer reads.
+        url: `sqlite:FILE` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`.
+        readers: threads that answer reads of SQLite.
+        connections: to PostgreSQL, at most.
     """
 
     url: str = option("sqlite:pkgregd.sqlite3", catalog_url, repr=False)
     readers: int = option(3, integer_from(1, 64))
+    connections: int = option(16, integer_from(2, 1000))
 
 
 @frozen

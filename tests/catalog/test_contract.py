@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog.memory import MemoryCatalog
+from pkgregd.catalog.postgresql import PostgresDatabase
 from pkgregd.catalog.sql import SqlCatalog
 from pkgregd.interfaces import ICatalog
 from pkgregd.testing.audit_contract import AuditContract
@@ -29,7 +30,7 @@ from pkgregd.testing.traits_contract import TraitsContract
 from pkgregd.testing.withdrawals_contract import MetadataContract, WithdrawalsContract
 from pkgregd.testing.yanks_contract import DocumentsContract, YanksContract
 from tests.catalog.recorded import RecordedDatabase
-from tests.catalog.support import ThreadedClock, make_folder, migrated_file
+from tests.catalog.support import PollingClock, ThreadedClock, emptied_database, make_folder, migrated_file
 
 
 class WholeContract(
@@ -83,4 +84,18 @@ class SqliteCatalogTests(WholeContract, SynchronousTestCase):
 
     def wait(self, deferred: Deferred[object]) -> None:
         """Take what the threads deliver."""
+        self.reactor.wait(deferred)
+
+
+class PostgresCatalogTests(WholeContract, SynchronousTestCase):
+    """The catalog on PostgreSQL."""
+
+    def make_catalog(self) -> ICatalog:
+        """Make one whose tables are empty."""
+        self.clock = self.reactor = PollingClock()
+        self.clock.advance(START_SECONDS)
+        return SqlCatalog(PostgresDatabase(self.reactor, emptied_database()))
+
+    def wait(self, deferred: Deferred[object]) -> None:
+        """Take what the server answers."""
         self.reactor.wait(deferred)

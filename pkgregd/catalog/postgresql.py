@@ -1,0 +1,216 @@
+"""
+Run verbs on PostgreSQL.
+
+A verb that writes runs as if it were alone (SERIALIZABLE), as it does on SQLite, where it is. When the server finds
+that two could not have run one after the other it refuses one of them, which is then run again: a verb does nothing
+but ask its transaction, so it may be. One that was refused stands in line with the others that were, so that the
+unlucky do not get in each other's way for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import psycopg2
+from attrs import define, field
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from twisted.logger import Logger
+
+from pkgregd.catalog.postgresql_pool import (
+    DEFAULT_SETTINGS,
+    Connection,
+    ConnectionBroken,
+    Pool,
+    PostgresSettings,
+    connection_options,
+    is_collision,
+    translated,
+)
+from pkgregd.catalog.statement import Row, SqlText, Statement, compile_all
+from pkgregd.clockwork import shielded
+from pkgregd.errors import Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = Logger()
+
+POSTGRESQL = PGDialect_psycopg2(paramstyle="pyformat")
+
+BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+BEGIN_WRITE = "BEGIN ISOLATION LEVEL SERIALIZABLE; "
+IN_LINE = "SELECT pg_advisory_lock(1886087021)"
+"""Taken for the session and before the transaction, whose view of the data must begin after the wait."""
+
+OUT_OF_LINE = "SELECT pg_advisory_unlock(1886087021)"
+
+
+MAX_BROKEN = 2
+"""How often a verb is run again whose connection broke before the commit was sent."""
+
+
+class NotCommitted(ConnectionBroken):
+    """The connection broke before the commit was sent: nothing has happened."""
+
+
+@define
+class PostgresTransaction:
+    """A transaction that begins with its first statement, in one round trip with it."""
+
+    now: int
+    connection: Connection
+    texts: Mapping[Statement, SqlText]
+    begin: str
+    has_begun: bool = field(default=False, init=False)
+
+    async def _run(self, statement: Statement, parameters: dict[str, object]) -> Any:
+        sql = self.texts[statement]
+        if sql.constants:
+            parameters.update(sql.constants)
+        if self.has_begun:
+            return await self.connection.run(sql.text, parameters)
+        self.has_begun = True
+        return await self.connection.run(self.begin + sql.text, parameters)
+
+    async def fetch_all(self, statement: Statement, **parameters: object) -> list[Row]:
+        """See Transaction."""
+        rows: list[Row] = (await self._run(statement, parameters)).fetchall()
+        return rows
+
+    async def fetch_one(self, statement: Statement, **parameters: object) -> Row | None:
+        """See Transaction."""
+        row: Row | None = (await self._run(statement, parameters)).fetchone()
+        return row
+
+    async def execute(self, statement: Statement, **parameters: object) -> int:
+        """See Transaction."""
+        count: int = (await self._run(statement, parameters)).rowcount
+        return count
+
+
+class PostgresDatabase:
+    """
+    A PostgreSQL database that runs verbs in named transactions.
+
+    Args:
+        reactor: provides IReactorTime and IReactorFDSet.
+        url: of an existing, migrated database.
+
+    Reactor: every method on the reactor thread.
+    Cancellation: abandons the wait; a verb that has begun is carried out.
+    """
+
+    def __init__(self, reactor: Any, url: str, settings: PostgresSettings = DEFAULT_SETTINGS) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._options = connection_options(url, settings)
+        self._texts = compile_all(POSTGRESQL)
+        self._pool = Pool(reactor, self._open, settings)
+
+    async def _open(self) -> Connection:
+        connection = Connection(self._reactor, self._settings)
+        await connection.open(self._options)
+        return connection
+
+    async def read(
+        self,
+        verb: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """
+        Run a verb on a snapshot; it cannot write.
+
+        Raises:
+            Unavailable: the server cannot be reached, is busy, or takes too long. And what the verb raises.
+        """
+        return await self._run(BEGIN_READ, verb.__name__, lambda tx: verb(tx, *args, **kwargs))
+
+    read_at_once = read
+    """The reactor has nothing in memory that a server would have to be asked for."""
+
+    async def write(
+        self,
+        verb: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run a verb that may write; all of it or nothing. Raises StorageFull, and what read() raises."""
+        return await self._run(BEGIN_WRITE, verb.__name__, lambda tx: verb(tx, *args, **kwargs))
+
+    async def _run(self, begin: str, name: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]]) -> T:
+        return await shielded(self._attempts(begin, name, run))
+
+    async def _attempts(self, begin: str, name: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]]) -> T:
+        began = self._reactor.seconds()
+
+        def is_late() -> bool:
+            return bool(self._reactor.seconds() - began >= self._settings.statement_seconds)
+
+        attempt = 0
+        try:
+            while True:
+                attempt += 1
+                try:
+                    return await self._attempt(begin, run, in_line=attempt > 1)
+                except psycopg2.Error as error:
+                    if not is_collision(error) or attempt == self._settings.max_attempts or is_late():
+                        raise _in_our_words(name, error) from error
+                except NotCommitted as error:
+                    self._pool.distrust()
+                    if attempt > MAX_BROKEN or is_late():
+                        raise _gone(name, error) from error
+                except ConnectionBroken as error:
+                    raise _gone(name, error) from error
+        finally:
+            took_seconds = self._reactor.seconds() - began
+            if took_seconds > self._settings.slow_seconds:
+                log.warn("{verb} took {seconds:.3f} s", verb=name, seconds=took_seconds, event="catalog.slow_verb")
+
+    async def _attempt(
+        self, begin: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]], *, in_line: bool
+    ) -> T:
+        connection = await self._pool.borrow()
+        try:
+            if in_line:
+                await connection.run(IN_LINE, {})
+            try:
+                return await self._transact(connection, begin, run)
+            finally:
+                if in_line and connection.is_open:
+                    await connection.run(OUT_OF_LINE, {})
+        finally:
+            self._pool.give_back(connection)
+
+    async def _transact(
+        self, connection: Connection, begin: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]]
+    ) -> T:
+        tx = PostgresTransaction(int(self._reactor.seconds() * 1_000_000), connection, self._texts, begin)
+        try:
+            result = await run(tx)
+        except ConnectionBroken as error:
+            raise NotCommitted(str(error)) from error
+        except BaseException:
+            if tx.has_begun and connection.is_open:
+                await connection.run("ROLLBACK", {})
+            raise
+        if tx.has_begun:
+            await connection.run("COMMIT", {})
+        return result
+
+    async def close(self) -> None:
+        """Finish every verb, queued ones included, and close the connections. Safe to call again."""
+        await self._pool.close()
+
+
+def _in_our_words(name: str, error: psycopg2.Error) -> Exception:
+    known = translated(error)
+    if known is None:
+        return error
+    log.error("{verb} failed: {reason}", verb=name, reason=str(error).strip(), event="catalog.failed_verb")
+    return known
+
+
+def _gone(name: str, error: ConnectionBroken) -> Unavailable:
+    log.error("{verb} failed: {reason}", verb=name, reason=str(error), event="catalog.failed_verb")
+    return Unavailable("the database went away; try again")

@@ -1,0 +1,339 @@
+"""
+Connections to PostgreSQL: opened when they are needed, lent to one verb at a time, replaced when they break.
+
+txpostgres carries them on the reactor. Every wait here has a deadline, because a server that is not there any more
+does not say so. Only this module and its neighbours `postgresql` and `postgresql_schema` know psycopg2.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+from attrs import frozen
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from txpostgres import txpostgres
+
+from pkgregd.catalog.statement import Row
+from pkgregd.errors import PkgregdError, StorageFull, Unavailable
+
+log = Logger()
+
+BYTEA_OID = 17
+
+
+@frozen
+class PostgresSettings:
+    """
+    Bounds of the driver.
+
+    Attributes:
+        max_connections: how many verbs run at once.
+        max_waiting: verbs that wait for a connection; one more is refused.
+        max_wait_seconds: how long a verb may wait for one before it is refused.
+        connect_seconds: how long opening one may take.
+        statement_seconds: how long the server works at one statement before it gives up.
+        silence_seconds: how long a statement may be without an answer before its connection is given up; more than
+            statement_seconds.
+        slow_seconds: a verb that takes longer is logged.
+        max_attempts: how often a verb is run that others get in the way of.
+    """
+
+    max_connections: int = 16
+    max_waiting: int = 1000
+    max_wait_seconds: float = 10.0
+    connect_seconds: float = 3.0
+    statement_seconds: float = 10.0
+    silence_seconds: float = 12.0
+    slow_seconds: float = 0.5
+    max_attempts: int = 20
+
+
+DEFAULT_SETTINGS = PostgresSettings()
+
+
+BE_DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+)
+"""What is committed is to survive the server's end; a server that promises more than that keeps its promise."""
+
+
+class ConnectionBroken(Exception):
+    """The server is gone, or does not answer."""
+
+
+_as_bytes = psycopg2.extensions.new_type(
+    (BYTEA_OID,), "BYTES", lambda value, cursor: None if value is None else bytes(psycopg2.BINARY(value, cursor))
+)
+
+
+def connection_options(url: str, settings: PostgresSettings) -> Mapping[str, object]:
+    """
+    Say how a connection is opened.
+
+    Args:
+        url: `postgresql://…`, as libpq reads it.
+
+    Raises:
+        psycopg2.ProgrammingError: libpq cannot read it.
+    """
+    options = {
+        "statement_timeout": f"{int(settings.statement_seconds * 1000)}",
+        "idle_in_transaction_session_timeout": f"{int(settings.silence_seconds * 1000)}",
+        "timezone": "UTC",
+        "client_encoding": "UTF8",
+        "jit": "off",  # compiling a small statement takes longer than running it
+    }
+    given = psycopg2.extensions.parse_dsn(url)
+    ours = " ".join(f"-c {name}={value}" for name, value in options.items())
+    return {
+        "application_name": "pkgregd",
+        "keepalives_idle": 30,
+        "tcp_user_timeout": int(settings.silence_seconds * 1000),
+        **given,
+        "options": f"{ours} {given.get('options', '')}".strip(),
+    }
+
+
+class _TxCursor(txpostgres.Cursor):
+    """A cursor that tells a statement that the server gave up from one that was cancelled here, which none is."""
+
+    def _handleCancellation(self, failure: Failure) -> Failure:
+        return failure
+
+
+class _TxConnection(txpostgres.Connection):
+    """A connection that closes itself when it breaks while nobody waits for it."""
+
+    cursorFactory = _TxCursor
+
+    def doRead(self) -> None:
+        """See IReadDescriptor."""
+        try:
+            super().doRead()
+        except psycopg2.Error as error:
+            log.info("a connection to the database ended: {reason}", reason=str(error).strip(), event="catalog.ended")
+            self.close()
+
+
+class Connection:
+    """
+    One connection, lent to one verb at a time.
+
+    Reactor: every method on the reactor thread.
+    """
+
+    def __init__(self, reactor: Any, settings: PostgresSettings) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._connection = _TxConnection(reactor=reactor)
+
+    async def open(self, options: Mapping[str, object]) -> None:
+        """
+        Connect.
+
+        Raises:
+            ConnectionBroken: not in time, or not at all. psycopg2.Error: the server does not know our settings.
+        """
+        await self._within(self._settings.connect_seconds, self._connection.connect(**options))
+        psycopg2.extensions.register_type(_as_bytes, self._connection.pollable())
+        await self.run(BE_DURABLE, {})
+
+    async def run(self, text: str, parameters: Mapping[str, object]) -> Any:
+        """
+        Execute, and return the cursor with all rows.
+
+        Raises:
+            psycopg2.Error: the server refuses it. ConnectionBroken.
+        """
+        try:
+            cursor = self._connection.cursor()
+        except psycopg2.InterfaceError as error:
+            raise ConnectionBroken(str(error)) from error
+        return await self._within(self._settings.silence_seconds, cursor.execute(text, parameters))
+
+    async def fetch(self, text: str, parameters: Mapping[str, object]) -> list[Row]:
+        """Execute, and return every row. Raises as run()."""
+        cursor = await self.run(text, parameters)
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was not seen to break."""
+        pollable = self._connection.pollable()
+        return pollable is not None and not bool(pollable.closed)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no transaction is going on."""
+        status: int = self._connection.pollable().get_transaction_status()
+        return status == psycopg2.extensions.TRANSACTION_STATUS_IDLE
+
+    def close(self) -> None:
+        """Let go of it; what waits for an answer fails."""
+        if self._connection.pollable() is not None:
+            self._connection.close()
+
+    async def _within(self, seconds: float, answer: Deferred[Any]) -> Any:
+        """Wait for an answer; a connection that gives none in time is closed."""
+        timer = self._reactor.callLater(seconds, self.close)
+        try:
+            return await answer
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            if self.is_open and error.pgcode is not None:
+                raise
+            self.close()
+            raise ConnectionBroken(str(error).strip()) from error
+        except psycopg2.Error:
+            raise
+        except CancelledError:
+            self.close()  # nobody knows what the server still does
+            raise
+        except Exception as error:  # txpostgres hands on whatever the reactor says of a lost connection
+            self.close()
+            raise ConnectionBroken(str(error)) from error
+        finally:
+            if timer.active():
+                timer.cancel()
+
+
+class Pool:
+    """
+    Connections, of which each verb borrows one.
+
+    Args:
+        reactor: provides IReactorTime and IReactorFDSet.
+        connect: opens a connection.
+
+    Reactor: every method on the reactor thread.
+    """
+
+    def __init__(self, reactor: Any, connect: Callable[[], Any], settings: PostgresSettings) -> None:
+        self._reactor = reactor
+        self._connect = connect
+        self._settings = settings
+        self._idle: list[Connection] = []
+        self._lent = 0
+        self._waiting: deque[Deferred[None]] = deque()
+        self._is_closing = False
+        self._empty: Deferred[None] | None = None
+
+    async def borrow(self) -> Connection:
+        """
+        Take a connection that was not seen to break; the caller gives it back.
+
+        Raises:
+            Unavailable: none came free in time, or none can be opened.
+        """
+        if self._is_closing:
+            raise Unavailable("the catalog is closed")
+        if self._lent >= self._settings.max_connections:
+            await self._wait()
+        else:
+            self._lent += 1
+        try:
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.is_open:
+                    return connection
+                connection.close()
+            opened: Connection = await self._connect()
+        except ConnectionBroken as error:
+            self._pass_on()
+            log.error("no connection to the database: {reason}", reason=str(error), event="catalog.no_connection")
+            raise Unavailable("the database cannot be reached at the moment; try again") from error
+        except BaseException:
+            self._pass_on()
+            raise
+        return opened
+
+    def distrust(self) -> None:
+        """Close what is idle: where one connection broke the others did too, as a rule."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def give_back(self, connection: Connection) -> None:
+        """Take a connection back; one that is broken, or in the middle of something, is closed."""
+        if connection.is_open and connection.is_idle and not self._is_closing:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        self._pass_on()
+
+    async def _wait(self) -> None:
+        """Wait for somebody's turn to end, and take it over."""
+        if len(self._waiting) >= self._settings.max_waiting:
+            raise Unavailable("too many requests wait for the database")
+        turn: Deferred[None] = Deferred()
+        self._waiting.append(turn)
+        timer = self._reactor.callLater(self._settings.max_wait_seconds, self._expire, turn)
+        try:
+            await turn
+        except CancelledError:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
+        finally:
+            _stop(timer)
+
+    def _expire(self, turn: Deferred[None]) -> None:
+        self._waiting.remove(turn)
+        log.warn("a verb waited too long for a connection", event="catalog.queue_timeout")
+        turn.errback(Unavailable("the database is busy; try again"))
+
+    def _pass_on(self) -> None:
+        """Hand a turn to whoever waits longest, or end it."""
+        if self._waiting:
+            self._waiting.popleft().callback(None)
+            return
+        self._lent -= 1
+        if self._is_closing and self._lent == 0 and self._empty is not None:
+            empty, self._empty = self._empty, None
+            empty.callback(None)
+
+    async def close(self) -> None:
+        """Let every verb finish, queued ones included, and close all connections. Safe to call again."""
+        self._is_closing = True
+        self.distrust()
+        if self._lent and self._empty is None:
+            self._empty = Deferred()
+            await self._empty
+
+
+def _stop(timer: IDelayedCall) -> None:
+    if timer.active():
+        timer.cancel()
+
+
+def is_collision(error: psycopg2.Error) -> bool:
+    """
+    Whether an error is others' doing, so that running the verb again may succeed.
+
+    A broken constraint is that too: the verb looked, and another one was faster. Next time it sees the other's rows.
+    """
+    return error.pgcode is not None and (error.pgcode in ("40001", "40P01") or error.pgcode.startswith("23"))
+
+
+def translated(error: psycopg2.Error) -> PkgregdError | None:
+    """
+    Say an error of PostgreSQL's in our words.
+
+    Returns:
+        None for what only a bug can cause: bad SQL, a broken constraint.
+    """
+    code = error.pgcode or ""
+    if code in ("53100", "54000"):
+        return StorageFull()
+    if code in ("40001", "40P01", "55P03", "57014"):
+        return Unavailable("the database is busy; try again")
+    if code.startswith(("08", "53", "57", "58", "XX")) or code in ("25006", "25P03"):
+        return Unavailable("the database cannot be used at the moment; try again")
+    return None

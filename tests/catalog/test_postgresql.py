@@ -1,0 +1,236 @@
+"""The PostgreSQL driver: collisions, connections that break, servers that are gone or silent."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import psycopg2
+from attrs import evolve
+from sqlalchemy import func, select
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd.catalog import identity
+from pkgregd.catalog.postgresql import PostgresDatabase
+from pkgregd.catalog.postgresql_pool import PostgresSettings, translated
+from pkgregd.catalog.statement import Statement, Transaction
+from pkgregd.catalog.tables import users
+from pkgregd.errors import InvalidName, StorageFull, Unavailable
+from tests.catalog.support import PollingClock, emptied_database
+from tests.support.faults import FaultyProxy
+from tests.support.postgresql import server
+
+T = TypeVar("T")
+
+COUNT = Statement(select(func.count()).select_from(users))
+PAUSE = Statement(select(func.pg_sleep(30)))
+
+
+async def count_users(tx: Transaction) -> int:
+    """Count the users."""
+    row = await tx.fetch_one(COUNT)
+    assert row is not None
+    return int(row[0])
+
+
+async def add_next_user(tx: Transaction) -> str:
+    """Add a user with the next number, which two at once would both take."""
+    name = f"user-{await count_users(tx)}"
+    await identity.add_user(tx, name, False, None)
+    return name
+
+
+async def pause(tx: Transaction) -> None:
+    """Keep the server busy for longer than it may take."""
+    await tx.fetch_one(PAUSE)
+
+
+class PostgresCase(SynchronousTestCase):
+    """A database of the tests' own server, behind a proxy that can lose things."""
+
+    settings = PostgresSettings()
+
+    def setUp(self) -> None:
+        """Open it."""
+        self.reactor = PollingClock()
+        self.proxy = FaultyProxy(server().port)
+        self.addCleanup(self.proxy.close)
+        emptied_database()
+        self.database = self.open(self.proxy.port)
+
+    def open(self, port: int) -> PostgresDatabase:
+        """Open a database that is closed when the test ends."""
+        url = f"postgresql://tests@127.0.0.1:{port}/postgres"
+        database = PostgresDatabase(self.reactor, url, self.settings)
+        self.addCleanup(lambda: self.result(database.close()))
+        return database
+
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
+        """Start something."""
+        return Deferred.fromCoroutine(coroutine)
+
+    def result(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Wait for the end of something."""
+        deferred = self.begin(coroutine)
+        self.reactor.wait(deferred)
+        return self.successResultOf(deferred)
+
+    def failure(self, deferred: Deferred[Any], *expected: type[Exception]) -> Exception:
+        """Wait for the failure of something."""
+        self.reactor.wait(deferred)
+        error = self.failureResultOf(deferred, *expected).value
+        assert isinstance(error, Exception)
+        return error
+
+
+class CollisionTests(PostgresCase):
+    """Writes behave as if they came one after the other."""
+
+    def test_writes_that_collide_all_succeed(self) -> None:
+        """Twenty that each take the next number, through two pools, get twenty numbers."""
+        other = self.open(server().port)
+        running = [self.begin(each.write(add_next_user)) for _ in range(10) for each in (self.database, other)]
+        for deferred in running:
+            self.reactor.wait(deferred)
+        names = {self.successResultOf(deferred) for deferred in running}
+        self.assertEqual(names, {f"user-{number}" for number in range(20)})
+
+    def test_a_refused_verb_leaves_nothing(self) -> None:
+        """What a verb did before it raised is undone, and its connection serves the next one."""
+
+        async def add_and_refuse(tx: Transaction) -> None:
+            await identity.add_user(tx, "wendy", False, None)
+            raise InvalidName("no")
+
+        self.failure(self.begin(self.database.write(add_and_refuse)), InvalidName)
+        self.assertEqual(self.result(self.database.read(count_users)), 0)
+
+    def test_a_read_cannot_write(self) -> None:
+        """The server refuses it, as a bug."""
+        self.failure(self.begin(self.database.read(add_next_user)), Unavailable)
+
+
+class BreakTests(PostgresCase):
+    """Connections that break, and servers that are gone."""
+
+    def test_broken_idle_connections_cost_nobody_anything(self) -> None:
+        """A verb finds a new connection, whether the old ones were seen to break or not."""
+        self.result(self.database.write(add_next_user))
+        self.proxy.cut()
+        self.assertEqual(self.result(self.database.write(add_next_user)), "user-1")
+        with contextlib.closing(psycopg2.connect(server().url())) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pkgregd'")
+            connection.commit()
+        self.assertEqual(self.result(self.database.write(add_next_user)), "user-2")
+
+    def test_the_server_restarts(self) -> None:
+        """While it is down a verb is refused in our words, and afterwards it works."""
+        self.result(self.database.write(add_next_user))
+        self.proxy.close()
+        self.assertIn("try again", str(self.failure(self.begin(self.database.read(count_users)), Unavailable)))
+        database = self.open(server().port)
+        self.result(database.read(count_users))
+        server().restart()
+        self.assertEqual(self.result(database.write(add_next_user)), "user-1")
+
+    def test_broken_before_the_commit_is_run_again(self) -> None:
+        """Nothing had happened, so it may."""
+        self.result(self.database.read(count_users))
+        self.proxy.cut_at = b"INSERT INTO users"
+        running = self.begin(self.database.write(add_next_user))
+        self.reactor.run_until(lambda: not self.proxy.has_connections or running.called)
+        self.proxy.cut_at = None
+        self.reactor.wait(running)
+        self.assertEqual(self.successResultOf(running), "user-0")
+
+    def test_broken_at_the_commit_is_told(self) -> None:
+        """Nobody knows whether it happened, so it is not run again."""
+        self.proxy.cut_at = b"COMMIT"
+        self.failure(self.begin(self.database.write(add_next_user)), Unavailable)
+        self.proxy.cut_at = None
+        self.assertEqual(self.result(self.database.read(count_users)), 0)
+
+    def test_a_silent_server(self) -> None:
+        """What is swallowed fails at its deadline, and as soon as the server answers again all is well."""
+        self.result(self.database.read(count_users))
+        self.proxy.swallow()
+        running = self.begin(self.database.read(count_users))
+        self.reactor.run_until(lambda: bool(self.reactor.getDelayedCalls()))
+        self.assertNoResult(running)
+        self.reactor.advance(self.settings.silence_seconds)
+        self.failure(running, Unavailable)
+        self.proxy.pass_on()
+        self.assertEqual(self.result(self.database.read(count_users)), 0)
+
+    def test_a_silent_server_while_connecting(self) -> None:
+        """Opening a connection has a deadline too."""
+        self.proxy.swallow()
+        running = self.begin(self.database.read(count_users))
+        self.reactor.run_until(lambda: bool(self.reactor.getDelayedCalls()))
+        self.reactor.advance(self.settings.connect_seconds)
+        self.failure(running, Unavailable)
+        self.proxy.pass_on()
+
+
+class BoundsTests(PostgresCase):
+    """One connection, and little patience."""
+
+    settings = evolve(PostgresSettings(), max_connections=1, max_waiting=2, statement_seconds=0.2, connect_seconds=20.0)
+
+    def test_waiting_is_bounded(self) -> None:
+        """One works, two wait, and the next is refused at once; who waits too long is refused then."""
+        self.proxy.swallow()
+        first, *waiting = [self.begin(self.database.read(count_users)) for _ in range(3)]
+        self.failure(self.begin(self.database.read(count_users)), Unavailable)
+        waiting[0].cancel()
+        self.failureResultOf(waiting[0])
+        self.proxy.pass_on()
+        self.reactor.wait(first)
+        self.reactor.wait(waiting[1])
+        self.assertEqual((self.successResultOf(first), self.successResultOf(waiting[1])), (0, 0))
+
+    def test_waiting_ends(self) -> None:
+        """A verb that gets no connection in time is refused."""
+        self.proxy.swallow()
+        first, second = [self.begin(self.database.read(count_users)) for _ in range(2)]
+        self.reactor.advance(self.settings.max_wait_seconds)
+        self.failure(second, Unavailable)
+        self.reactor.advance(self.settings.connect_seconds)
+        self.failure(first, Unavailable)
+
+    def test_a_statement_has_a_deadline(self) -> None:
+        """The server gives up what takes too long, and the connection is good for the next."""
+        self.failure(self.begin(self.database.read(pause)), Unavailable)
+        self.assertEqual(self.result(self.database.read(count_users)), 0)
+
+    def test_closing_waits_for_verbs(self) -> None:
+        """What runs and what waits is finished, and what comes later is refused."""
+        running = [self.begin(self.database.write(add_next_user)) for _ in range(3)]
+        closing = self.begin(self.database.close())
+        self.reactor.wait(closing)
+        self.assertEqual([self.successResultOf(each) for each in running], ["user-0", "user-1", "user-2"])
+        self.failure(self.begin(self.database.read(count_users)), Unavailable)
+
+
+class TranslationTests(SynchronousTestCase):
+    """Errors in our words."""
+
+    def test_errors(self) -> None:
+        """A full disk is that; what is the server's state asks to try again; a bug stays one."""
+
+        class Error(psycopg2.Error):
+            pgcode: str | None = None  # type: ignore[assignment]  # read-only where psycopg2 makes it
+
+        for code, expected in [
+            ("53100", StorageFull),
+            ("53300", Unavailable),
+            ("57P01", Unavailable),
+            ("40001", Unavailable),
+            ("42601", type(None)),
+            (None, type(None)),
+        ]:
+            error = Error()
+            error.pgcode = code
+            self.assertIs(type(translated(error)), expected, code)
