@@ -34,15 +34,8 @@ class PostgresSchemaTests(SynchronousTestCase):
         """Make an empty one."""
         self.name = f"schema_{id(self)}"
         self.url = server().url(self.name)
-        self.administer(f"CREATE DATABASE {self.name}")
-        self.addCleanup(self.administer, f"DROP DATABASE {self.name} WITH (FORCE)")
-
-    def administer(self, statement: str) -> None:
-        """Do what needs to be outside of a transaction."""
-        with contextlib.closing(psycopg2.connect(server().url())) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
+        server().administer(f"CREATE DATABASE {self.name}")
+        self.addCleanup(server().administer, f"DROP DATABASE {self.name} WITH (FORCE)")
 
     @contextlib.contextmanager
     def cursor(self) -> Iterator[psycopg2.extensions.cursor]:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attrs import field, frozen
 
+from tests.support.catalogs import copied_url, drop, template_url
 from tests.support.tls import Certificates, make_certificates
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -124,7 +125,7 @@ def _template() -> _Template:
     """Make a migrated catalog with its World, once in a run; daemons start from copies."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="template-", dir=os.getcwd()))
     config = folder / "pkgregd.toml"
-    config.write_text("")
+    config.write_text(f'[catalog]\nurl = "{template_url()}"\n')
 
     def run(*arguments: str) -> str:
         return command_line(config, *arguments)
@@ -205,8 +206,7 @@ class Daemon:
     ) -> None:
         template = _template()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="daemon-", dir=os.getcwd()))
-        for file in template.folder.glob("*.sqlite3*"):
-            shutil.copy(file, self.folder)
+        self.catalog_url = copied_url(template.folder, self.folder)
         self.world = template.world
         self.certificates = template.certificates
         self.ca_file = str(template.certificates.authority)
@@ -220,7 +220,7 @@ class Daemon:
             "[http]\n"
             f'listen = ["tcp:{self.port}:interface=127.0.0.1", "ssl:{self.tls_port}:interface=127.0.0.1:{tls}"]\n'
             f'external_url = "{self.url}"\n{http}\n'
-            '[catalog]\nurl = "sqlite:pkgregd.sqlite3"\n'
+            f'[catalog]\nurl = "{self.catalog_url}"\n'
             f'[blobs]\nurl = "file:blobs"\n{settings}\n'
         )
         self._program = list(program or [script("twistd"), "--nodaemon", "--pidfile=", "pkgregd"])
@@ -280,6 +280,7 @@ class Daemon:
             if self._process is not None:
                 self.stop()
         finally:
+            drop(self.catalog_url)
             shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- looking at it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import os
 import pathlib
@@ -14,6 +15,8 @@ import subprocess
 import tempfile
 import time
 from typing import Any
+
+import psycopg2
 
 DEADLINE_SECONDS = 60.0
 UNPRIVILEGED = "nobody"
@@ -65,6 +68,13 @@ class PostgresServer:
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database."""
         return f"postgresql://tests@127.0.0.1:{self.port}/{database}"
+
+    def administer(self, statement: str) -> None:
+        """Do what needs to be outside of a transaction, such as making a database."""
+        with contextlib.closing(psycopg2.connect(self.url())) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(

@@ -1,0 +1,50 @@
+"""Where test daemons keep their catalogs: in SQLite, or on a PostgreSQL server of the tests' own."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import pathlib
+import shutil
+
+ON_POSTGRESQL = os.environ.get("PKGREGD_TEST_CATALOG") == "postgresql"
+"""Whether the daemons of this run are to use PostgreSQL."""
+
+SQLITE_URL = "sqlite:pkgregd.sqlite3"
+TEMPLATE = "world"
+
+_numbers = itertools.count(1)
+
+
+def template_url() -> str:
+    """Return the URL of the catalog that the others are copied from; it is made by migrating it."""
+    if not ON_POSTGRESQL:
+        return SQLITE_URL
+    from tests.support.postgresql import server
+
+    server().administer(f"CREATE DATABASE {TEMPLATE}")
+    return server().url(TEMPLATE)
+
+
+def copied_url(template: pathlib.Path, folder: pathlib.Path) -> str:
+    """Copy the template, whose folder is given, for a daemon with a folder of its own; returns the URL."""
+    if not ON_POSTGRESQL:
+        for file in template.glob("*.sqlite3*"):
+            shutil.copy(file, folder)
+        return SQLITE_URL
+    from tests.support.postgresql import server
+
+    name = f"daemon_{next(_numbers)}"
+    server().administer(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    return server().url(name)
+
+
+def drop(url: str) -> None:
+    """Remove what copied_url() made; the files of SQLite go with their folder."""
+    if not ON_POSTGRESQL or url == SQLITE_URL:
+        return
+    from tests.support.postgresql import server
+
+    with contextlib.suppress(Exception):
+        server().administer(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
