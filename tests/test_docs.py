@@ -47,6 +47,8 @@ EXEMPT = {
         ),
         "no CI is to be had here; tests.clients.test_oidc does the same with one of its own",
     ),
+    "createuser --pwprompt pkgregd": "it asks for a password; tests.support.postgresql makes the tests' own server",
+    "createdb --owner pkgregd pkgregd": "the same",
     "make run": "tests.test_run runs the script behind it",
     "make test": "it is what runs this test",
     "pip install .": "it fetches what pkgregd needs; tests.test_packaging builds what it installs",

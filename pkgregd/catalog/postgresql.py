@@ -17,6 +17,7 @@ from attrs import define, field
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from twisted.logger import Logger
 
+from pkgregd.catalog.hosts import resolved
 from pkgregd.catalog.postgresql_pool import (
     DEFAULT_SETTINGS,
     Connection,
@@ -109,7 +110,7 @@ class PostgresDatabase:
 
     async def _open(self) -> Connection:
         connection = Connection(self._reactor, self._settings)
-        await connection.open(self._options)
+        await connection.open(await resolved(self._reactor, self._options, self._settings.connect_seconds))
         return connection
 
     async def read(

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg2
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -88,6 +89,18 @@ class PollingClock(Clock):
         super().__init__()
         self._readers: set[Any] = set()
         self._writers: set[Any] = set()
+
+    @property
+    def nameResolver(self) -> PollingClock:
+        """See IReactorPluggableNameResolver."""
+        return self
+
+    def resolveHostName(self, receiver: Any, host: str) -> None:
+        """Find one name, answer that there is no `missing`, and never find another."""
+        if host == "localhost":
+            receiver.addressResolved(IPv4Address("TCP", "127.0.0.1", 0))
+        if host in ("localhost", "missing"):
+            receiver.resolutionComplete()
 
     def addReader(self, reader: Any) -> None:
         """See IReactorFDSet."""

@@ -60,9 +60,9 @@ class PostgresCase(SynchronousTestCase):
         emptied_database()
         self.database = self.open(self.proxy.port)
 
-    def open(self, port: int) -> PostgresDatabase:
+    def open(self, port: int, host: str = "127.0.0.1") -> PostgresDatabase:
         """Open a database that is closed when the test ends."""
-        url = f"postgresql://tests@127.0.0.1:{port}/postgres"
+        url = f"postgresql://tests@{host}:{port}/postgres"
         database = PostgresDatabase(self.reactor, url, self.settings)
         self.addCleanup(lambda: self.result(database.close()))
         return database
@@ -172,6 +172,23 @@ class BreakTests(PostgresCase):
         self.reactor.advance(self.settings.connect_seconds)
         self.failure(running, Unavailable)
         self.proxy.pass_on()
+
+
+class NamesTests(PostgresCase):
+    """Hosts that are named."""
+
+    def test_a_name_is_found(self) -> None:
+        """Without libpq, which would block."""
+        database = self.open(server().port, "localhost")
+        self.assertEqual(self.result(database.read(count_users)), 0)
+
+    def test_a_name_that_is_not_found(self) -> None:
+        """At once or not in time, it is a database that cannot be reached."""
+        self.failure(self.begin(self.open(server().port, "missing").read(count_users)), Unavailable)
+        running = self.begin(self.open(server().port, "slow").read(count_users))
+        self.assertNoResult(running)
+        self.reactor.advance(self.settings.connect_seconds)
+        self.failure(running, Unavailable)
 
 
 class BoundsTests(PostgresCase):
