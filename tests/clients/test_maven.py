@@ -9,7 +9,6 @@ import json
 import pathlib
 import re
 import shutil
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import TYPE_CHECKING
@@ -294,22 +293,14 @@ class TidyTests(MavenTestCase):
 
     def builds(self) -> list[str]:
         """Return the numbers of the builds that are there, in the order in which their jars came."""
-        with contextlib.closing(sqlite3.connect(self.database)) as connection:
-            rows = connection.execute(
-                "SELECT file_name FROM package_files WHERE file_name GLOB ? ORDER BY id",
-                (f"{self.artifact_id}-1.0-*.jar",),
-            )
-            return [name.removesuffix(".jar").rpartition("-")[2] for (name,) in rows]
+        rows = self.daemon.query(
+            f"SELECT file_name FROM package_files WHERE file_name LIKE '{self.artifact_id}-1.0-%.jar' ORDER BY id"
+        )
+        return [name.removesuffix(".jar").rpartition("-")[2] for (name,) in rows]
 
     def let_settle(self) -> None:
         """Have all files come two hours earlier than they did."""
-        with contextlib.closing(sqlite3.connect(self.database)) as connection, connection:
-            connection.execute("UPDATE package_files SET created_at = created_at - 7200 * 1000000")
-
-    @property
-    def database(self) -> str:
-        """Return where the catalog is."""
-        return str(self.daemon.folder / "pkgregd.sqlite3")
+        self.daemon.query("UPDATE package_files SET created_at = created_at - 7200 * 1000000")
 
     def test_builds_go_and_the_newest_is_resolved(self) -> None:
         """What is being deployed stays; then all builds but the last go, and Maven gets that one."""

@@ -7,6 +7,10 @@ import itertools
 import os
 import pathlib
 import shutil
+import sqlite3
+from typing import Any
+
+import psycopg2
 
 ON_POSTGRESQL = os.environ.get("PKGREGD_TEST_CATALOG") == "postgresql"
 """Whether the daemons of this run are to use PostgreSQL."""
@@ -38,6 +42,18 @@ def copied_url(template: pathlib.Path, folder: pathlib.Path) -> str:
     name = f"daemon_{next(_numbers)}"
     server().administer(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     return server().url(name)
+
+
+def query(url: str, folder: pathlib.Path, statement: str) -> list[tuple[Any, ...]]:
+    """Execute a statement in a catalog, by itself; returns the rows, if there are any."""
+    if url == SQLITE_URL:
+        with contextlib.closing(sqlite3.connect(folder / url.partition(":")[2])) as connection, connection:
+            return connection.execute(statement).fetchall()
+    with contextlib.closing(psycopg2.connect(url)) as server_connection, server_connection.cursor() as cursor:
+        cursor.execute(statement)
+        rows = cursor.fetchall() if cursor.description else []
+        server_connection.commit()
+        return rows
 
 
 def drop(url: str) -> None:

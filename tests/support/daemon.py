@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attrs import field, frozen
 
-from tests.support.catalogs import copied_url, drop, template_url
+from tests.support.catalogs import copied_url, drop, query, template_url
 from tests.support.tls import Certificates, make_certificates
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -284,6 +284,10 @@ class Daemon:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- looking at it
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Execute SQL that both databases know on its catalog, without parameters; returns the rows, if there are any."""
+        return query(self.catalog_url, self.folder, statement)
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
