@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from attrs import field, frozen
 
@@ -286,7 +287,7 @@ class Daemon:
     # --- looking at it
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """Execute SQL that both databases know on its catalog, without parameters; returns the rows, if there are any."""
+        """Execute SQL that both databases know on its catalog; returns the rows, if there are any."""
         return query(self.catalog_url, self.folder, statement)
 
     @property
