@@ -18,6 +18,7 @@ from pkgregd.catalog.postgresql_pool import PostgresSettings, translated
 from pkgregd.catalog.statement import Statement, Transaction
 from pkgregd.catalog.tables import users
 from pkgregd.errors import InvalidName, StorageFull, Unavailable
+from pkgregd.values import OPERATOR
 from tests.catalog.support import PollingClock, emptied_database
 from tests.support.faults import FaultyProxy
 from tests.support.postgresql import server
@@ -38,7 +39,7 @@ async def count_users(tx: Transaction) -> int:
 async def add_next_user(tx: Transaction) -> str:
     """Add a user with the next number, which two at once would both take."""
     name = f"user-{await count_users(tx)}"
-    await identity.add_user(tx, name, False, None)
+    await identity.add_user(tx, name, False, OPERATOR)
     return name
 
 
@@ -101,7 +102,7 @@ class CollisionTests(PostgresCase):
         """What a verb did before it raised is undone, and its connection serves the next one."""
 
         async def add_and_refuse(tx: Transaction) -> None:
-            await identity.add_user(tx, "wendy", False, None)
+            await identity.add_user(tx, "wendy", False, OPERATOR)
             raise InvalidName("no")
 
         self.failure(self.begin(self.database.write(add_and_refuse)), InvalidName)
@@ -140,16 +141,14 @@ class BreakTests(PostgresCase):
         self.result(self.database.read(count_users))
         self.proxy.cut_at = b"INSERT INTO users"
         running = self.begin(self.database.write(add_next_user))
-        self.reactor.run_until(lambda: not self.proxy.has_connections or running.called)
-        self.proxy.cut_at = None
         self.reactor.wait(running)
+        self.assertIsNone(self.proxy.cut_at)
         self.assertEqual(self.successResultOf(running), "user-0")
 
     def test_broken_at_the_commit_is_told(self) -> None:
         """Nobody knows whether it happened, so it is not run again."""
         self.proxy.cut_at = b"COMMIT"
         self.failure(self.begin(self.database.write(add_next_user)), Unavailable)
-        self.proxy.cut_at = None
         self.assertEqual(self.result(self.database.read(count_users)), 0)
 
     def test_a_silent_server(self) -> None:

@@ -13,7 +13,8 @@ class FaultyProxy:
 
     Attributes:
         port: where it listens.
-        cut_at: once a client sends these bytes, they are not handed on and the connection is cut; None is never.
+        cut_at: when a client sends these bytes for the first time, they are not handed on and the connection is cut;
+            None afterwards, and for never.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -26,11 +27,6 @@ class FaultyProxy:
         self._sockets: set[socket.socket] = set()
         self._is_closed = False
         threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def has_connections(self) -> bool:
-        """Whether any connection is there."""
-        return bool(self._sockets)
 
     def swallow(self) -> None:
         """Take what is sent and hand nothing on, as a cable that was pulled does."""
@@ -70,6 +66,7 @@ class FaultyProxy:
             while data := one.recv(65536):
                 self._open.wait()
                 if is_client and self.cut_at is not None and self.cut_at in data:
+                    self.cut_at = None
                     break
                 other.sendall(data)
         except OSError:
