@@ -13,9 +13,10 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from pkgregd.blobs.downloads import Downloads
+from pkgregd.blobs.flow import IN_FLIGHT_BYTES, InFlight
 from pkgregd.blobs.folder import BlobFolder, DeadStaging, StagedFile, marked_digest
 from pkgregd.blobs.operations import FileOperations, as_domain_error
-from pkgregd.blobs.sink import IN_FLIGHT_BYTES, FileBlobSink, InFlight
+from pkgregd.blobs.sink import FileBlobSink
 from pkgregd.blobs.source import SMALL_BYTES, FileBlobSource, OpenFile, open_source, read_small
 from pkgregd.blobs.workers import IWorkers, ThreadWorkers
 from pkgregd.clockwork import Shortcut, acquired, shielded

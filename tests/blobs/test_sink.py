@@ -10,8 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.blobs.files import FileBlobStore
-from pkgregd.blobs.operations import MAX_VECTORS, FileOperations
-from pkgregd.blobs.sink import (
+from pkgregd.blobs.flow import (
     BATCH_BYTES,
     COALESCED_BYTES,
     HIGH_WATER_BYTES,
@@ -19,6 +18,7 @@ from pkgregd.blobs.sink import (
     LOW_WATER_BYTES,
     PieceBuffer,
 )
+from pkgregd.blobs.operations import MAX_VECTORS, FileOperations
 from pkgregd.errors import StorageFull, Unavailable
 from pkgregd.interfaces import IBlobSink
 from pkgregd.testing.blob_store_contract import PullProducer, RecordingProducer, all_digests, put, sha256_of
