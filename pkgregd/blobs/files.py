@@ -58,6 +58,9 @@ class FileBlobStore:
         root: see above.
     """
 
+    has_copies = False
+    unsettled_seconds = 0.0
+
     def __init__(
         self,
         reactor: Any,

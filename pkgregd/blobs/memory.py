@@ -131,6 +131,9 @@ class MemoryBlobStore:
         gate: held while a blob is put in place, and while a removal asks its question.
     """
 
+    has_copies = False
+    unsettled_seconds = 0.0
+
     def __init__(self) -> None:
         self.contents: dict[Digest, tuple[bytes, datetime.datetime]] = {}
         self.pins: Counter[Digest] = Counter()

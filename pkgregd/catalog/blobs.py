@@ -49,7 +49,28 @@ USES_OF_BLOB = Statement(
     .limit(literal_column("1"))
 )
 
+USES_OF_COPY = Statement(
+    select(literal_column("1"))
+    .select_from(blobs.join(package_files, package_files.c.sha256 == blobs.c.sha256))
+    .where(blobs.c.sha256 == bindparam("sha256"), blobs.c.locator == bindparam("locator"))
+    .limit(literal_column("1"))
+)
+
 FORGET_BLOB = Statement(delete(blobs).where(blobs.c.sha256 == bindparam("the_sha256"), ~_is_used))
+
+FORGET_COPY = Statement(
+    delete(blobs).where(
+        blobs.c.sha256 == bindparam("the_sha256"), blobs.c.locator == bindparam("the_locator"), ~_is_used
+    )
+)
+
+MOVE_BLOB = Statement(
+    update(blobs)
+    .where(blobs.c.sha256 == bindparam("the_sha256"), blobs.c.locator == bindparam("old_locator"))
+    .values(locator=bindparam("new_locator"))
+)
+
+LOCATOR_OF_BLOB = Statement(select(blobs.c.locator).where(blobs.c.sha256 == bindparam("sha256")))
 
 _blob_columns = select(blobs.c.sha256, blobs.c.size_bytes, blobs.c.locator, blobs.c.digests_json)
 
@@ -95,15 +116,27 @@ async def release_blob(tx: Transaction, sha256: str) -> None:
     await tx.execute(RELEASE_BLOB, the_sha256=sha256, now=tx.now)
 
 
-async def is_blob_unused(tx: Transaction, sha256: Digest) -> bool:
+async def is_blob_unused(tx: Transaction, sha256: Digest, locator: str | None = None) -> bool:
     """See IBlobCatalog."""
-    return await tx.fetch_one(USES_OF_BLOB, sha256=sha256.hex) is None
+    if locator is None:
+        return await tx.fetch_one(USES_OF_BLOB, sha256=sha256.hex) is None
+    return await tx.fetch_one(USES_OF_COPY, sha256=sha256.hex, locator=locator) is None
 
 
-async def forget_blob(tx: Transaction, sha256: Digest) -> bool:
+async def forget_blob(tx: Transaction, sha256: Digest, locator: str | None = None) -> bool:
     """See IBlobCatalog."""
-    await tx.execute(FORGET_BLOB, the_sha256=sha256.hex)
-    return await is_blob_unused(tx, sha256)
+    if locator is None:
+        await tx.execute(FORGET_BLOB, the_sha256=sha256.hex)
+    else:
+        await tx.execute(FORGET_COPY, the_sha256=sha256.hex, the_locator=locator)
+    return await is_blob_unused(tx, sha256, locator)
+
+
+async def move_blob(tx: Transaction, sha256: Digest, locator: str, new_locator: str) -> bool:
+    """See IBlobCatalog."""
+    await tx.execute(MOVE_BLOB, the_sha256=sha256.hex, old_locator=locator, new_locator=new_locator)
+    row = await tx.fetch_one(LOCATOR_OF_BLOB, sha256=sha256.hex)
+    return row is not None and row[0] == new_locator
 
 
 async def find_unused_blobs(tx: Transaction, before: datetime.datetime, limit: int) -> tuple[BlobInfo, ...]:

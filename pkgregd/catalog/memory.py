@@ -831,16 +831,29 @@ class MemoryCatalog(MemoryProtection, MemorySettings):
         if not self._is_used(sha256):
             self._blobs[sha256].unused_since = self._now()
 
-    async def is_blob_unused(self, sha256: Digest) -> bool:
+    async def is_blob_unused(self, sha256: Digest, locator: str | None = None) -> bool:
         """See IBlobCatalog."""
-        return not self._is_used(sha256.hex)
+        return not self._is_used(sha256.hex) or self._is_another_copy(sha256, locator)
 
-    async def forget_blob(self, sha256: Digest) -> bool:
+    def _is_another_copy(self, sha256: Digest, locator: str | None) -> bool:
+        stored = self._blobs.get(sha256.hex)
+        return locator is not None and stored is not None and stored.info.locator != locator
+
+    async def forget_blob(self, sha256: Digest, locator: str | None = None) -> bool:
         """See IBlobCatalog."""
+        if self._is_another_copy(sha256, locator):
+            return True
         if self._is_used(sha256.hex):
             return False
         self._blobs.pop(sha256.hex, None)
         return True
+
+    async def move_blob(self, sha256: Digest, locator: str, new_locator: str) -> bool:
+        """See IBlobCatalog."""
+        stored = self._blobs.get(sha256.hex)
+        if stored is not None and stored.info.locator == locator:
+            stored.info = evolve(stored.info, locator=new_locator)
+        return stored is not None and stored.info.locator == new_locator
 
     async def find_unused_blobs(self, before: datetime.datetime, limit: int) -> tuple[BlobInfo, ...]:
         """See IBlobCatalog."""

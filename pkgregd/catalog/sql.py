@@ -412,13 +412,17 @@ class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTrail):
         """See IInventoryCatalog."""
         return await self._database.write(deletions.delete_files, project_id, package_id, file_ids, revision, principal)
 
-    async def is_blob_unused(self, sha256: Digest) -> bool:
+    async def is_blob_unused(self, sha256: Digest, locator: str | None = None) -> bool:
         """See IBlobCatalog."""
-        return await self._database.read(blobs.is_blob_unused, sha256)
+        return await self._database.read(blobs.is_blob_unused, sha256, locator)
 
-    async def forget_blob(self, sha256: Digest) -> bool:
+    async def forget_blob(self, sha256: Digest, locator: str | None = None) -> bool:
         """See IBlobCatalog."""
-        return await self._database.write(blobs.forget_blob, sha256)
+        return await self._database.write(blobs.forget_blob, sha256, locator)
+
+    async def move_blob(self, sha256: Digest, locator: str, new_locator: str) -> bool:
+        """See IBlobCatalog."""
+        return await self._database.write(blobs.move_blob, sha256, locator, new_locator)
 
     async def find_unused_blobs(self, before: datetime.datetime, limit: int) -> tuple[BlobInfo, ...]:
         """See IBlobCatalog."""

@@ -154,7 +154,7 @@ async def fsck(instance: Instance, arguments: Namespace) -> Outcome:
 
     if arguments.repair:
         await instance.catalog.tell(instance.operator, Told(AuditAction.REPAIR, "catalog and blobs"))
-    report = await run_fsck(instance.catalog, instance.blobs, repair=arguments.repair)
+    report = await run_fsck(instance.catalog, instance.blobs, now=instance.clock(), repair=arguments.repair)
     return _report(report, is_refused=not report.is_clean)
 
 

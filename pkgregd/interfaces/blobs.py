@@ -117,8 +117,15 @@ class IBlobStore(Interface):
     Immutable bytes by sha256.
 
     Equal sha256 means equal bytes; nothing is visible before commit; putting twice
-    is fine, and repairs a damaged blob.
+    is fine. Where the digest says where bytes lie, putting again repairs a damaged blob; a store that
+    has_copies keeps what was put again beside it, and its user says which copy is needed.
     """
+
+    has_copies: bool = Attribute("whether equal bytes may lie at several locators: then remove() is about one of them")
+    unsettled_seconds: float = Attribute(
+        "how long after it was written a blob that no catalog knows may be of an upload of another living process, "
+        "which remove() cannot see; 0 where it can"
+    )
 
     async def open_sink(algorithms: Iterable[str] = ()) -> IBlobSink:
         """

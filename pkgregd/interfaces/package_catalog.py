@@ -378,11 +378,29 @@ class IInventoryCatalog(Interface):
 class IBlobCatalog(Interface):
     """Which blobs are needed."""
 
-    async def is_blob_unused(sha256: Digest) -> bool:
-        """Whether no package file refers to these bytes."""
+    async def is_blob_unused(sha256: Digest, locator: str | None = None) -> bool:
+        """
+        Whether no package file refers to these bytes.
 
-    async def forget_blob(sha256: Digest) -> bool:
-        """Delete the row of an unused blob; True if no file refers to the bytes (row or no row)."""
+        Args:
+            locator: ask about the copy that lies there; unused also if files refer to another copy.
+        """
+
+    async def forget_blob(sha256: Digest, locator: str | None = None) -> bool:
+        """
+        Delete the row of an unused blob; True if no file refers to the bytes (row or no row).
+
+        Args:
+            locator: of one copy, as for is_blob_unused(); the row of another copy stays.
+        """
+
+    async def move_blob(sha256: Digest, locator: str, new_locator: str) -> bool:
+        """
+        Have all files of a blob refer to another copy of its bytes, unless it was moved meanwhile.
+
+        Returns:
+            Whether the blob lies at the new locator now.
+        """
 
     async def find_unused_blobs(before: datetime.datetime, limit: int) -> tuple[BlobInfo, ...]:
         """Blobs that no file has referred to since `before`, at most `limit` of them."""

@@ -21,6 +21,7 @@ from zope.interface import implementer
 from pkgregd.clockwork import shielded, start
 from pkgregd.errors import PkgregdError
 from pkgregd.interfaces import IBlobSink, IBlobStore, ICatalog, IDraft, IEventSink, IInspections, Inspector
+from pkgregd.registry.copies import forget, is_unused
 from pkgregd.registry.deriving import Derivations
 from pkgregd.registry.quotas import Allowance, MeteredSink
 from pkgregd.values import BlobInfo, Digest, Event, Principal, Publication, Published
@@ -65,9 +66,9 @@ class Leftovers:
     async def _try(self, blob: BlobInfo) -> bool:
         """Whether there is nothing more to do."""
         try:
-            if await self._blobs.remove(blob, partial(self._catalog.forget_blob, blob.sha256)):
+            if await self._blobs.remove(blob, partial(forget, self._catalog, self._blobs, blob)):
                 return True
-            return not await self._catalog.is_blob_unused(blob.sha256)
+            return not await is_unused(self._catalog, self._blobs, blob)
         except PkgregdError:
             log.failure("an unpublished blob cannot be removed", event="leftovers.failed")
             return False
@@ -123,7 +124,7 @@ class Draft:
         self._allowance = allowance
         self._sinks: list[_WatchedSink] = []
         self._turn = DeferredLock()  # cleaning up waits for a publish that outlived its caller
-        self._published: set[Digest] = set()
+        self._published: set[tuple[Digest, str]] = set()
 
     async def open_sink(self, algorithms: Iterable[str] = ()) -> IBlobSink:
         """See IDraft."""
@@ -180,13 +181,30 @@ class Draft:
                 all_published = await self._catalog.publish_all(publications, self._principal, settlement)
             if self._allowance is not None and settlement is not None:
                 self._allowance.settled(settlement)
-            self._published.update(publication.blob.sha256 for publication in publications)
+            kept = [published.file.blob for published in all_published]
+            self._published.update((blob.sha256, blob.locator) for blob in kept)
+            if self._blobs.has_copies:
+                await self._choose_copies(publications, kept)
         for publication, published in zip(publications, all_published, strict=True):
             if published.created:
                 where = publication.coordinates
                 text = f"{where.name} {where.version} {where.file_name}"
                 self._events.emit(Event("push_package", where.format, where.project_id, self._principal, text))
         return all_published
+
+    async def _choose_copies(self, publications: Sequence[Publication], kept: Sequence[BlobInfo]) -> None:
+        """Put our copy in the place of one that was there before us and is damaged; else ours is superfluous."""
+        for publication, blob in zip(publications, kept, strict=True):
+            ours = publication.blob
+            if ours.locator == blob.locator:
+                continue
+            try:
+                if await self._blobs.stat(blob) == blob.size_bytes:
+                    continue
+                if await self._catalog.move_blob(ours.sha256, blob.locator, ours.locator):
+                    self._published.add((ours.sha256, ours.locator))
+            except PkgregdError:  # what was published stays so
+                log.failure("a copy that was there before cannot be looked at", event="publish.copies")
 
     async def __aenter__(self) -> IDraft:
         """See IDraft."""
@@ -206,7 +224,7 @@ class Draft:
                 await self._allowance.release()
             for sink in self._sinks:
                 blob = sink.committed
-                if blob is not None and blob.sha256 not in self._published:
+                if blob is not None and (blob.sha256, blob.locator) not in self._published:
                     await self._leftovers.remove(blob)
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from attrs import define, field
 
 from pkgregd.interfaces import IBlobStore, ICatalog
+from pkgregd.registry.copies import forget, is_unused
 from pkgregd.values import BlobInfo
 
 PAGE = 500
@@ -78,28 +79,31 @@ async def sweep(
         for blob in page:
             # a blob that stays (pinned, or in use again) is not asked for twice
             seen.add(blob.sha256.hex)
-            if dry_run or await blobs.remove(blob, partial(catalog.forget_blob, blob.sha256)):
+            if dry_run or await blobs.remove(blob, partial(forget, catalog, blobs, blob)):
                 report.removed += 1
                 report.removed_bytes += blob.size_bytes
             else:
                 report.kept_in_use += 1
         if dry_run or len(page) < PAGE:
             break
+    before = min(before, _settled_before(blobs, now))
     async for blob, written_at in blobs.iter_blobs():
-        if written_at >= before or blob.sha256.hex in seen or not await catalog.is_blob_unused(blob.sha256):
+        if written_at >= before or blob.sha256.hex in seen or not await is_unused(catalog, blobs, blob):
             continue
-        if dry_run or await blobs.remove(blob, partial(catalog.forget_blob, blob.sha256)):
+        if dry_run or await blobs.remove(blob, partial(forget, catalog, blobs, blob)):
             report.removed += 1
             report.removed_bytes += blob.size_bytes
     return report
 
 
-async def fsck(catalog: ICatalog, blobs: IBlobStore, *, repair: bool = False) -> FsckReport:
+async def fsck(catalog: ICatalog, blobs: IBlobStore, *, now: datetime.datetime, repair: bool = False) -> FsckReport:
     """
     Compare what the catalog promises with what the store has.
 
     Args:
-        repair: remove stored blobs that nothing refers to, whatever their age.
+        now: aware UTC.
+        repair: remove stored blobs that nothing refers to, whatever their age; but for such as may be of an upload of
+            another process.
     """
     report = FsckReport()
     after = ""
@@ -116,12 +120,20 @@ async def fsck(catalog: ICatalog, blobs: IBlobStore, *, repair: bool = False) ->
                 report.wrong_size_count += 1
                 _name(report.wrong_size, blob)
         after = page[-1].sha256.hex
-    async for blob, _ in blobs.iter_blobs():
-        if await catalog.is_blob_unused(blob.sha256):
+    settled_before = _settled_before(blobs, now)
+    async for blob, written_at in blobs.iter_blobs():
+        if written_at < settled_before and await is_unused(catalog, blobs, blob):
             report.orphan_count += 1
-            if repair and await blobs.remove(blob, partial(catalog.forget_blob, blob.sha256)):
+            if repair and await blobs.remove(blob, partial(forget, catalog, blobs, blob)):
                 report.removed_orphans += 1
     return report
+
+
+def _settled_before(blobs: IBlobStore, now: datetime.datetime) -> datetime.datetime:
+    """Return from when on a stored blob may be of an upload that nobody here can see."""
+    if not blobs.unsettled_seconds:
+        return datetime.datetime.max.replace(tzinfo=datetime.UTC)
+    return now - datetime.timedelta(seconds=blobs.unsettled_seconds)
 
 
 def _name(named: list[str], blob: BlobInfo) -> None:

@@ -840,6 +840,33 @@ class CatalogContract(_Base):
         moved = evolve(blob_of(b"x"), locator="elsewhere")
         self.assertEqual(self.publish(evolve(publication_of(b"x"), blob=moved)).file.blob, moved)
 
+    def test_another_copy_is_unused(self) -> None:
+        """Of equal bytes at two places only the one that files refer to is used, and forgetting the other keeps it."""
+        blob = self.publish(publication_of(b"x")).file.blob
+        self.assertFalse(self.get(self.catalog.is_blob_unused(blob.sha256, blob.locator)))
+        self.assertFalse(self.get(self.catalog.forget_blob(blob.sha256, blob.locator)))
+        self.assertTrue(self.get(self.catalog.is_blob_unused(blob.sha256, "elsewhere")))
+        self.assertTrue(self.get(self.catalog.forget_blob(blob.sha256, "elsewhere")))
+        self.assertEqual(self.get(self.catalog.list_blobs("", 9)), (blob,))
+        for file in self.get(self.catalog.list_files([1], "pypi", "alpha")):
+            self.delete(file)
+        self.assertTrue(self.get(self.catalog.forget_blob(blob.sha256, "elsewhere")))
+        self.assertEqual(self.get(self.catalog.list_blobs("", 9)), (blob,))
+        self.assertTrue(self.get(self.catalog.forget_blob(blob.sha256, blob.locator)))
+        self.assertEqual(self.get(self.catalog.list_blobs("", 9)), ())
+        self.assertTrue(self.get(self.catalog.is_blob_unused(blob.sha256, blob.locator)))
+
+    def test_moving_a_blob(self) -> None:
+        """All files of the bytes follow, once: who comes second with another copy learns that."""
+        blob = self.publish(publication_of(b"x")).file.blob
+        self.assertTrue(self.get(self.catalog.move_blob(blob.sha256, blob.locator, "new")))
+        self.assertFalse(self.get(self.catalog.move_blob(blob.sha256, blob.locator, "newer")))
+        self.assertTrue(self.get(self.catalog.move_blob(blob.sha256, blob.locator, "new")))
+        found = self.get(self.catalog.find_file([1], "pypi", "alpha", "1.0", "alpha-1.0.tar.gz"))
+        assert found is not None
+        self.assertEqual(found.blob, evolve(blob, locator="new"))
+        self.assertFalse(self.get(self.catalog.move_blob(blob_of(b"y").sha256, "new", "newer")))
+
     def test_pages_of_blobs(self) -> None:
         """Blobs come by digest, a page at a time."""
         blobs = sorted((blob_of(b"%d" % number) for number in range(7)), key=lambda blob: blob.sha256.hex)

@@ -64,6 +64,10 @@ PARAMETERS = {
     "id": 1,
     "ident": 1,
     "key": "x.pdb/0",
+    "locator": "blobs/x",
+    "the_locator": "blobs/x",
+    "old_locator": "blobs/x",
+    "new_locator": "blobs/y",
     "kind": "personal",
     "limit": 10,
     "name_key": "jane",
@@ -279,6 +283,7 @@ class PlanTests(SynchronousTestCase):
     def test_blobs(self) -> None:
         """Whether a blob is needed, and pages of blobs."""
         self.assert_by_index(blobs.USES_OF_BLOB, blobs.FIND_BLOB, blobs.LIST_BLOBS, blobs.RELEASE_BLOB)
+        self.assert_by_index(blobs.USES_OF_COPY, blobs.FORGET_COPY, blobs.MOVE_BLOB, blobs.LOCATOR_OF_BLOB)
 
     def test_the_audit_trail(self) -> None:
         """By place and time without sorting, by number, and the oldest ones, however long the trail is."""

@@ -420,7 +420,8 @@ class SweepTests(StoreCase):
             await sink.abort()
 
         self.get(leak())
-        self.assertEqual(self.get(fsck(self.catalog, self.blobs)).orphan_count, 1)
+        report = self.get(fsck(self.catalog, self.blobs, now=datetime.datetime.now(datetime.UTC)))
+        self.assertEqual(report.orphan_count, 1)
         self.assertEqual(self.sweep().removed, 1)
         self.assertEqual(self.stored(), [])
 
@@ -452,11 +453,11 @@ class SweepTests(StoreCase):
     def test_fsck_finds_damage(self):
         """A file whose bytes are gone is named."""
         file = self.get(self.publish(b"abc")).file
-        self.assertTrue(self.get(fsck(self.catalog, self.blobs)).is_clean)
+        self.assertTrue(self.get(fsck(self.catalog, self.blobs, now=datetime.datetime.now(datetime.UTC))).is_clean)
 
         async def always():
             return True
 
         self.get(self.blobs.remove(file.blob, always))
-        report = self.get(fsck(self.catalog, self.blobs))
+        report = self.get(fsck(self.catalog, self.blobs, now=datetime.datetime.now(datetime.UTC)))
         self.assertEqual((report.missing, report.is_clean), ([file.blob.sha256.hex], False))

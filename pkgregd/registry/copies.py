@@ -1,0 +1,20 @@
+"""What the catalog is asked about a blob of a store: about the bytes, or about one copy of them."""
+
+from __future__ import annotations
+
+from pkgregd.interfaces import IBlobStore, ICatalog
+from pkgregd.values import BlobInfo
+
+
+async def forget(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo) -> bool:
+    """Have the catalog forget a blob of this store; whether it may be removed. See IBlobCatalog.forget_blob."""
+    return await catalog.forget_blob(blob.sha256, _copy(blobs, blob))
+
+
+async def is_unused(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo) -> bool:
+    """Whether no file refers to a blob of this store. See IBlobCatalog.is_blob_unused."""
+    return await catalog.is_blob_unused(blob.sha256, _copy(blobs, blob))
+
+
+def _copy(blobs: IBlobStore, blob: BlobInfo) -> str | None:
+    return blob.locator if blobs.has_copies else None
