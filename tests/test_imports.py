@@ -41,7 +41,9 @@ ALLOWED: Mapping[str, frozenset[str]] = {
 """What of ours each part imports, beside itself."""
 
 RESERVED: Mapping[str, frozenset[str]] = {
-    "twisted.web": frozenset({"http", "testing"}),
+    "twisted.web": frozenset({"http", "testing", "blobs"}),  # blobs are a client of S3 services
+    "treq": frozenset({"blobs"}),
+    "botocore": frozenset({"blobs"}),
     "klein": frozenset({"http"}),
     "werkzeug": frozenset({"http"}),
     "sqlalchemy": frozenset({"catalog"}),

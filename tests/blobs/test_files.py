@@ -19,8 +19,8 @@ from pkgregd.blobs.sink import PIN_WAIT_SECONDS
 from pkgregd.errors import BlobMissing, ConfigError, StorageFull, Unavailable
 from pkgregd.interfaces import IBlobStore
 from pkgregd.testing.blob_store_contract import (
-    BlobStoreContract,
     CollectingConsumer,
+    OneCopyContract,
     all_digests,
     get,
     info_of,
@@ -39,7 +39,7 @@ def staged_files(root: Path) -> list[str]:
     return [name for _, _, names in os.walk(root / "staging") for name in names if name != ".lock"]
 
 
-class FileBlobStoreTests(BlobStoreContract, SynchronousTestCase):
+class FileBlobStoreTests(OneCopyContract, SynchronousTestCase):
     """FileBlobStore keeps the contract."""
 
     def setUp(self) -> None:

@@ -6,11 +6,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.blobs.memory import MemoryBlobStore
 from pkgregd.interfaces import IBlobStore
-from pkgregd.testing.blob_store_contract import BlobStoreContract
+from pkgregd.testing.blob_store_contract import OneCopyContract
 from pkgregd.values import BlobInfo
 
 
-class MemoryBlobStoreTests(BlobStoreContract, SynchronousTestCase):
+class MemoryBlobStoreTests(OneCopyContract, SynchronousTestCase):
     """MemoryBlobStore keeps the contract."""
 
     def make_store(self) -> MemoryBlobStore:
