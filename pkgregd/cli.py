@@ -103,7 +103,7 @@ def open_instance(reactor: Any, config: Config) -> Instance:
 
         blobs = config.blobs
         return open_blob_store(
-            reactor, blobs.url, config.folder, reserve_bytes=blobs.reserve_bytes, threads=blobs.threads
+            reactor, blobs.url, config.folder, reserve_bytes=blobs.reserve_bytes, threads=blobs.threads, s3=blobs
         )
 
     operator = who_operates(os.getuid())

@@ -138,6 +138,7 @@ def make_parts(reactor: Any, config: Config) -> Parts:
         config.folder,
         reserve_bytes=config.blobs.reserve_bytes,
         threads=config.blobs.threads,
+        s3=config.blobs,
     )
     return Parts(catalog, blobs, list(enabled.values()), limits, manuals)
 

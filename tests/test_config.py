@@ -154,9 +154,8 @@ class ParseTests(SynchronousTestCase):
         self.refusal(f"[blobs]\nreserve_bytes = {'9' * 40}")
 
     def test_what_this_version_cannot_do_is_refused(self) -> None:
-        """Several workers and S3 are understood, and refused in plain words."""
+        """Several workers are understood, and refused in plain words."""
         self.assertIn("http.workers: must be 1: this version", self.refusal("[http]\nworkers = 2"))
-        self.assertIn("blobs.url: s3 is not supported by this version", self.refusal('[blobs]\nurl = "s3://b/p"'))
 
     def test_database_and_blob_urls(self) -> None:
         """A file or a server for the catalog, and a folder for the blobs."""
@@ -165,10 +164,17 @@ class ParseTests(SynchronousTestCase):
         self.assertNotIn("hunter2", self.refusal('[catalog]\nurl = "postgresql://user:hunter2@db.example.com"'))
         for url in ("", "sqlite", "sqlite:", "sqlite::memory:", "sqlite:///x", "mysql://x", "pkgregd.sqlite3"):
             self.assertIn("catalog.url: must be sqlite:FILE", self.refusal(f'[catalog]\nurl = "{url}"'))
-        for url in ("", "file", "file:", "file://host/x", "blobs"):
-            self.assertIn("blobs.url: must be file:FOLDER", self.refusal(f'[blobs]\nurl = "{url}"'))
+        wrong = ("s3:", "s3:bucket", "s3://b", "s3://UPPER/x", "s3://bucket/../x", "s3://bucket/a?b", "s3://bucket//x")
+        for url in ("", "file", "file:", "file://host/x", "blobs", *wrong):
+            self.assertIn(
+                "blobs.url: must be file:FOLDER or s3://BUCKET/PREFIX", self.refusal(f'[blobs]\nurl = "{url}"')
+            )
         for url in ("file:blobs", "file:/srv/blobs", "file:///srv/blobs"):
             self.assertEqual(parse(f'[blobs]\nurl = "{url}"', FOLDER).blobs.url, url)
+        for url in ("s3://bucket", "s3://bucket/", "s3://my.bucket-1/a/b.c"):
+            text = f'[blobs]\nurl = "{url}"\n'
+            self.assertIn("blobs.endpoint_url: must be given", self.refusal(text))
+            self.assertEqual(parse(f'{text}endpoint_url = "http://127.0.0.1:9000"', FOLDER).blobs.url, url)
 
     def test_external_url(self) -> None:
         """Scheme, host, port and path; nothing that could change what is appended to it."""

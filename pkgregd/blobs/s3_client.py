@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
@@ -14,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IResponse
+from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IResponse
 
 from pkgregd.blobs.s3_answers import (
     MAX_ANSWER_BYTES,
@@ -40,6 +41,9 @@ PASSING_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """Of a service that may do it the next time; 409 is a write that met another one."""
 
 PASSING_CODES = frozenset({"RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable"})
+
+DROPPED_BYTES = 4096
+"""Up to this a body that nobody wants is read, so that its connection can be used again."""
 
 FIRST_PAUSE_SECONDS = 0.1
 MAX_PAUSE_SECONDS = 5.0
@@ -260,16 +264,28 @@ class S3Client:
         return found is not None and found[0] == size_bytes
 
     async def _head(self, key: str) -> tuple[int, str] | None:
+        # Twisted keeps the length in the answer to a HEAD to itself; a GET of one byte tells it as well
         try:
-            headers, _ = await self._ask("HEAD", key)
+            response = await self._request("GET", key, (), {"Range": "bytes=0-0"}, NO_BODY)
         except _Refused as refusal:
             if refusal.status == 404:
                 return None
+            if refusal.status == 416:  # there is no first byte
+                return 0, ""
             raise
-        length = headers.get("content-length", "")
-        if not length.isdigit():
+        self._drop(response)
+        total = _total(response)
+        if total is None:
             raise S3Trouble("the answer has no length")
-        return int(length), headers.get("etag", "")
+        return total, _plain(response).get("etag", "")
+
+    def _drop(self, response: IResponse) -> None:
+        """Let go of an answer whose body nobody wants."""
+        receiver = Receiver(self.clock, lambda data: None, self.timeouts.stall_seconds)
+        receiver.ended.addErrback(lambda _: None)
+        response.deliverBody(receiver)
+        if response.length is UNKNOWN_LENGTH or response.length > DROPPED_BYTES:
+            receiver.stop()
 
     async def _get(self, key: str, span: ByteRange, etag: str) -> tuple[int, IResponse]:
         headers = {"Range": f"bytes={span.start}-{span.stop - 1}"}
@@ -281,17 +297,12 @@ class S3Client:
             if refusal.status in (404, 412, 416):
                 raise BlobMissing(f"the blob store does not have what was asked for: {refusal}") from None
             raise
-        found = _plain(response)
-        if response.code == 206:
-            total = found.get("content-range", "").rpartition("/")[2]
-        else:  # without a range, which is all the same if all of it was asked for
-            total = found.get("content-length", "")
-        if total.isdigit() and int(total) >= span.stop and (response.code == 206 or span == ByteRange(0, int(total))):
-            return int(total), response
-        response.deliverBody(receiver := Receiver(self.clock, lambda data: None, self.timeouts.stall_seconds))
-        receiver.ended.addErrback(lambda _: None)
-        receiver.stop()
-        if total.isdigit() and int(total) < span.stop:
+        total = _total(response)
+        # without a range it is all the same if all of it was asked for
+        if total is not None and total >= span.stop and (response.code == 206 or span == ByteRange(0, total)):
+            return total, response
+        self._drop(response)
+        if total is not None and total < span.stop:
             raise BlobMissing(f"the blob store has {total} bytes of what should have at least {span.stop}")
         raise S3Trouble("the answer is not the piece that was asked for")
 
@@ -349,6 +360,8 @@ class S3Client:
         except (S3Trouble, CancelledError):
             raise
         except Exception as error:  # whatever an agent, its endpoints and TLS come up with
+            if any(reason.check(CancelledError) for reason in getattr(error, "reasons", ())):
+                raise CancelledError from None  # it was we who wanted no more of it
             raise S3Trouble(f"no answer: {type(error).__name__}: {_reasons(error)}") from None
         if response.code < 300:
             return response
@@ -400,6 +413,16 @@ class S3Client:
                 ) from None
             await deferLater(self.clock, pause)
             longest_pause = min(MAX_PAUSE_SECONDS, longest_pause * 2)
+
+
+def _total(response: IResponse) -> int | None:
+    """Return the length of the object that an answer is about, None if it does not tell."""
+    found = _plain(response)
+    if response.code == 206:
+        total = found.get("content-range", "").rpartition("/")[2]
+    else:
+        total = found.get("content-length", "")
+    return int(total) if re.fullmatch(r"[0-9]{1,18}", total, re.ASCII) else None
 
 
 def _plain(response: IResponse) -> dict[str, str]:

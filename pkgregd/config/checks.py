@@ -21,6 +21,8 @@ PROXY_PROTOCOL = "haproxy:"
 """What stands before the description of an endpoint whose connections begin with the PROXY protocol."""
 
 _PROXIED = tuple(f"{PROXY_PROTOCOL}{kind}:" for kind in ("tcp", "tcp6", "unix", "systemd"))
+_S3_PLACE = re.compile(r"//[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._-]{1,128}){0,8}/?", re.ASCII)
+_DOTS = re.compile(r"/\.{1,2}(?:/|$)")
 _ENDPOINT = re.compile(r"[a-z][a-z0-9]*:.+", re.ASCII)
 _ENDPOINT_PATHS = frozenset({"address", "certKey", "dhParameters", "extraCertChain", "privateKey"})
 _RATE = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})?([smh])", re.ASCII)
@@ -176,10 +178,10 @@ def blobs_url(value: object, place: Place) -> str:
     """Take the URL of a blob store."""
     text = a_text(value, place)
     scheme, _, name = text.partition(":")
-    if scheme == "s3":
-        raise place.wrong("s3 is not supported by this version; use file:FOLDER")
+    if scheme == "s3" and _S3_PLACE.fullmatch(name) and not _DOTS.search(name):
+        return text
     if scheme != "file" or not name or (name.startswith("//") and not name.startswith("///")):
-        raise place.must_be("file:FOLDER", value)
+        raise place.must_be("file:FOLDER or s3://BUCKET/PREFIX", value)
     return text
 
 

@@ -121,10 +121,12 @@ class BlobsConfig:
     `[blobs]`.
 
     Attributes:
-        url: `file:FOLDER`.
+        url: `file:FOLDER` or `s3://BUCKET/PREFIX`.
         reserve_bytes: free space below which uploads are refused.
         threads: threads that write, hash and read files.
         endpoint_url, region, access_key_id, secret_access_key: of an S3 service; empty when not given.
+        ca_file: authorities that an S3 service's certificate must be of; empty for those of the system.
+        staging: folder for the parts of uploads on their way to S3.
         secret_access_key_file: where secret_access_key was read from; empty when not given.
         redirect_downloads: send clients to S3 instead of streaming through.
     """
@@ -137,6 +139,8 @@ class BlobsConfig:
     access_key_id: str = option("", a_text)
     secret_access_key: str = option("", a_text, repr=False)
     secret_access_key_file: str = option("", a_text)
+    ca_file: str = option("", a_text)
+    staging: str = option("staging", a_text)
     redirect_downloads: bool = option(False, a_flag)
 
 
@@ -219,6 +223,8 @@ class FormatConfig:
 def blobs_section(table: object, place: Place) -> BlobsConfig:
     """Make the section `[blobs]`, with the secret out of its file."""
     blobs = make_section(BlobsConfig, table, place)
+    if blobs.url.startswith("s3:") and not blobs.endpoint_url:
+        raise place.child("endpoint_url").wrong("must be given for s3, such as https://s3.example.com")
     if not blobs.secret_access_key_file:
         return blobs
     here = place.child("secret_access_key_file")

@@ -25,6 +25,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from tests.support.blobs import blobs_section
 from tests.support.catalogs import copied_url, drop, query, template_url
 from tests.support.tls import Certificates, make_certificates
 
@@ -222,7 +223,7 @@ class Daemon:
             f'listen = ["tcp:{self.port}:interface=127.0.0.1", "ssl:{self.tls_port}:interface=127.0.0.1:{tls}"]\n'
             f'external_url = "{self.url}"\n{http}\n'
             f'[catalog]\nurl = "{self.catalog_url}"\n'
-            f'[blobs]\nurl = "file:blobs"\n{settings}\n'
+            f"[blobs]\n{blobs_section()}\n{settings}\n"
         )
         self._program = list(program or [script("twistd"), "--nodaemon", "--pidfile=", "pkgregd"])
         self._process: subprocess.Popen[bytes] | None = None
