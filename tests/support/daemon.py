@@ -194,6 +194,7 @@ class Daemon:
     Args:
         settings: TOML put behind the sections that are always there.
         http: further lines of its `[http]` section.
+        blobs: all lines of its `[blobs]` section; empty for those of every test.
         external_scheme: whether external_url is that of the http or the https port.
         program: what runs it; gets `--config FILE` behind it.
     """
@@ -203,6 +204,7 @@ class Daemon:
         settings: str = "",
         *,
         http: str = "",
+        blobs: str = "",
         external_scheme: str = "http",
         program: Sequence[str] | None = None,
     ) -> None:
@@ -223,7 +225,7 @@ class Daemon:
             f'listen = ["tcp:{self.port}:interface=127.0.0.1", "ssl:{self.tls_port}:interface=127.0.0.1:{tls}"]\n'
             f'external_url = "{self.url}"\n{http}\n'
             f'[catalog]\nurl = "{self.catalog_url}"\n'
-            f"[blobs]\n{blobs_section()}\n{settings}\n"
+            f"[blobs]\n{blobs or blobs_section()}\n{settings}\n"
         )
         self._program = list(program or [script("twistd"), "--nodaemon", "--pidfile=", "pkgregd"])
         self._process: subprocess.Popen[bytes] | None = None
