@@ -18,7 +18,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
@@ -125,8 +125,10 @@ def make_parts(reactor: Any, config: Config) -> Parts:
     enabled = {name: made for name, made in known.items() if config.formats.get(name, FormatConfig()).enabled}
     if not enabled:
         raise ConfigError("no format is enabled")
+    redirects = config.blobs.redirect_downloads
     limits = {
-        name: config.formats.get(name, FormatConfig()).limits(made.default_limits) for name, made in enabled.items()
+        name: config.formats.get(name, FormatConfig()).limits(evolve(made.default_limits, redirect_downloads=redirects))
+        for name, made in enabled.items()
     }
     manuals = read_manuals(enabled)
     catalog = open_catalog(

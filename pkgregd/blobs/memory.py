@@ -103,6 +103,7 @@ class MemoryBlobSource:
     def __init__(self, info: BlobInfo, data: bytes, span: ByteRange) -> None:
         self.info = info
         self.size_bytes = span.size_bytes
+        self.may_redirect = False
         self._data = data
         self._span = span
 
@@ -111,6 +112,10 @@ class MemoryBlobSource:
         return await push(
             consumer, lambda offset, size: succeed(self._data[offset : offset + size]), self._span, lambda: _CHUNK_BYTES
         )
+
+    def redirect_url(self, content_type: str, disposition: str) -> str | None:
+        """See IBlobSource."""
+        return None
 
     def open_seekable(self) -> IO[bytes]:
         """See IBlobSource."""

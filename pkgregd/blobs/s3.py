@@ -21,7 +21,7 @@ from pkgregd.blobs.flow import IN_FLIGHT_BYTES, FlowingSink, InFlight
 from pkgregd.blobs.operations import FileOperations
 from pkgregd.blobs.s3_client import S3Client, Timeouts
 from pkgregd.blobs.s3_names import BLOBS, LARGE, PROBE, RECEIPTS, keys_of, read_name
-from pkgregd.blobs.s3_signing import MAX_LINK_SECONDS, Query, Signer
+from pkgregd.blobs.s3_signing import Signer
 from pkgregd.blobs.s3_source import SMALL_BYTES, S3BlobSource, Wait
 from pkgregd.blobs.s3_transfer import Means, Transfer
 from pkgregd.blobs.workers import IWorkers, ThreadWorkers
@@ -218,10 +218,6 @@ class S3BlobStore:
         if found_bytes != blob.size_bytes:
             raise BlobMissing(f"the blob {blob.sha256} has {found_bytes} bytes instead of {blob.size_bytes}")
         return S3BlobSource(self._client, blob, span, content if is_small else None, etag, self._wait)
-
-    def redirect_url(self, blob: BlobInfo, query: Query = ()) -> str | None:
-        """See IBlobStore."""
-        return self._client.signer.link(blob.locator, query, MAX_LINK_SECONDS) if keys_of(blob) else None
 
     async def stat(self, blob: BlobInfo) -> int | None:
         """See IBlobStore."""

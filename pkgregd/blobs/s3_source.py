@@ -50,6 +50,7 @@ class S3BlobSource:
     ) -> None:
         self.info = info
         self.size_bytes = span.size_bytes
+        self.may_redirect = False
         self._client = client
         self._span = span
         self._content = content
@@ -87,7 +88,7 @@ class S3BlobSource:
 
     async def _pour(self, consumer: IConsumer, valve: Valve, span: ByteRange) -> int:
         """Let an answer run into the consumer; return how much came before it ended."""
-        response = await self._client.open(self._client_key, span, self._etag)
+        response = await self._client.open(self.info.locator, span, self._etag)
         came_bytes = 0
 
         def write(data: bytes) -> None:
@@ -112,9 +113,12 @@ class S3BlobSource:
             valve.join(None)
         return came_bytes
 
-    @property
-    def _client_key(self) -> str:
-        return self.info.locator
+    def redirect_url(self, content_type: str, disposition: str) -> str | None:
+        """See IBlobSource: what is small is in hand already."""
+        if not self.may_redirect or self._content is not None:
+            return None
+        asked = {"response-content-type": content_type, "response-content-disposition": disposition}
+        return self._client.signer.link(self.info.locator, [(name, value) for name, value in asked.items() if value])
 
     def open_seekable(self) -> IO[bytes]:
         """See IBlobSource: each piece that is read is a request of its own."""

@@ -170,6 +170,7 @@ class FileBlobSource:
     ) -> None:
         self.info = info
         self.size_bytes = span.size_bytes
+        self.may_redirect = False
         self._span = span
         self._content = content
         self._path = path
@@ -200,6 +201,10 @@ class FileBlobSource:
             return await send(consumer, socket, self._content, self._span, self._workers, self._downloads)
         finally:
             socket.close()
+
+    def redirect_url(self, content_type: str, disposition: str) -> str | None:
+        """See IBlobSource: files are nowhere else."""
+        return None
 
     def open_seekable(self) -> IO[bytes]:
         """See IBlobSource."""

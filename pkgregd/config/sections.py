@@ -128,7 +128,7 @@ class BlobsConfig:
         ca_file: authorities that an S3 service's certificate must be of; empty for those of the system.
         staging: folder for the parts of uploads on their way to S3.
         secret_access_key_file: where secret_access_key was read from; empty when not given.
-        redirect_downloads: send clients to S3 instead of streaming through.
+        redirect_downloads: send clients to S3 instead of streaming through, where a format does not say otherwise.
     """
 
     url: str = option("file:blobs", blobs_url)
@@ -197,7 +197,7 @@ class FormatConfig:
 
     Attributes:
         enabled: whether the format is served.
-        max_file_bytes, duplicates_allowed, duplicate_exceptions, keep_builds: see FormatLimits.
+        max_file_bytes, duplicates_allowed, duplicate_exceptions, keep_builds, redirect_downloads: see FormatLimits.
     """
 
     enabled: bool = option(True, a_flag)
@@ -205,6 +205,7 @@ class FormatConfig:
     duplicates_allowed: bool | None = option(None, optional(a_flag))
     duplicate_exceptions: tuple[str, ...] | None = option(None, optional(some_texts))
     keep_builds: int | None = option(None, optional(integer_from(1, MAX_KEPT_BUILDS)))
+    redirect_downloads: bool | None = option(None, optional(a_flag))
 
     def limits(self, default: FormatLimits) -> FormatLimits:
         """Return a format's own limits with ours over them."""
@@ -217,6 +218,7 @@ class FormatConfig:
             duplicates_allowed=ours(self.duplicates_allowed, default.duplicates_allowed),
             duplicate_exceptions=ours(self.duplicate_exceptions, default.duplicate_exceptions),
             keep_builds=ours(self.keep_builds, default.keep_builds),
+            redirect_downloads=ours(self.redirect_downloads, default.redirect_downloads),
         )
 
 

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from pkgregd.errors import ClientGone, PkgregdError
 from pkgregd.http.conditions import accepts_gzip, choose_range, http_date, is_precondition_met, is_unmodified
 from pkgregd.http.ratelimits import limit_headers
+from pkgregd.http.redirects import may_follow
 from pkgregd.http.request import FrontRequest, ReplyConsumer
 from pkgregd.interfaces import IBlobSource
 from pkgregd.values import ByteRange, PageBody, Reply, StreamBody, Verdict
@@ -175,10 +176,24 @@ async def _send_stream(
     try:
         if request.is_gone:
             return
+        url = source.redirect_url(_header(headers, "Content-Type"), _header(headers, "Content-Disposition"))
+        if url is not None and may_follow(request, url):
+            _send_elsewhere(request, url)
+            return
         _begin(request, status, headers)
         await _push(request, source)
     finally:
         await source.close()
+
+
+def _send_elsewhere(request: FrontRequest, url: str) -> None:
+    """Answer with a link that is good for a while, and that nobody may keep."""
+    headers = [("Date", _now()), ("X-Request-Id", request.request_id), ("Location", url)]
+    _send_bytes(request, 307, [*headers, ("Cache-Control", "private, no-store")], b"")
+
+
+def _header(headers: Headers, name: str) -> str:
+    return next((value for key, value in headers if key == name), "")
 
 
 async def _push(request: FrontRequest, source: IBlobSource) -> None:

@@ -89,6 +89,18 @@ class IBlobSource(Interface):
 
     info: BlobInfo = Attribute("the whole blob")
     size_bytes: int = Attribute("how many bytes push_to() delivers")
+    may_redirect: bool = Attribute("whether redirect_url() may answer; False until who opened it says otherwise")
+
+    def redirect_url(content_type: str, disposition: str) -> str | None:
+        """
+        Return where a client may fetch the whole blob itself, for some minutes and without a credential.
+
+        Args:
+            content_type, disposition: what it should be told there; empty for nothing.
+
+        Returns:
+            None if it has to come by push_to().
+        """
 
     async def push_to(consumer: IConsumer) -> int:
         """

@@ -7,15 +7,25 @@ from pkgregd.values import ByteRange, Event, PackageFile, Principal
 
 
 async def open_package_file(
-    blobs: IBlobStore, events: IEventSink, principal: Principal, file: PackageFile, byte_range: ByteRange | None
+    blobs: IBlobStore,
+    events: IEventSink,
+    principal: Principal,
+    file: PackageFile,
+    byte_range: ByteRange | None,
+    *,
+    may_redirect: bool = False,
 ) -> IBlobSource:
     """
     Open a file that the principal may read, and emit `pull_package` for the whole or its first range.
+
+    Args:
+        may_redirect: whether the client may be sent to where the bytes are.
 
     Raises:
         BlobMissing.
     """
     source = await blobs.open_blob(file.blob, byte_range)
+    source.may_redirect = may_redirect
     if byte_range is None or byte_range.start == 0:
         emit_for_file(events, "pull_package", principal, file)
     return source

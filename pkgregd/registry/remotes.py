@@ -328,7 +328,14 @@ class ProjectRemote:
 
     async def open_file(self, file: PackageFile, byte_range: ByteRange | None = None) -> IBlobSource:
         """See IRemote."""
-        return await open_package_file(self._blobs, self._events, self._principal, file, byte_range)
+        return await open_package_file(
+            self._blobs,
+            self._events,
+            self._principal,
+            file,
+            byte_range,
+            may_redirect=self.limits.redirect_downloads,
+        )
 
     def duplicate_rule(self, name: str, version: str) -> bool:
         """See IRemote."""

@@ -20,6 +20,7 @@ class FormatLimits:
             none of them.
         keep_builds: how many builds of a version are kept, where versions are made of builds (IBuildFormat); None
             keeps all of them.
+        redirect_downloads: whether clients that are known to follow are sent to where the bytes are.
     """
 
     max_file_bytes: int
@@ -27,6 +28,7 @@ class FormatLimits:
     duplicate_exceptions: tuple[str, ...] = ()
     keep_builds: int | None = None
     duplicate_exception_regex: str = ""
+    redirect_downloads: bool = False
 
 
 @frozen

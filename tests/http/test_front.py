@@ -74,7 +74,13 @@ class Source:
         self.size_bytes = len(content)
         self.fails = fails
         self.producer_calls = []
+        self.may_redirect = False
+        self.url = None
         Source.opened += 1
+
+    def redirect_url(self, content_type, disposition):
+        """What the test says."""
+        return self.url
 
     async def push_to(self, consumer):
         """Write all."""
@@ -787,6 +793,31 @@ class ReplyTests(FrontCase):
             200, StreamBody(len(CONTENT), open_source), "application/octet-stream", etag="e1", last_modified=MODIFIED,
             download_name="a.bin",
         )  # fmt: skip
+
+    def test_clients_that_follow_are_sent_elsewhere(self):
+        """Those that are known to, unless their credential would go along; nobody keeps the link."""
+        url = "https://s3.example/b/k?X-Amz-Signature=abc"
+
+        async def open_elsewhere(piece):
+            source = Source(CONTENT)
+            source.url = url
+            return source
+
+        self.result = evolve(self.result, body=StreamBody(len(CONTENT), open_elsewhere))
+        pip = {"User_Agent": "pip/26.1 {}"}
+        uv = {"User_Agent": "uv/0.9.1"}
+        for headers in (pip, uv, {**pip, "Authorization": "Bearer x"}, {**pip, "Range": "bytes=0-3"}):
+            answer = self.get(**headers)
+            self.assertEqual((answer.status, answer.headers["location"]), (307, url), headers)
+            self.assertEqual(answer.headers["cache-control"], "private, no-store")
+            self.assertEqual(answer.body, b"")
+            self.assertNotIn("etag", answer.headers)
+        others = ({}, {"User_Agent": "curl/8.1"}, {"User_Agent": "my pip/1"})
+        for headers in (*others, {**pip, "Private_Token": "x"}, {**pip, "Cookie": "a=b"}):
+            self.assertEqual(self.get(**headers).status, 200, headers)
+        url = "http://registry.test:9000/b/k"
+        self.assertEqual(self.get(**pip, Authorization="Bearer x").status, 200)
+        self.assertEqual(self.get(**pip).status, 307)
 
     def tearDown(self):
         """Every source that was opened is closed."""
