@@ -42,7 +42,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
 
 RESERVED: Mapping[str, frozenset[str]] = {
     "twisted.web": frozenset({"http", "testing", "blobs"}),  # blobs are a client of S3 services
-    "treq": frozenset({"blobs"}),
+    "treq": frozenset({"auth", "blobs"}),
     "botocore": frozenset({"blobs"}),
     "klein": frozenset({"http"}),
     "werkzeug": frozenset({"http"}),
