@@ -4,7 +4,7 @@ every number.
 
     python -m bench [PART...]
 
-Parts: great, small, download, requests, latency, growth, and of npm, NuGet, Cargo and Maven publish, install,
+Parts: great, small, download, requests, latency, limits, growth, and of npm, NuGet, Cargo and Maven publish, install,
 documents, search; `formats` stands for these four. All of them if none is named. The settings are environment
 variables; bench/settings.py has them all, docs/performance.md tells the usual ones.
 """
@@ -28,6 +28,7 @@ from bench.fleet import Fleet, checkouts
 from bench.growth import Growth
 from bench.journal import Journal, as_json, machine_facts
 from bench.latency import Latency
+from bench.limits import Limits
 from bench.reads import Download, SmallRequests
 from bench.report import tables
 from bench.searches import Searches
@@ -45,7 +46,9 @@ class Part(Protocol):
 
 
 FORMATS = (GreatPackages, Installs, Documents, Searches)
-PARTS = {part.name: part for part in (GreatUploads, SmallUploads, Download, SmallRequests, Latency, Growth, *FORMATS)}
+PARTS = {
+    part.name: part for part in (GreatUploads, SmallUploads, Download, SmallRequests, Latency, Limits, Growth, *FORMATS)
+}
 GROUPS = {"formats": [part.name for part in FORMATS]}
 """Words for several parts."""
 

@@ -25,15 +25,17 @@ class Pkgregd:
     Args:
         name: what tables call it.
         checkout: whose code runs.
+        settings: more of its configuration.
     """
 
-    def __init__(self, name: str, checkout: pathlib.Path) -> None:
+    def __init__(self, name: str, checkout: pathlib.Path, settings: str = "") -> None:
         self.name = name
         self.checkout = checkout
         # -P: the folder of the launcher is nobody's package
-        self._daemon = Daemon(SETTINGS, program=[sys.executable, "-P", str(LAUNCHER), str(checkout)])
+        self._daemon = Daemon(f"{SETTINGS}\n{settings}", program=[sys.executable, "-P", str(LAUNCHER), str(checkout)])
         world = self._daemon.world
         self.secret = world.writer
+        self.other_secret = world.reader
         self.token: Mapping[str, str] = {"PRIVATE-TOKEN": self.secret}
         self.npm_path = self.packages_path("npm")
         self._generic = self.packages_path("generic")

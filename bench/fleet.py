@@ -73,6 +73,12 @@ class Fleet:
         """Start one more of each checkout, with a catalog of its own."""
         return self.start_daemons(self._stack.callback)
 
+    def start(self, daemon: Pkgregd) -> Pkgregd:
+        """Start one that is configured by whoever needs it."""
+        self._stack.callback(daemon.close)
+        daemon.start()
+        return daemon
+
     def start_daemons(self, at_end: Callable[[Callable[[], None]], object]) -> list[Pkgregd]:
         """Start one of each checkout; `at_end` gets what stops it."""
         started = []

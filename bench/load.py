@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attrs import field, frozen
@@ -67,11 +68,13 @@ class Outcome:
         wall_seconds: from the first byte sent to the last received.
         latencies: seconds from the beginning of each request to the end of its answer.
         received_bytes: of bodies.
+        statuses: how many answers had each.
     """
 
     wall_seconds: float
     latencies: Sequence[float] = field(repr=False)
     received_bytes: int
+    statuses: Mapping[int, int] = field(factory=dict)
 
     @property
     def count(self) -> int:
@@ -92,6 +95,7 @@ def run(port: int, calls: Iterable[Call], connections: int = 1) -> Outcome:
     """
     waiting = iter(calls)
     latencies, received = array("d"), 0
+    statuses: Counter[int] = Counter()
     with select.epoll() as poll, contextlib.ExitStack() as lanes:
         by_number: dict[int, _Lane] = {}
         started_at = time.perf_counter()
@@ -107,13 +111,14 @@ def run(port: int, calls: Iterable[Call], connections: int = 1) -> Outcome:
                     continue
                 latencies.append(lane.seconds)
                 received += lane.received_bytes
+                statuses[lane.status] += 1
                 following = next(waiting, None)
                 if following is None:
                     lane.close()
                 else:
                     lane.begin(following)
         wall = time.perf_counter() - started_at
-    return Outcome(wall, latencies, received)
+    return Outcome(wall, latencies, received, statuses)
 
 
 class _Lane:
@@ -158,6 +163,7 @@ class _Lane:
             return False
         self.seconds = time.perf_counter() - self._began_at
         self.received_bytes = self._answer.received_bytes
+        self.status = self._answer.status
         if self._answer.status not in self._call.statuses:
             asked = bytes(self._call.pieces[0][:300]).split(b"\r\n")[0]
             raise Unexpected(f"{asked!r} is answered {self._answer.head_text()!r}")
