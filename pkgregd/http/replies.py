@@ -45,16 +45,16 @@ def attachment(file_name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(safe, safe='')}"
 
 
-def header_value(text: str) -> bytes:
+def header_pairs(headers: Headers) -> list[tuple[bytes, bytes]]:
     """
-    Encode a header's value.
+    Encode headers.
 
     Raises:
-        ValueError: it could end the header.
+        ValueError: a value could end its header.
     """
-    if _UNSAFE_IN_HEADER.search(text):
+    if _UNSAFE_IN_HEADER.search("".join([value for _, value in headers])):  # one search is cheaper than one for each
         raise ValueError("control character in a header value")
-    return text.encode("latin-1")
+    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
 
 
 def explanation_bytes(explanation: str | None) -> bytes:
@@ -214,8 +214,7 @@ def _begin(
 ) -> None:
     """Send status and headers, and a body in hand."""
     if not request.is_gone:
-        pairs = [(name.encode("ascii"), header_value(value)) for name, value in headers]
-        request.begin(status, pairs, body, explanation_bytes(explanation))
+        request.begin(status, header_pairs(headers), body, explanation_bytes(explanation))
 
 
 def _text(request: FrontRequest, name: bytes) -> str | None:
