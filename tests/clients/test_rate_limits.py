@@ -130,7 +130,7 @@ class TwineTests(Lines, test_twine.TwineTestCase):
         url = self.exhaust("pypi", "Deploy-Token", secret)
         wheel = str(self.write_wheel(self.package_name(), "1.0"))
         run = self.twine("--repository-url", url, "--username", "any", "--password", secret, wheel)
-        self.assert_fails(run, "429 Too Many Requests", "too many requests; retry later")
+        self.assert_fails(run, "429 Too Many Requests", "too many requests: try again in")
 
 
 class NpmTests(Lines, NpmTestCase):
@@ -161,7 +161,7 @@ class NpmTests(Lines, NpmTestCase):
     def test_publishing_is_refused(self) -> None:
         """npm stops, and says what it was told."""
         self.use(self.exhaust("npm", "JOB-TOKEN", self.daemon.world.job), self.daemon.world.job)
-        self.assert_fails(self.publish("1.0.0"), "E429", "too many requests; retry later")
+        self.assert_fails(self.publish("1.0.0"), "E429", "too many requests: try again in")
 
 
 class CargoTests(Lines):
@@ -224,4 +224,4 @@ class CargoTests(Lines):
         secret = self.daemon.world.writer
         self.exhaust("cargo", "PRIVATE-TOKEN", secret)
         run = self.publish(self.write_crate("acme-refused"), "slow", secret)
-        self.assert_fails(run, "429", "too many requests; retry later")
+        self.assert_fails(run, "429", "too many requests: try again in")
