@@ -55,7 +55,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 
 $(VENV)/.installed-test: setup.cfg pyproject.toml
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) '.[test,postgres]'
+	$(INSTALL) '.[test,postgres,s3]'
 	touch $@ $(VENV)/.installed
 
 $(VENV)/clients/%/.installed: tests/clients/environments/%.txt | $(VENV)/.installed-test
