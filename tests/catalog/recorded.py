@@ -22,6 +22,7 @@ UNTOLD: Mapping[str, str] = {
     "forget_ended": "ID tokens that can never be shown again, and jobs that ended long ago",
     "note_uses": "when tokens were used; the access log tells of each use",
     "forget_audit_entries": "the trail itself, as the configuration has it; the log tells",
+    "move_blob": "where equal bytes lie; every file is what it was",
     "reserve": "room for what is not there yet; the publish is told",
     "renew": "the same, for longer",
     "release": "the same, given back",
