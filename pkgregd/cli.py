@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TextIO, TypeVar
 
-from pkgregd.commands import identity, seed, settings, tokens, upkeep
+from pkgregd.commands import audit, identity, seed, settings, tokens, upkeep
 from pkgregd.commands.instance import Instance, Outcome, UsageError, read_duration, who_operates
 from pkgregd.config import Config, load
 from pkgregd.errors import PkgregdError
@@ -25,6 +25,7 @@ from pkgregd.values import Role, TokenKind, Visibility
 T = TypeVar("T")
 
 OK, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
+MAX_ENTRY_DIGITS = 18
 SWEEP_GRACE = datetime.timedelta(days=1)
 
 
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None, stdout: TextIO | None = None, stderr
     except SystemExit as stopped:
         return stopped.code if isinstance(stopped.code, int) else USAGE
     try:
-        outcome = run(load(arguments.config), arguments)
+        outcome = run(load(arguments.config), arguments, stdout)
     except PkgregdError as error:
         print(f"pkgregd: {_one_line(str(error))}", file=stderr)
         return REFUSED
@@ -59,7 +60,7 @@ def write(outcome: Outcome, stdout: TextIO, stderr: TextIO, *, as_json: bool) ->
     """Write what a subcommand answered; returns the exit status."""
     for note in outcome.notes:
         print(f"pkgregd: {_one_line(note)}", file=stderr)
-    text = json.dumps(outcome.data, indent=2) if as_json else outcome.text
+    text = json.dumps(outcome.data, indent=2) if as_json and outcome.data is not None else outcome.text
     if text:
         print(text, file=stdout, flush=True)
     return REFUSED if outcome.is_refused else OK
@@ -69,7 +70,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def run(config: Config, arguments: argparse.Namespace) -> Outcome:
+def run(config: Config, arguments: argparse.Namespace, stdout: TextIO) -> Outcome:
     """
     Run the subcommand on the reactor.
 
@@ -78,7 +79,7 @@ def run(config: Config, arguments: argparse.Namespace) -> Outcome:
     """
 
     async def use(reactor: Any) -> Outcome:
-        instance = open_instance(reactor, config)
+        instance = open_instance(reactor, config, stdout)
         try:
             answer: Outcome = await arguments.run(instance, arguments)
         finally:
@@ -88,7 +89,7 @@ def run(config: Config, arguments: argparse.Namespace) -> Outcome:
     return on_reactor(use)
 
 
-def open_instance(reactor: Any, config: Config) -> Instance:
+def open_instance(reactor: Any, config: Config, stdout: TextIO) -> Instance:
     """Make the Instance of a configuration; what it opens is imported when it is asked for."""
 
     def make_catalog() -> Any:
@@ -107,7 +108,7 @@ def open_instance(reactor: Any, config: Config) -> Instance:
         )
 
     operator = who_operates(os.getuid())
-    return Instance(config, lambda: datetime.datetime.now(datetime.UTC), make_catalog, make_blobs, operator)
+    return Instance(config, lambda: datetime.datetime.now(datetime.UTC), make_catalog, make_blobs, operator, stdout)
 
 
 def on_reactor(work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
@@ -173,6 +174,10 @@ def make_parser() -> argparse.ArgumentParser:
     subcommands.add("tidy", upkeep.tidy).add_argument("--dry-run", action="store_true", help="remove nothing")
     fsck = subcommands.add("fsck", upkeep.fsck)
     fsck.add_argument("--repair", action="store_true", help="repair what can be repaired")
+
+    trail = subcommands.add("audit", audit.print_trail)
+    trail.add_argument("--after", metavar="ID", type=_entry, default=0, help="begin behind this entry")
+    trail.add_argument("--follow", action="store_true", help="go on with what is done from now on")
 
     user = subcommands.add("user add", identity.add_user)
     user.add_argument("name", metavar="NAME")
@@ -266,6 +271,12 @@ def _visibility(text: str) -> Visibility:
         return Visibility(text)
     except ValueError:
         raise argparse.ArgumentTypeError("must be one of private, internal, public") from None
+
+
+def _entry(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_ENTRY_DIGITS):
+        raise argparse.ArgumentTypeError("must be the number of an entry, or 0")
+    return int(text)
 
 
 def _duration(text: str) -> datetime.timedelta:

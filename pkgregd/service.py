@@ -50,6 +50,7 @@ from pkgregd.interfaces import (
     IRouteTable,
 )
 from pkgregd.manage.about import AboutManagement
+from pkgregd.manage.audit import AuditManagement
 from pkgregd.manage.exchange import ExchangeRoutes, OAuthRoutes
 from pkgregd.manage.jobs import JobManagement
 from pkgregd.manage.packages import PackageManagement
@@ -70,6 +71,7 @@ from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.settings import PlaceSettings, known_settings
 from pkgregd.registry.sweep import sweep
 from pkgregd.registry.tidy import Tidying, rules_of
+from pkgregd.registry.trail import Trail, forget
 from pkgregd.shared.duetimes import SharedDueTimes, open_due_times
 from pkgregd.values import FormatLimits, PublicPages
 from pkgregd.web import signin
@@ -82,6 +84,7 @@ log = Logger()
 RECOVERY_SECONDS = 3600.0
 SWEEP_SECONDS = 3600.0
 SWEEP_GRACE = datetime.timedelta(hours=24)
+FORGET_SECONDS = 3600.0
 TIDY_SECONDS = 300.0
 FORGET_SECONDS = 300.0
 TIDY_TURN_SECONDS = 10.0
@@ -199,6 +202,7 @@ class Daemon(Service):
         self._parts: Parts | None = None
         self._remotes: Remotes | None = None
         self._events: LogEvents | None = None
+        self._trail: Trail | None = None
         self._factory: FrontFactory | None = None
         self._ports: list[IListeningPort] = []
         self._tasks: list[PeriodicTask] = []
@@ -238,6 +242,7 @@ class Daemon(Service):
         request_limits = PrefixLimits(self._config.rate_limits, time.monotonic, self._open_due_times())
         page_url = external_url.rstrip("/") + signin.PATH
         directories, desk = Directories(parts.catalog, policy), TokenDesk(parts.catalog, utc_now)
+        self._trail = Trail(self._reactor, parts.catalog)
         inventories = Inventories(parts.catalog, parts.blobs, policy, events)
         settings = known_settings(parts.formats, parts.limits_by_format, self._config.packages.quota_bytes)
         tables: list[IRouteTable] = [
@@ -249,6 +254,7 @@ class Daemon(Service):
             JobManagement(desk, utc_now),
             AboutManagement(version("pkgregd")),
             SettingsManagement(PlaceSettings(parts.catalog, settings)),
+            AuditManagement(parts.catalog, self._trail),
             ExchangeRoutes(),
             OAuthRoutes(),
             SignInPages(),
@@ -281,6 +287,9 @@ class Daemon(Service):
             PeriodicTask(self._reactor, FORGET_SECONDS, parts.catalog.forget_ended, "forgetting jobs that ended"),
             PeriodicTask(self._reactor, RENEWAL_SECONDS, self._remotes.quotas.renew, "renewing reservations"),
         ]
+        if self._config.audit.keep_days:
+            task = PeriodicTask(self._reactor, FORGET_SECONDS, self._forget, "removing old audit entries")
+            self._tasks.append(task)
         rules = rules_of(parts.formats, parts.limits_by_format)
         if rules:
             self._tidying = Tidying(parts.catalog, rules, self._remotes.pages.run, events.emit, utc_now)
@@ -358,6 +367,13 @@ class Daemon(Service):
             event="sweep.done",
         )
 
+    async def _forget(self) -> None:
+        assert self._parts is not None
+        before = utc_now() - datetime.timedelta(days=self._config.audit.keep_days)
+        removed = await forget(self._parts.catalog, before, lambda: self._is_stopping)
+        if removed:
+            log.info("{removed} old audit entries removed", removed=removed, event="audit.forgotten")
+
     async def _tidy(self) -> None:
         assert self._tidying is not None
         ends_at = self._reactor.seconds() + TIDY_TURN_SECONDS
@@ -404,6 +420,8 @@ class Daemon(Service):
         self._is_stopping = True
         log.info("stopping: running requests may finish", event="daemon.stopping")
         await self._step("closing ports", self._close_ports)
+        if self._trail is not None:
+            self._trail.stop()
         if self._factory is not None:
             await self._step("draining", partial(self._factory.drain, self._config.http.shutdown_grace_seconds))
         for task in self._tasks:

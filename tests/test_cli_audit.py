@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import io
+import json
 import os
 import pathlib
 import pwd
@@ -37,6 +39,7 @@ TOLD: Mapping[str, tuple[str, tuple[AuditAction, ...]]] = {
 """Each subcommand that changes something, with arguments, in an order in which each can."""
 
 ELSEWHERE = {
+    "audit": "changes nothing",
     "check": "changes nothing",
     "token list": "changes nothing",
     "settings show": "changes nothing",
@@ -65,7 +68,10 @@ class OperatorCase(SynchronousTestCase):
         self.folder = pathlib.Path(self.mktemp()).absolute()
         self.folder.mkdir(parents=True)
         self.catalog = MemoryCatalog()
-        self.instance = Instance(parse("", self.folder), lambda: NOW, lambda: self.catalog, MemoryBlobStore, PAT)
+        self.out = io.StringIO()
+        self.instance = Instance(
+            parse("", self.folder), lambda: NOW, lambda: self.catalog, MemoryBlobStore, PAT, self.out
+        )
 
     def run_command(self, words: str) -> list[AuditEntry]:
         """Run a subcommand; returns what it told."""
@@ -98,6 +104,18 @@ class TellingTests(OperatorCase):
         login = pwd.getpwuid(os.getuid()).pw_name
         self.assertEqual(who_operates(os.getuid()).name, f"operator:{login}")
         self.assertEqual(who_operates(2**31 - 9).name, f"operator:{2**31 - 9}")
+
+
+class PrintingTests(OperatorCase):
+    """`audit`."""
+
+    def test_prints_lines(self) -> None:
+        """The same as the stream; from an entry on, if one is named."""
+        self.run_command("user add jane")
+        self.run_command("user add john")
+        self.run_command("audit --after 1")
+        (line,) = map(json.loads, self.out.getvalue().splitlines())
+        self.assertEqual((line["id"], line["subject"], line["principal"]["name"]), (2, "john", "operator:pat"))
 
 
 class SeedTests(OperatorCase):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.config import (
+    AuditConfig,
     AuthConfig,
     BlobsConfig,
     CatalogConfig,
@@ -40,6 +41,7 @@ SECTIONS = {
     "rate_limiting": RateLimitingConfig,
     "inspection": InspectionConfig,
     "packages": PackagesConfig,
+    "audit": AuditConfig,
     "formats.generic": FormatConfig,
 }
 

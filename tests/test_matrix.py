@@ -53,6 +53,7 @@ READS = {P.READ_PACKAGE, P.READ_PROJECT}
 SEES = READS | {P.READ_MEMBERS}
 WRITES = SEES | {P.CREATE_PACKAGE}
 TENDS = WRITES | {P.DESTROY_PACKAGE, P.CREATE_PROJECT}
+KEEPS = TENDS | {P.ADMINISTER, P.READ_AUDIT_EVENTS}
 EVERY = set(P)
 NONE: set[Permission] = set()
 
@@ -67,12 +68,12 @@ WHO: Mapping[str, Mapping[str, tuple[bool, set[Permission]]]] = {
     "reporter": dict.fromkeys(("public", "internal", "private", "group"), (True, SEES)),
     "developer": dict.fromkeys(("public", "internal", "private", "group"), (True, WRITES)),
     "maintainer": {
-        **dict.fromkeys(("public", "internal", "private"), (True, TENDS | {P.ADMINISTER})), "group": (True, TENDS),
+        **dict.fromkeys(("public", "internal", "private"), (True, KEEPS)), "group": (True, TENDS),
     },
     "owner": dict.fromkeys(("public", "internal", "private", "group"), (True, EVERY)),
-    "owner who reads": dict.fromkeys(("public", "internal", "private", "group"), (True, SEES)),
+    "owner who reads": dict.fromkeys(("public", "internal", "private", "group"), (True, SEES | {P.READ_AUDIT_EVENTS})),
     "root": dict.fromkeys(("public", "internal", "private", "group"), (True, EVERY)),
-    "root who reads": dict.fromkeys(("public", "internal", "private", "group"), (True, SEES)),
+    "root who reads": dict.fromkeys(("public", "internal", "private", "group"), (True, SEES | {P.READ_AUDIT_EVENTS})),
     "deploy reader": {
         "public": (True, READS), "internal": (False, NONE), "private": (True, READS), "group": (True, {P.READ_PACKAGE}),
     },
@@ -113,7 +114,7 @@ ACCOUNTS: Mapping[str, set[AccountPermission]] = {
     "root": set(A) - {A.READ_JOB},
     "job": {A.SIGN_IN, A.NOTHING, A.READ_USER, A.READ_JOB},
     "owner who reads": LOOKS,
-    "root who reads": LOOKS,
+    "root who reads": LOOKS | {A.READ_AUDIT_TRAIL},
     "project maintainer": LOOKS,
     "project guest": LOOKS,
     "group owner": LOOKS,

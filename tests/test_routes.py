@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pkgregd.http.dispatch import Mount
 from pkgregd.http.front import mounts
 from pkgregd.manage.about import AboutManagement
+from pkgregd.manage.audit import AuditManagement
 from pkgregd.manage.exchange import ExchangeRoutes, OAuthRoutes
 from pkgregd.manage.jobs import JobManagement
 from pkgregd.manage.packages import PackageManagement
@@ -41,6 +42,7 @@ def whole_table() -> list[tuple[str, Mount]]:
         ExchangeRoutes(),
         OAuthRoutes(),
         SettingsManagement(PlaceSettings(nothing, known_settings(list(formats.values()), limits, None))),
+        AuditManagement(nothing, nothing),
         SignInPages(),
     ]
     return mounts(formats.values(), limits, tables)

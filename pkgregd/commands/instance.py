@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import pwd
 import re
+import sys
 from collections.abc import Callable
+from typing import TextIO
 
 from attrs import frozen
 
@@ -28,7 +30,7 @@ class Outcome:
 
     Attributes:
         text: for stdout, without the final line end; may be empty.
-        data: the same for `--json`: only what the json module writes.
+        data: the same for `--json`: only what the json module writes; None if the text is JSON itself.
         notes: for stderr, a line each.
         is_refused: whether the exit status is 1.
     """
@@ -48,6 +50,7 @@ class Instance:
         clock: tells the time, aware UTC.
         make_catalog, make_blobs: open them.
         operator: who runs the command, for the audit trail.
+        out: where a subcommand writes that does not come to an end; standard output if none is given.
     """
 
     def __init__(
@@ -57,10 +60,12 @@ class Instance:
         make_catalog: Callable[[], ICatalog],
         make_blobs: Callable[[], IBlobStore],
         operator: Principal = OPERATOR,
+        out: TextIO | None = None,
     ) -> None:
         self.config = config
         self.clock = clock
         self.operator = operator
+        self.out = out or sys.stdout
         self._make_catalog = make_catalog
         self._make_blobs = make_blobs
         self._catalog: ICatalog | None = None

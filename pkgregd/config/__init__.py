@@ -19,6 +19,7 @@ from pkgregd.config.checks import anchor_endpoint, checked, rate_limit_rules
 from pkgregd.config.oidc import oidc_issuers
 from pkgregd.config.places import Place
 from pkgregd.config.sections import (
+    AuditConfig,
     AuthConfig,
     BlobsConfig,
     CatalogConfig,
@@ -38,6 +39,7 @@ from pkgregd.errors import ConfigError
 from pkgregd.values import OidcIssuer, RateLimitRule
 
 __all__ = [
+    "AuditConfig",
     "AuthConfig",
     "BlobsConfig",
     "CatalogConfig",
@@ -62,7 +64,7 @@ class Config:
     Attributes:
         file: name of the file it came from, for people.
         folder: the folder of that file, absolute; relative paths start here.
-        http, catalog, blobs, auth, inspection, packages, rate_limiting: see their classes.
+        http, catalog, blobs, auth, inspection, packages, audit, rate_limiting: see their classes.
         formats: by name; a format that is not there is enabled with its own limits.
         rate_limits: each prefix once for a class of routes, in the order of the file.
         oidc: each issuer once.
@@ -78,6 +80,7 @@ class Config:
         factory=InspectionConfig, metadata={"check": partial(make_section, InspectionConfig)}
     )
     packages: PackagesConfig = field(factory=PackagesConfig, metadata={"check": partial(make_section, PackagesConfig)})
+    audit: AuditConfig = field(factory=AuditConfig, metadata={"check": partial(make_section, AuditConfig)})
     formats: Mapping[str, FormatConfig] = option({}, format_sections)
     rate_limiting: RateLimitingConfig = field(
         factory=RateLimitingConfig, metadata={"check": partial(make_section, RateLimitingConfig)}

@@ -191,6 +191,18 @@ class RateLimitingConfig:
 
 
 @frozen
+class AuditConfig:
+    """
+    `[audit]`.
+
+    Attributes:
+        keep_days: how long entries of the audit trail are kept; 0 for ever.
+    """
+
+    keep_days: int = option(0, integer_from(0, 36_500))
+
+
+@frozen
 class FormatConfig:
     """
     `[formats.NAME]`. What is None is left to the format.

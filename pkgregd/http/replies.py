@@ -13,11 +13,12 @@ from twisted.logger import Logger
 
 from pkgregd.errors import ClientGone, PkgregdError
 from pkgregd.http.conditions import accepts_gzip, choose_range, http_date, is_precondition_met, is_unmodified
+from pkgregd.http.flow import send_flow
 from pkgregd.http.ratelimits import limit_headers
 from pkgregd.http.redirects import may_follow
 from pkgregd.http.request import FrontRequest, ReplyConsumer
 from pkgregd.interfaces import IBlobSource
-from pkgregd.values import ByteRange, PageBody, Reply, StreamBody, Verdict
+from pkgregd.values import ByteRange, FlowBody, PageBody, Reply, StreamBody, Verdict
 
 log = Logger()
 
@@ -80,6 +81,9 @@ async def send(request: FrontRequest, reply: Reply, verdict: Verdict | None = No
         takes_gzip = True
         reply = evolve(reply, etag=f"{reply.etag}-gzip")
     headers = _common_headers(request, reply, verdict)
+    if isinstance(reply.body, FlowBody):
+        await _send_flow(request, reply.status, headers, reply.body)
+        return
     if reply.status == 200 and request.method in (b"GET", b"HEAD"):
         await _send_representation(request, reply, headers, takes_gzip=takes_gzip)
     elif isinstance(reply.body, StreamBody):
@@ -130,9 +134,10 @@ async def _send_representation(request: FrontRequest, reply: Reply, headers: Hea
     if isinstance(body, PageBody):
         await _send_page(request, 200, headers, body, takes_gzip=takes_gzip)
         return
-    if not isinstance(body, StreamBody):
+    if isinstance(body, bytes):
         _send_bytes(request, 200, headers, body)
         return
+    assert isinstance(body, StreamBody), "what comes piece by piece is sent otherwise"
     headers.append(("Accept-Ranges", "bytes"))
     piece = choose_range(
         _text(request, b"range"), _text(request, b"if-range"), body.size_bytes, reply.etag, reply.last_modified
@@ -194,6 +199,17 @@ def _send_elsewhere(request: FrontRequest, url: str) -> None:
 
 def _header(headers: Headers, name: str) -> str:
     return next((value for key, value in headers if key == name), "")
+
+
+async def _send_flow(request: FrontRequest, status: int, headers: Headers, body: FlowBody) -> None:
+    """Send what comes piece by piece; it has no validators, and nothing of it can be asked for."""
+    if request.head.is_http_1_0:
+        request.close_after_reply()
+    else:
+        headers.append(("Transfer-Encoding", "chunked"))
+    _begin(request, status, headers)
+    if request.method != b"HEAD":
+        await send_flow(request, body.pieces)
 
 
 async def _push(request: FrontRequest, source: IBlobSource) -> None:

@@ -147,6 +147,11 @@ class FrontRequest:
             line = line.removesuffix(b"\r\n") + b" - " + explanation + b"\r\n"
         self.channel.send_reply(line, headers, body, is_http_1_0=self.head.is_http_1_0)
 
+    def close_after_reply(self) -> None:
+        """Let the end of the connection be the end of the reply; called before begin()."""
+        if not self.is_gone:
+            self.channel.stop_when_idle()
+
     def write(self, data: bytes) -> None:
         """Send more of the body."""
         self.sent_bytes += len(data)

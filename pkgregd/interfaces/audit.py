@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from zope.interface import Interface
 
@@ -43,7 +43,7 @@ class IAuditCatalog(Interface):
 class ITrail(Interface):
     """Hands the audit trail out as lines of JSON."""
 
-    def lines(after: int, *, follows: bool) -> AsyncIterator[bytes]:
+    def lines(after: int, *, follows: bool) -> AsyncGenerator[bytes, None]:
         """
         Return pieces of at most some hundred lines, a line for each entry beyond a number.
 

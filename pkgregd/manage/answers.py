@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pkgregd.manage.bodies import ROLES, VISIBILITIES
-from pkgregd.values import Answer, JsonSchema, PackageStatus, Shape
+from pkgregd.values import Answer, AuditAction, JsonSchema, PackageStatus, Shape, TokenKind
 
 _ID: JsonSchema = {"type": "integer", "minimum": 1}
 _TEXT: JsonSchema = {"type": "string"}
@@ -307,6 +307,56 @@ NEW_ACCESS_TOKEN = Shape(
     {**_ACCESS_EXAMPLE, **_SECRET_EXAMPLE},
 )
 OWN_TOKEN = Shape("OwnToken", {"anyOf": [ACCESS_TOKEN.schema, DEPLOY_TOKEN.schema]}, ACCESS_TOKEN.example)
+
+# ------------------------------------------------------------------- audit trail
+
+AUDIT_EVENT = Shape(
+    "AuditEvent",
+    made_of(
+        {
+            "id": _ID,
+            "author_id": {"type": "integer", "description": "A user; -1 for what has none"},
+            "entity_id": _ID,
+            "entity_type": {"type": "string", "enum": ["Project", "Group", "User", "Gitlab::Audit::InstanceScope"]},
+            "details": made_of(
+                {
+                    "event_name": {"type": "string", "enum": [action.value for action in AuditAction]},
+                    "custom_message": _TEXT,
+                    "author_name": _TEXT,
+                    "author_class": _TEXT,
+                    "target_details": _TEXT,
+                    "entity_path": {"type": "string", "description": "As it was then"},
+                    "ip_address": or_null(_TEXT),
+                    "request_id": or_null(_TEXT),
+                    "token_kind": or_null({"type": "string", "enum": [kind.value for kind in TokenKind]}),
+                    "token_id": or_null({"type": "string", "description": "The public part of a token"}),
+                    "change": {"type": "object", "description": "What else there is to say, by kind of event"},
+                }
+            ),
+            "created_at": _TIME,
+        }
+    ),
+    {
+        "id": 9,
+        "author_id": 3,
+        "entity_id": 1,
+        "entity_type": "Project",
+        "details": {
+            "event_name": "delete_package",
+            "custom_message": "Delete package",
+            "author_name": "grace",
+            "author_class": "User",
+            "target_details": "generic notes 2.0",
+            "entity_path": "acme/web",
+            "ip_address": "192.0.2.9",
+            "request_id": "5e1f0c",
+            "token_kind": "personal",
+            "token_id": "k3v9",
+            "change": {"format": "generic", "name": "notes", "version": "2.0"},
+        },
+        "created_at": "2026-11-24T09:30:00.000Z",
+    },
+)
 
 # -------------------------------------------------------------------- protection
 

@@ -2,7 +2,7 @@
 Pages of a listing that go on behind the last row of the one before, as GitLab has them: keyset pagination.
 
 Nothing is counted, and there is no way to a page but through those before it. Each links to the next one, and the last
-one does not. A listing by number says where it goes on by `id_after` or `id_before`, one by path by `cursor`.
+one does not. A listing by number says where it goes on by `id_after` or `id_before`, any other by `cursor`.
 """
 
 from __future__ import annotations
@@ -39,19 +39,24 @@ def _parse_cursor(name: str, given: str) -> str:
     try:
         if len(given) > MAX_CURSOR_CHARACTERS:
             raise ValueError
-        path = base64.b64decode(given.encode("ascii"), b"-_", validate=True).decode("ascii")
+        key = base64.b64decode(given.encode("ascii"), b"-_", validate=True).decode("ascii")
     except (ValueError, binascii.Error):
-        path = ""
-    if not path.isprintable() or not path:
-        raise InvalidRequest(f"{name} is not valid: it is only had from the link to a next page")
-    return path
+        key = ""
+    if not key.isprintable() or not key:
+        raise bad_cursor()
+    return key
+
+
+def bad_cursor() -> InvalidRequest:
+    """Refuse a cursor that no link has."""
+    return InvalidRequest("cursor is not valid: it is only had from the link to a next page")
 
 
 CURSOR: QueryParameter[str | None] = QueryParameter(
     Parameter(
         "cursor",
         {"type": "string", "minLength": 1, "maxLength": MAX_CURSOR_CHARACTERS},
-        "With `keyset` and in the order of paths, where the page begins: from the link of the page before",
+        "With `keyset`, and not by number, where the page begins: from the link of the page before",
     ),
     _parse_cursor,
     None,
@@ -63,6 +68,9 @@ KEYSET = described(STYLE, ID_AFTER, ID_BEFORE)
 KEYSET_BY_PATH = (*KEYSET, CURSOR.described)
 """The same of one that can be by path."""
 
+KEYSET_BY_CURSOR = described(STYLE, CURSOR)
+"""The same of one that is never by number."""
+
 
 @frozen
 class KeysetPage:
@@ -71,8 +79,9 @@ class KeysetPage:
 
     Attributes:
         size: how many rows make a page.
-        above, below, behind: see Stretch.
-        is_by_path: whether the listing is by path, and not by number.
+        above, below: see Stretch.
+        behind: the key of the row before, from a cursor.
+        is_by_cursor: whether the listing is by something else than numbers.
         is_descending: the other way round.
     """
 
@@ -80,7 +89,7 @@ class KeysetPage:
     above: int
     below: int | None
     behind: str | None
-    is_by_path: bool
+    is_by_cursor: bool
     is_descending: bool
 
     @property
@@ -109,25 +118,23 @@ def is_keyset(call: IAuthorisedCall, parameters: Iterable[Parameter]) -> bool:
 
 
 def read_keyset(
-    call: IAuthorisedCall, parameters: Iterable[Parameter], *, is_by_path: bool = False, is_descending: bool = False
+    call: IAuthorisedCall, parameters: Iterable[Parameter], *, is_by_cursor: bool = False, is_descending: bool = False
 ) -> KeysetPage:
     """
     Read where a page begins.
 
     Raises:
-        InvalidRequest: among others, a listing by path is asked for the other way round, which GitLab does not have.
+        InvalidRequest: among others, what only the other kind of listing has.
     """
-    if is_by_path and is_descending:
-        raise InvalidRequest("sort can only be asc with pagination=keyset and this order_by")
-    for place in described(ID_AFTER, ID_BEFORE) if is_by_path else described(CURSOR):
+    for place in described(ID_AFTER, ID_BEFORE) if is_by_cursor else described(CURSOR):
         if place in parameters and call.query(place.name) is not None:
             raise InvalidRequest(f"{place.name} does not go with this order_by")
     return KeysetPage(
         size=min(PER_PAGE.read(call), MAX_PER_PAGE),
-        above=ID_AFTER.read(call) or 0,
-        below=ID_BEFORE.read(call),
-        behind=CURSOR.read(call) if is_by_path else None,
-        is_by_path=is_by_path,
+        above=0 if is_by_cursor else ID_AFTER.read(call) or 0,
+        below=None if is_by_cursor else ID_BEFORE.read(call),
+        behind=CURSOR.read(call) if is_by_cursor else None,
+        is_by_cursor=is_by_cursor,
         is_descending=is_descending,
     )
 
@@ -147,7 +154,7 @@ def keyset_rows(
         url: of the listing, absolute, without a query.
         parameters: of the listing, which the link repeats.
         found: the rows of page.stretch.
-        key: of a row: its number, or its path.
+        key: of a row: its number, or what its cursor holds.
 
     Returns:
         The rows of the page, and headers.
@@ -158,7 +165,7 @@ def keyset_rows(
     if len(found) > len(rows):
         query = {one.name: value for one in parameters if (value := call.query(one.name)) is not None}
         query |= {"pagination": "keyset", "per_page": str(page.size)}
-        if page.is_by_path:
+        if page.is_by_cursor:
             query["cursor"] = base64.urlsafe_b64encode(str(key(rows[-1])).encode()).decode()
         else:
             query["id_before" if page.is_descending else "id_after"] = str(key(rows[-1]))

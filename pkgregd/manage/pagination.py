@@ -51,7 +51,7 @@ def read_page(call: IAuthorisedCall) -> NumberedPage:
 
 
 def page_headers(
-    call: IAuthorisedCall, url: str, parameters: Iterable[Parameter], page: NumberedPage, total: int
+    call: IAuthorisedCall, url: str, parameters: Iterable[Parameter], page: NumberedPage, total: int | None
 ) -> tuple[tuple[str, str], ...]:
     """
     Say where a page lies in its listing, and link to its neighbours.
@@ -59,12 +59,13 @@ def page_headers(
     Args:
         url: of the listing, absolute, without a query.
         parameters: of the listing, which the links repeat.
-        total: how many rows the listing has.
+        total: how many rows the listing has; None for more than are worth counting: then nothing tells the last page.
     Source: GitLab REST API, offset-based pagination; RFC 8288 for `Link`.
     """
-    last = max(1, -(-total // page.size))
-    before = page.number - 1 if 1 < page.number <= last else None
-    after = page.number + 1 if page.number < last else None
+    last = None if total is None else max(1, -(-total // page.size))
+    is_within = last is None or page.number <= last
+    before = page.number - 1 if page.number > 1 and is_within else None
+    after = page.number + 1 if last is None or page.number < last else None
     names = [parameter.name for parameter in parameters if parameter not in PAGING]
     given = [(name, value) for name in names if (value := call.query(name)) is not None]
 
@@ -79,6 +80,5 @@ def page_headers(
         ("X-Page", str(page.number)),
         ("X-Per-Page", str(page.size)),
         ("X-Prev-Page", "" if before is None else str(before)),
-        ("X-Total", str(total)),
-        ("X-Total-Pages", str(last)),
+        *(() if last is None else (("X-Total", str(total)), ("X-Total-Pages", str(last)))),
     )

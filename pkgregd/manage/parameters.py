@@ -24,6 +24,11 @@ MAX_DATE_CHARACTERS = 64
 MAX_NUMBER = 999_999_999
 MAX_BOUND = 10**18 - 1
 
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+"""Before it nothing was done here."""
+
+TIME_EXAMPLES = ("2027-01-31", "2027-01-31T08:00:00Z")
+
 _NUMBER = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
 _BOUND = re.compile(r"[0-9]{1,18}", re.ASCII)
 _OUR_TAG = re.compile(r'(?:(?<=,)|^)[ \t]*"([0-9a-f]{64})"[ \t]*(?=,|$)', re.ASCII)
@@ -106,6 +111,20 @@ def _parse_bound(name: str, given: str) -> int:
     if not _BOUND.fullmatch(given):
         raise InvalidRequest(f"{name} is not valid: it is a whole number")
     return int(given)
+
+
+def time(name: str, meaning: str) -> QueryParameter[datetime.datetime | None]:
+    """Declare a time; None when it is not given. A date alone begins at midnight in UTC."""
+    schema = {"type": "string", "maxLength": MAX_DATE_CHARACTERS, "examples": list(TIME_EXAMPLES)}
+    return QueryParameter(Parameter(name, schema, meaning), _parse_time, None)
+
+
+def _parse_time(name: str, given: str) -> datetime.datetime:
+    moment = _time(datetime.datetime.fromisoformat, given) if len(given) <= MAX_DATE_CHARACTERS else None
+    if moment is None or moment < EPOCH:
+        date, example = TIME_EXAMPLES
+        raise InvalidRequest(f"{name} is not valid: it is a date such as {date}, or a time such as {example}")
+    return moment
 
 
 def flag(name: str, meaning: str) -> QueryParameter[bool]:

@@ -208,7 +208,9 @@ class PlaceManagement:
         parameters = listing.operation.parameters
         if is_keyset(call, parameters):
             is_by_path = query.order is PlaceOrder.PATH
-            keyset = read_keyset(call, parameters, is_by_path=is_by_path, is_descending=query.is_descending)
+            if is_by_path and query.is_descending:
+                raise InvalidRequest("sort can only be asc with pagination=keyset and this order_by")
+            keyset = read_keyset(call, parameters, is_by_cursor=is_by_path, is_descending=query.is_descending)
             rows = await directory.list_places_onward(listing.level, query, keyset.stretch)
             key = attrgetter("path" if is_by_path else "id")
             places, headers = keyset_rows(call, url, parameters, keyset, rows, key)

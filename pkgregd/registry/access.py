@@ -19,10 +19,15 @@ LEAST_ROLES = {
     Permission.ADMINISTER: Role.MAINTAINER,
     Permission.CREATE_PROJECT: Role.MAINTAINER,
     Permission.REMOVE_PROJECT: Role.OWNER,
+    Permission.READ_AUDIT_EVENTS: Role.MAINTAINER,
 }
 """The least role that has a permission by itself at a project."""
 
-LEAST_GROUP_ROLES = {**LEAST_ROLES, Permission.ADMINISTER: Role.OWNER}
+LEAST_GROUP_ROLES = {
+    **LEAST_ROLES,
+    Permission.ADMINISTER: Role.OWNER,
+    Permission.READ_AUDIT_EVENTS: Role.OWNER,
+}
 """The same at a group."""
 
 FOR_EVERYBODY = frozenset({Permission.READ_PACKAGE, Permission.READ_PROJECT})
@@ -31,8 +36,8 @@ FOR_EVERYBODY = frozenset({Permission.READ_PACKAGE, Permission.READ_PROJECT})
 FOR_USERS = FOR_EVERYBODY | {Permission.READ_MEMBERS}
 """What every user may where it is internal."""
 
-FOR_PEOPLE = frozenset({Permission.ADMINISTER, Permission.REMOVE_PROJECT})
-"""What no token has but a user's own, so that none can make itself another."""
+FOR_PEOPLE = frozenset({Permission.ADMINISTER, Permission.REMOVE_PROJECT, Permission.READ_AUDIT_EVENTS})
+"""What no token has but a user's own, so that none can make itself another, or learn where users come from."""
 
 _API_SCOPES = {
     Permission.READ_PACKAGE: frozenset({"api", "read_api"}),
@@ -43,6 +48,7 @@ _API_SCOPES = {
     Permission.ADMINISTER: frozenset({"api"}),
     Permission.CREATE_PROJECT: frozenset({"api"}),
     Permission.REMOVE_PROJECT: frozenset({"api"}),
+    Permission.READ_AUDIT_EVENTS: frozenset({"api", "read_api"}),
 }
 _DEPLOY_SCOPES = {
     Permission.READ_PACKAGE: frozenset({"read_package_registry"}),
@@ -113,6 +119,11 @@ class AccessPolicy:
         if permission is AccountPermission.READ_USERS:
             if not principal.scopes & _API_SCOPES[Permission.READ_PROJECT]:
                 raise PermissionDenied(permission.value, "use a token with the scope read_api or api")
+            return
+        if permission is AccountPermission.READ_AUDIT_TRAIL:
+            reads = principal.scopes & _API_SCOPES[Permission.READ_AUDIT_EVENTS]
+            if not (principal.token_kind is TokenKind.PERSONAL and principal.is_admin and reads):
+                raise PermissionDenied(permission.value, "ask an administrator, who uses a personal token")
             return
         if principal.token_kind is not TokenKind.PERSONAL or "api" not in principal.scopes:
             raise PermissionDenied(permission.value, "use a personal token with the scope api")

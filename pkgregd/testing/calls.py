@@ -335,6 +335,7 @@ def body_of(reply: Reply, byte_range: ByteRange | None = None) -> bytes:
         await source.push_to(collector)
         await source.close()
 
+    assert isinstance(reply.body, StreamBody), "what comes piece by piece is read with a client"
     now(read(reply.body))
     return b"".join(collector.pieces)
 

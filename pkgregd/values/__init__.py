@@ -69,6 +69,7 @@ from pkgregd.values.packages import (
 )
 from pkgregd.values.pages import (
     ChosenVersions,
+    FlowBody,
     MakeLayout,
     Page,
     PageBody,
@@ -165,6 +166,7 @@ __all__ = [
     "FileLookup",
     "FileOrder",
     "FileRecord",
+    "FlowBody",
     "Foresight",
     "FormatKey",
     "FormatLimits",

@@ -45,6 +45,7 @@ class Permission(enum.Enum):
         ADMINISTER: change its members and tokens.
         CREATE_PROJECT: add a project to a group.
         REMOVE_PROJECT: remove it with all that is in it.
+        READ_AUDIT_EVENTS: know who did what there.
     """
 
     READ_PACKAGE = "read_package"
@@ -55,6 +56,7 @@ class Permission(enum.Enum):
     ADMINISTER = "administer"
     CREATE_PROJECT = "create_project"
     REMOVE_PROJECT = "remove_project"
+    READ_AUDIT_EVENTS = "read_audit_events"
 
 
 class AccountPermission(enum.Enum):
@@ -69,6 +71,7 @@ class AccountPermission(enum.Enum):
         READ_USERS: a token that stands for a user, or for a member, and not for a machine.
         MANAGE_TOKENS: a personal token that may do what its user may.
         ADMINISTER_INSTANCE: the same, of an administrator.
+        READ_AUDIT_TRAIL: a personal token of an administrator, one that only reads included.
     """
 
     SIGN_IN = "sign_in"
@@ -78,6 +81,7 @@ class AccountPermission(enum.Enum):
     READ_USERS = "read_users"
     MANAGE_TOKENS = "manage_tokens"
     ADMINISTER_INSTANCE = "administer_instance"
+    READ_AUDIT_TRAIL = "read_audit_trail"
 
 
 class TokenKind(enum.Enum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import field, frozen
@@ -26,6 +26,18 @@ class StreamBody:
 
     size_bytes: int
     open: Callable[[ByteRange | None], Awaitable[IBlobSource]]
+
+
+@frozen
+class FlowBody:
+    """
+    A reply body whose length nobody knows, and which may have no end.
+
+    Attributes:
+        pieces: of it, none empty; the next is made when the client has room for it.
+    """
+
+    pieces: AsyncGenerator[bytes, None]
 
 
 @frozen

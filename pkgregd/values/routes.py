@@ -11,7 +11,7 @@ from attrs import field, frozen
 from pkgregd.values.access import AccountPermission, Level, Permission
 from pkgregd.values.operations import Operation
 from pkgregd.values.packages import FileLookup, IndexLookup
-from pkgregd.values.pages import PageBody, StreamBody
+from pkgregd.values.pages import FlowBody, PageBody, StreamBody
 
 if TYPE_CHECKING:
     from pkgregd.interfaces import ICall
@@ -25,7 +25,7 @@ class Reply:
     Attributes:
         status: HTTP status.
         explanation: put behind the standard phrase in the status line; set for every refusal.
-        body: bytes in hand, a page or a stream.
+        body: bytes in hand, a page, a stream, or what comes piece by piece.
         content_type: media type with parameters; None sends none.
         headers: further headers in order.
         etag: opaque part of a strong ETag, without quotes: conditional requests and ranges follow from it. A
@@ -36,7 +36,7 @@ class Reply:
 
     status: int = 200
     explanation: str | None = field(default=None, kw_only=True)
-    body: bytes | PageBody | StreamBody = b""
+    body: bytes | PageBody | StreamBody | FlowBody = b""
     content_type: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     etag: str | None = None

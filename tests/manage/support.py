@@ -25,6 +25,7 @@ from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import IEventSink, IPackageFormat, IRouteTable
 from pkgregd.manage.about import AboutManagement
+from pkgregd.manage.audit import AuditManagement
 from pkgregd.manage.jobs import JobManagement
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
@@ -38,6 +39,7 @@ from pkgregd.registry.inventory import Inventories
 from pkgregd.registry.limits import PrefixLimits, address_key
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.settings import PlaceSettings, known_settings
+from pkgregd.registry.trail import Trail
 from pkgregd.testing.calls import now
 from pkgregd.testing.client import ClientReply, MemoryClient
 from pkgregd.values import (
@@ -165,6 +167,7 @@ class ManagedWorld:
             SettingsManagement(PlaceSettings(self.catalog, known)),
             JobManagement(TokenDesk(self.catalog, time), time),
             AboutManagement("1.2.3"),
+            AuditManagement(self.catalog, Trail(self.clock, self.catalog)),
         )
 
     # --- who there is
@@ -219,10 +222,10 @@ class ManagedWorld:
         headers: Mapping[str, str] | None = None,
         body: object = None,
     ) -> ClientReply:
-        """Ask for something below `/api/v4`, perhaps with a body of JSON."""
+        """Ask for something below `/api/v4`, or for one of the daemon's own pages, perhaps with a body of JSON."""
         secret = self.tokens[who]
         shown = {HEADERS.get(secret[:9], "PRIVATE-TOKEN"): secret} if secret else {}
-        target = "/api/v4" + path
+        target = path if path.startswith("/-/") else "/api/v4" + path
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         reply = self.client.request(method, target, {**shown, **(headers or {})}, data)
         description().check(method, target, reply.status, reply.headers, reply.body)

@@ -239,12 +239,12 @@ class AccountTests(SynchronousTestCase):
 
     def test_what_each_may(self) -> None:
         """Anybody may sign in, a token knows its bearer, and tokens are made by those that may do everything."""
-        sign_in, nothing, read, job, users, manage, _ = AccountPermission
+        sign_in, nothing, read, job, users, manage, _, audit = AccountPermission
         self.assertEqual(self.may(ANONYMOUS), {sign_in, nothing})
         self.assertEqual(self.may(personal("api")), {sign_in, nothing, read, users, manage})
         self.assertEqual(self.may(personal("api", is_admin=True)), set(AccountPermission) - {job})
         self.assertEqual(self.may(personal("read_api")), {sign_in, nothing, read, users})
-        self.assertEqual(self.may(personal("read_api", is_admin=True)), {sign_in, nothing, read, users})
+        self.assertEqual(self.may(personal("read_api", is_admin=True)), {sign_in, nothing, read, users, audit})
         for kind in (TokenKind.PROJECT, TokenKind.GROUP):
             principal = Principal("x", kind, scopes=frozenset({"api"}), role=Role.OWNER)
             self.assertEqual(self.may(principal), {sign_in, nothing, read, users})

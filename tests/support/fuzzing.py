@@ -23,7 +23,9 @@ DESTROYING = {
 
 @schemathesis.hook
 def filter_case(context, case):
-    """Leave out what would take away what the rest of the run needs."""
+    """Leave out what would take away what the rest of the run needs, and what would not end."""
+    if "follow" in (case.query or {}):
+        return False
     if (case.method.upper(), case.path) not in DESTROYING:
         return True
     return not {str(value) for value in case.path_parameters.values()} & KEPT
