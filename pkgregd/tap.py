@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from twisted.application.service import IService
+from twisted.logger import globalLogPublisher
 from twisted.python.usage import Options as TwistedOptions
 from twisted.python.usage import UsageError
 
 from pkgregd.config import Config, load
 from pkgregd.errors import PkgregdError
+from pkgregd.secrecy import install as install_secrecy
 from pkgregd.service import make_service
 
 
@@ -38,4 +40,5 @@ def makeService(options: Options) -> IService:
     """Make the service tree."""
     from twisted.internet import reactor
 
+    install_secrecy(globalLogPublisher)  # twistd adds what writes the log only after this
     return make_service(reactor, options.config)

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "pkgregd"
 
-SEAMS = frozenset({"interfaces", "values", "errors", "clockwork"})
+SEAMS = frozenset({"interfaces", "values", "errors", "clockwork", "secrecy"})
 ALL = frozenset({"*"})
 
 ALLOWED: Mapping[str, frozenset[str]] = {
@@ -19,6 +19,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "values": frozenset({"errors", "interfaces"}),  # interfaces for the type checker alone
     "interfaces": frozenset({"values", "errors"}),
     "clockwork": frozenset(),
+    "secrecy": frozenset(),
     "config": frozenset({"values", "errors"}),
     "plugin": frozenset({"interfaces", "values", "errors"}),
     "inspector": frozenset({"errors"}),

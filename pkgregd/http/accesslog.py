@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -13,15 +12,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from pkgregd.clockwork import Gathering
+from pkgregd.secrecy import without_secrets
 
 if TYPE_CHECKING:
     from pkgregd.http.request import FrontRequest
 
 MAX_PATH_CHARACTERS = 512
 MAX_AGENT_CHARACTERS = 200
-
-_TOKEN = re.compile(r"(pkgr_[a-z]{3}_[0-9A-Za-z]{12}_)[0-9A-Za-z]+", re.ASCII)
-"""A token, which npm has in the path when it logs out; what comes first may be known."""
 
 
 class AccessLog:
@@ -55,7 +52,7 @@ class AccessLog:
                 "received_bytes": request.body.received_bytes,
                 "sent_bytes": request.sent_bytes,
                 "milliseconds": round((time.perf_counter() - request.started_at) * 1000, 2),
-                "agent": agent.decode("latin-1")[:MAX_AGENT_CHARACTERS],
+                "agent": without_secrets(agent.decode("latin-1"))[:MAX_AGENT_CHARACTERS],
                 **request.log_fields,
             }
         )
@@ -82,5 +79,7 @@ class AccessLog:
 
 
 def _without_secrets(path: str) -> str:
-    decoded = unquote(path)
-    return _TOKEN.sub(r"\1...", decoded) if "pkgr_" in decoded else path
+    """Take tokens out of a path, where npm has one when it logs out, however it is escaped."""
+    decoded = unquote(path) if "%" in path else path
+    cleaned = without_secrets(decoded)
+    return path if cleaned == decoded else cleaned

@@ -34,6 +34,11 @@ _shared = _Shared()
 atexit.register(_shared.release)
 
 
+def release_daemon() -> None:
+    """Stop the daemon that runs between tests, if one does."""
+    _shared.release()
+
+
 class DaemonTestCase(SynchronousTestCase):
     """
     Tests around one daemon, started for the first of the class and stopped for the first of another.

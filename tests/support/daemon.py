@@ -25,6 +25,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from pkgregd.secrecy import without_secrets
+from tests.support import canary
 from tests.support.blobs import blobs_section
 from tests.support.catalogs import copied_url, drop, query, template_url
 from tests.support.tls import Certificates, make_certificates
@@ -284,6 +286,7 @@ class Daemon:
             if self._process is not None:
                 self.stop()
         finally:
+            canary.look_at_folder(self.folder, ("daemon.log", "pkgregd.sqlite3*"))
             drop(self.catalog_url)
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -341,7 +344,11 @@ class Daemon:
         try:
             connection.request(method, path, headers=dict(headers or {}))
             answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read()
+            body = answer.read()
+            if answer.status >= 400:
+                asked = without_secrets(path.partition("?")[0])
+                canary.look_at_text(body, f"the answer {answer.status} to {method} {asked}")
+            return answer.status, answer.headers, body
         except http.client.HTTPException as error:
             raise ConnectionError(repr(error)) from error
         finally:

@@ -5,7 +5,8 @@ Runs trial over the named tests and counts what it found.
 
 The last line of stdout is `N passed, N failed, N skipped`, which also goes to the
 file named by PKGREGD_TEST_SUMMARY. The exit status is 1 after a failure, and after
-a skip when PKGREGD_REQUIRE_CLIENTS=1: then everything that can run has to.
+a skip when PKGREGD_REQUIRE_CLIENTS=1: then everything that can run has to. It is 1 as well
+if a token is found in a log or database that the run left behind; see tests.support.canary.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from collections.abc import Sequence
 from attrs import frozen
 from twisted.trial.reporter import TestResult, TreeReporter
 from twisted.trial.runner import TestLoader, TrialRunner
+
+from tests.support import canary
+from tests.support.cases import release_daemon
+
+WORKING_FOLDER = "_trial_temp"
 
 
 @frozen
@@ -47,7 +53,7 @@ class Summary:
 
 def run(names: Sequence[str]) -> Summary:
     """Run the tests of those names, everything below a package included."""
-    runner = TrialRunner(TreeReporter, workingDirectory="_trial_temp")
+    runner = TrialRunner(TreeReporter, workingDirectory=WORKING_FOLDER)
     result = runner.run(TestLoader().loadByNames(list(names), recurse=True))
     assert isinstance(result, TestResult)
     return Summary.of(result)
@@ -56,10 +62,15 @@ def run(names: Sequence[str]) -> Summary:
 def main(names: Sequence[str]) -> int:
     """Run, write the summary, return the exit status."""
     summary = run(names)
+    release_daemon()
+    canary.look_at_folder(pathlib.Path(WORKING_FOLDER))
+    for find in canary.found:
+        sys.stdout.write(f"{find}\n")
     if path := os.environ.get("PKGREGD_TEST_SUMMARY"):
         pathlib.Path(path).write_text(f"{summary}\n")
     sys.stdout.write(f"{summary}\n")
-    return summary.exit_status(skips_allowed=os.environ.get("PKGREGD_REQUIRE_CLIENTS") != "1")
+    status = summary.exit_status(skips_allowed=os.environ.get("PKGREGD_REQUIRE_CLIENTS") != "1")
+    return status or int(bool(canary.found))
 
 
 if __name__ == "__main__":
