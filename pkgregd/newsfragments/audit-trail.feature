@@ -1,0 +1,1 @@
+Every change leaves an entry in the audit trail, with the token, the client's address and the request, also those of the operator's command; it is read at GitLab's `audit_events`, as a stream of JSON lines at `/-/audit.ndjson` that other systems can follow, and by `pkgregd audit`. `[audit] keep_days` bounds how long it is kept.
