@@ -20,11 +20,15 @@ from pkgregd.blobs.memory import MemoryBlobStore
 from pkgregd.catalog.memory import MemoryCatalog
 from pkgregd.http.front import make_factory, mounts
 from pkgregd.http.settings import FrontSettings
+from pkgregd.manage.about import AboutManagement
 from pkgregd.manage.audit import AuditManagement
+from pkgregd.manage.exchange import GRANT, ID_TOKEN, ExchangeRoutes, OAuthRoutes
+from pkgregd.manage.jobs import JobManagement
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
 from pkgregd.manage.protection import ProtectionManagement
+from pkgregd.manage.settings import SettingsManagement
 from pkgregd.manage.tokens import TokenManagement
 from pkgregd.plugin import find_formats
 from pkgregd.registry.access import AccessPolicy
@@ -35,6 +39,7 @@ from pkgregd.registry.inventory import Inventories
 from pkgregd.registry.limits import PrefixLimits, address_key
 from pkgregd.registry.pages import Pages
 from pkgregd.registry.remotes import Remotes
+from pkgregd.registry.settings import PlaceSettings, known_settings
 from pkgregd.registry.trail import Trail
 from pkgregd.testing.calls import InlineInspections, now
 from pkgregd.testing.catalog_contract import publication_of
@@ -44,6 +49,7 @@ from pkgregd.web import signin
 from pkgregd.web.signin import SignInPages
 from tests.catalog.support import ThreadedClock
 from tests.catalog.test_audit import writing_verbs
+from tests.support.anyexchange import AnyExchange
 from tests.support.changes import (
     GROUP,
     NPM,
@@ -111,6 +117,11 @@ class ChangesCase(SynchronousTestCase):
             PeopleManagement(directories),
             ProtectionManagement(catalog, formats),
             TokenManagement(TokenDesk(catalog, self.time), directories, self.time),
+            JobManagement(TokenDesk(catalog, self.time), self.time),
+            AboutManagement(""),
+            ExchangeRoutes(),
+            OAuthRoutes(),
+            SettingsManagement(PlaceSettings(catalog, known_settings(formats, limits, None))),
             AuditManagement(catalog, Trail(self.clock, catalog)),
             SignInPages(),
         ]
@@ -127,7 +138,16 @@ class ChangesCase(SynchronousTestCase):
                 policy=policy,
                 catalog=catalog,
                 remotes=remotes,
-                accounts=Accounts(AccountSettings(catalog, request_limits, address_key, URL + signin.PATH, self.time)),
+                accounts=Accounts(
+                    AccountSettings(
+                        catalog,
+                        request_limits,
+                        address_key,
+                        URL + signin.PATH,
+                        self.time,
+                        AnyExchange(catalog, "acme/x", self.time),
+                    )
+                ),
                 request_limits=request_limits,
                 readiness=lambda: succeed([]),
                 external_url=URL,
@@ -254,6 +274,9 @@ class TellingTests(ChangesCase):
         for scope, place in ((PROJECT, "/api/v4/projects/1"), (GROUP, "/api/v4/groups/acme")):
             owner = {"project": "1"} if scope is PROJECT else {"group": "1"}
             yield Example("PUT", scope, place, {"visibility": "internal"})
+            settings = "packages/settings" if scope is PROJECT else "-/packages/settings"
+            for method, wanted in (("PUT", 1 << 40), ("PATCH", 1 << 39)):
+                yield Example(method, f"{scope}/{settings}", f"{place}/{settings}", {"quota_bytes": wanted})
             members = f"{place}/members"
             yield Example("POST", f"{scope}/members", members, {"user_id": 5, "access_level": 30})
             yield Example("PUT", f"{scope}/members/<number:user_id>", f"{members}/5", {"access_level": 20})
@@ -287,6 +310,7 @@ class TellingTests(ChangesCase):
         yield from npm_removal(self.revision)
         yield from rule_examples()
         yield from self.account_examples()
+        yield from self.job_examples()
         packages = f"{PROJECT}/packages/<number:package_id>"
         file = self.publish(b"1", "one")
         path = f"/api/v4/projects/1/packages/{file.package_id}"
@@ -318,6 +342,21 @@ class TellingTests(ChangesCase):
             yield Example("DELETE", f"{tokens}/token/<segment:key>", f"{path}/-/npm/v1/tokens/token/{public_id}")
             secret = self.add_token(TokenKind.PERSONAL, "api", user="root")
             yield Example("DELETE", f"{rule}/-/user/token/<segment:secret>", f"{path}/-/user/token/{secret}")
+
+    def job_examples(self) -> Iterator[Example]:
+        """Jobs, begun in the words of three worlds and ended in three ways; of a token that is none nothing is told."""
+        exchange, mint_token, burn = "/api/v4/job_tokens/exchange", "/_/oidc/mint-token", "/_/oidc/burn-token"
+        yield Example("POST", exchange, exchange, {"id_token": "1"})
+        yield Example("POST", mint_token, mint_token, {"token": "2"})
+        grant = {"grant_type": GRANT, "subject_token": "3", "subject_token_type": ID_TOKEN}
+        yield Example("POST", "/oauth/token", "/oauth/token", grant)
+        secrets = [self.add_token(TokenKind.JOB, project="acme/x", expires_at=self.time() + DAY) for _ in range(3)]
+        yield Example("POST", burn, burn, {"token": secrets[0]})
+        yield Example("POST", burn, burn, {"token": "none"}, entries=0)
+        shown = {"Authorization": f"Bearer {secrets[1]}"}
+        yield Example("DELETE", "/api/v4/job", "/api/v4/job", None, shown)
+        path = f"/api/v4/projects/1/job_tokens/{self.number_of(secrets[2])}"
+        yield Example("DELETE", f"{PROJECT}/job_tokens/<number:token_id>", path)
 
     def revision(self, name: str) -> str:
         """The revision of an npm package."""
