@@ -74,15 +74,16 @@ class ProxyGreeting(Protocol):
             self._refuse("no PROXY header")
             return
         if header is not None:
-            address = self.address if header.address is None else header.address
-            self._hand_over(address, self._data[header.size_bytes :])
+            self._hand_over(header.address, self._data[header.size_bytes :])
 
-    def _hand_over(self, address: str, rest: bytes) -> None:
+    def _hand_over(self, client: str | None, rest: bytes) -> None:
         """Give the transport to the connection proper (an attribute of Twisted's transports, pinned by a test)."""
         transport, self._data = self.transport, b""
         self._end_deadline()
         self._front.forget(self)
-        following: Any = self._front.connection_of(address)
+        following: Any = self._front.connection_of(self.address if client is None else client)
+        if client is None:
+            following.is_proxy = False  # the requests are of whom it does not know, who could name anybody
         transport.protocol = following
         following.makeConnection(transport)
         if rest:

@@ -283,6 +283,16 @@ class ProxyProtocolTests(ProxyCase):
                 transport.hang_up()
         self.assertEqual((self.front._per_address, self.front._channels), ({}, set()))
 
+    def test_a_client_that_is_not_known_names_nobody(self) -> None:
+        """Where the proxy does not know whose bytes it passes on, they are not believed to be its own."""
+        for header in (b"PROXY UNKNOWN\r\n", TCP4[:13] + b"\x00\x00\x00"):
+            transport = self.connect(PROXY, self.proxied)
+            transport.send(header + self.forwarded("203.0.113.99"))
+            self.assertEqual(self.requests[0].address, PROXY)
+            self.answer()
+            transport.hang_up()
+        self.assertEqual((self.front._per_address, self.front._channels), ({}, set()))
+
     def test_who_is_not_trusted(self) -> None:
         """The connection is closed whatever it says."""
         self.assertIsNone(self.proxied.buildProtocol(MemoryTransport("192.0.2.1").getPeer()))
