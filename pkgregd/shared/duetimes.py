@@ -143,6 +143,7 @@ def _replace(path: pathlib.Path, header: bytes, sets: int) -> None:
     if path.exists() or path.is_symlink():
         _move_aside(path)
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fresh.unlink(missing_ok=True)  # of one that died here and had our number, which is a container's usual fate
     number = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         # room for all of it now: writing to a mapped page for which the disk has none would end the process

@@ -127,6 +127,13 @@ class FileTests(SharedCase):
         self.assertEqual((self.folder / "limits.replaced").read_bytes(), b"SQLite format 3\0" * 10)
         self.assertEqual(self.file.read_bytes()[: len(MAGIC)], MAGIC)
 
+    def test_who_died_while_making_it(self) -> None:
+        """What a process left that had our number, as the first one of a container always has, is in nobody's way."""
+        left = self.folder / f"limits.{os.getpid()}.new"
+        left.write_bytes(b"half")
+        self.assertFalse(self.used_up(self.open()))
+        self.assertFalse(left.exists())
+
     def test_what_cannot_be_had(self) -> None:
         """A folder of that name, a link, or no folder at all end the start with a sentence."""
         self.file.mkdir()
