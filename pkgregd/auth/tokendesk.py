@@ -140,7 +140,8 @@ class TokenDesk:
         if not await self.catalog.rotate_token_of(owner, token_id, minted, earliest, principal):
             raise NotFound("the token is not good any more")
         stored = await self.catalog.find_token(minted.public_id)
-        assert stored is not None, "it was stored just now"
+        if stored is None:
+            raise NotFound("the token is not good any more")  # it went with its owner meanwhile
         token = NewToken(
             public_id=minted.public_id,
             secret_sha256=minted.secret_sha256,
