@@ -1,5 +1,5 @@
 """
-Due times in a file that the processes of one host map into their memory.
+Due times in a file that the processes of one host read and write.
 
     header, 64 bytes    magic, version, ways, sets, the boot it is of, the salt of its keys, CRC-32 of all that
     sets x 128 bytes    8 ways of 16 bytes each: 8 bytes of the key's digest, the due time as a double
@@ -7,7 +7,8 @@ Due times in a file that the processes of one host map into their memory.
 A key belongs to one set; of a full one the entry is forgotten that is due first, whose caller has the most of its
 budget left. A set is changed under a lock of the kernel on its first byte, which belongs to the process: it
 is gone when that dies, and a child that was forked has none of its parent's. What dies within a change leaves
-one due time that is wrong, and no reader takes one for more than its budget.
+one due time that is wrong, and no reader takes one for more than its budget. The file is not mapped into memory: who
+empties it by hand would end every process that looks into it.
 
 Times are those of CLOCK_MONOTONIC, which all processes of a host share and every boot begins anew; so a file of
 another boot is worth nothing.
@@ -17,13 +18,13 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import mmap
 import os
 import pathlib
 import stat
 import struct
 import time
 import zlib
+from contextlib import suppress
 
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -115,7 +116,7 @@ def _wait_for_turn(turn: int) -> None:
 
 
 def _open_trusted(path: pathlib.Path, wanted: bytes, sets: int) -> SharedDueTimes | None:
-    """Map the file if it is right in every way."""
+    """Have the file if it is right in every way."""
     try:
         number = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -129,7 +130,7 @@ def _open_trusted(path: pathlib.Path, wanted: bytes, sets: int) -> SharedDueTime
             checksum = _CHECKSUM.unpack_from(found, _HEADER.size)[0]
             plain, salt = found[: _HEADER.size - _SALT_BYTES], found[_HEADER.size - _SALT_BYTES : _HEADER.size]
             if plain == wanted[: len(plain)] and checksum == zlib.crc32(found[: _HEADER.size]):
-                opened = SharedDueTimes(number, mmap.mmap(number, size_bytes), salt, sets)
+                opened = SharedDueTimes(number, salt, sets)
                 number = -1
                 return opened
         return None
@@ -146,7 +147,7 @@ def _replace(path: pathlib.Path, header: bytes, sets: int) -> None:
     fresh.unlink(missing_ok=True)  # of one that died here and had our number, which is a container's usual fate
     number = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        # room for all of it now: writing to a mapped page for which the disk has none would end the process
+        # room for all of it now: what cannot be written later counts for nothing
         os.posix_fallocate(number, 0, _HEADER_BYTES + sets * _SET.size)
         salted = header[:-_SALT_BYTES] + os.urandom(_SALT_BYTES)
         os.pwrite(number, salted + _CHECKSUM.pack(zlib.crc32(salted)), 0)
@@ -179,7 +180,6 @@ class SharedDueTimes:
 
     Args:
         number: of the open file, whose owner this becomes.
-        table: the file, mapped.
         salt: of the file's keys, so that nobody can choose callers that share a set.
         sets: how many there are.
 
@@ -187,9 +187,8 @@ class SharedDueTimes:
         unguarded: how many changes were made without a lock.
     """
 
-    def __init__(self, number: int, table: mmap.mmap, salt: bytes, sets: int) -> None:
+    def __init__(self, number: int, salt: bytes, sets: int) -> None:
         self._number = number
-        self._table = table
         self._salt = salt
         self._sets = sets
         self._patience_seconds = PATIENCE_SECONDS
@@ -209,13 +208,14 @@ class SharedDueTimes:
                 fcntl.lockf(self._number, fcntl.LOCK_UN, 1, start)
 
     def _push(self, start: int, tag: int, now: float, by_seconds: float, most_seconds: float) -> float:
-        found = _SET.unpack_from(self._table, start)
+        found = _SET.unpack(os.pread(self._number, _SET.size, start).ljust(_SET.size, b"\0"))
         tags, times = found[::2], found[1::2]
         is_known = tag in tags
         way = tags.index(tag) if is_known else times.index(min(times))
         due_at, fits = pushed(times[way] if is_known else now, now, by_seconds, most_seconds)
         if fits and (is_known or by_seconds > 0):
-            _ENTRY.pack_into(self._table, start + way * _ENTRY.size, tag, due_at)
+            with suppress(OSError):  # where somebody cut the file, and the disk is full
+                os.pwrite(self._number, _ENTRY.pack(tag, due_at), start + way * _ENTRY.size)
         return due_at
 
     def _lock(self, start: int) -> bool:
@@ -250,5 +250,4 @@ class SharedDueTimes:
 
     def close(self) -> None:
         """Let the file go."""
-        self._table.close()
         os.close(self._number)

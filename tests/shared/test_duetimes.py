@@ -134,6 +134,17 @@ class FileTests(SharedCase):
         self.assertFalse(self.used_up(self.open()))
         self.assertFalse(left.exists())
 
+    def test_who_empties_it_in_use(self) -> None:
+        """An operator who cuts the file while processes have it sets all counts to nothing, and ends no process."""
+
+        def work() -> int:
+            due_times = self.open()
+            used = [self.used_up(due_times)]
+            os.truncate(self.file, 0)
+            return sum(1 << bit for bit, was in enumerate([*used, *(self.used_up(due_times) for _ in range(2))]) if was)
+
+        self.assertEqual(self.in_child(work)(), 0b100)
+
     def test_what_cannot_be_had(self) -> None:
         """A folder of that name, a link, or no folder at all end the start with a sentence."""
         self.file.mkdir()
