@@ -194,6 +194,8 @@ class MemoryTokens(MemoryIdentity):
         principal: Principal,
     ) -> bool:
         """See IIdentityCatalog."""
+        if principal.token_id is not None:
+            self._check_parent(principal.token_id)
         now = from_microseconds(self._now())
         record = await self.find_token_of(owner, token_id)
         if record is None or not _is_active(record, now):

@@ -325,6 +325,8 @@ async def rotate_token_of(
     principal: Principal,
 ) -> bool:
     """See IIdentityCatalog."""
+    if principal.token_id is not None:
+        await _check_parent(tx, principal.token_id)
     record = await find_token_of(tx, owner, token_id)
     if record is None or record.revoked_at is not None:
         return False

@@ -159,6 +159,9 @@ class IIdentityCatalog(Interface):
 
         Returns:
             False if there is none of that number, or it is revoked or has expired already.
+
+        Raises:
+            InvalidCredentials: the token that the principal showed is not good any more.
         """
 
 

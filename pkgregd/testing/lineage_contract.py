@@ -6,7 +6,7 @@ import datetime
 
 from attrs import evolve
 
-from pkgregd.errors import NotFound, SpentIdTokenShown
+from pkgregd.errors import InvalidCredentials, NotFound, SpentIdTokenShown
 from pkgregd.interfaces import KEPT_JOB_SECONDS
 from pkgregd.testing.signins_contract import UserTokensContract, owner_of
 from pkgregd.values import (
@@ -99,6 +99,17 @@ class LineageContract(UserTokensContract):
         self.assertEqual(self.stored("turned").parent_id, child.parent_id)
         self.get(self.catalog.revoke_token("first"))
         self.assertTrue(self.is_revoked("turned"))
+
+    def test_a_token_that_ended_meanwhile_rotates_none(self) -> None:
+        """Who was known when the request came, and is not any more, comes by no new secret."""
+        self.add_family()
+        other, first = self.stored("other"), self.stored("first").principal
+        assert other.principal.token_id is not None
+        self.get(self.catalog.revoke_token("first"))
+        minted = MintedToken("secret", "turned", "f" * 64)
+        rotate = self.catalog.rotate_token_of(owner_of(other), other.principal.token_id, minted, None, first)
+        self.refused(rotate, InvalidCredentials)
+        self.assertFalse(self.is_revoked("other"))
 
     def test_a_signed_in_client_goes_with_what_it_was_signed_in_by(self) -> None:
         """The token of a client is the child of the one that said yes."""
