@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -33,12 +34,17 @@ class RequestBody:
     Args:
         channel: the connection that the bytes come from.
         declared_bytes: Content-Length, or None for a chunked body.
+
+    Attributes:
+        confirm: asked once all has come, before push_to() returns: a body can be long in coming, and whoever sends it
+            may lose his right meanwhile. push_to() raises what it raises.
     """
 
     def __init__(self, channel: IBodyChannel, declared_bytes: int | None) -> None:
         self.declared_bytes = declared_bytes
         self.limit_bytes: int | None = None
         self.turn_bytes: int | None = None
+        self.confirm: Callable[[], Awaitable[object]] | None = None
         self.received_bytes = 0
         self.is_complete = declared_bytes == 0
         self.was_touched = False
@@ -70,10 +76,13 @@ class RequestBody:
         consumer.registerProducer(self, True)
         try:
             self._channel.start_body()
-            return await done
+            received_bytes = await done
         finally:
             self._consumer = None
             consumer.unregisterProducer()
+        if self.confirm is not None:
+            await self.confirm()
+        return received_bytes
 
     async def read_all(self, limit_bytes: int) -> bytes:
         """See IRequestBody."""

@@ -266,8 +266,10 @@ async def _handle(
     """Pass the other guards, and have the route's handler answer."""
     scope = await _where(gate, mount, principal, reads, place)
     limits, body = mount.limits, request.body
+    authorise = partial(_authorise_again, gate, mount, request, place)
     make_call: Callable[..., Any] = AuthorisedCall
     if mount.format is not None:
+        body.confirm = authorise
         _demand_switched_on(mount.format, scope)
         remote = gate.remotes.remote(mount.format, scope, principal, reads, _incoming(mount, body.declared_bytes))
         limits = remote.limits
@@ -282,7 +284,7 @@ async def _handle(
         request=request,
         policy=gate.policy,
         account=gate.accounts.account(principal, request.address),
-        authorise=partial(_authorise_again, gate, mount, request, place),
+        authorise=authorise,
     )
     try:
         body.limit_bytes = limits.max_file_bytes + mount.route.body_overhead_bytes
@@ -347,7 +349,10 @@ async def _authorise_again(
         if verdict.retry_after_seconds is not None:
             raise RateLimited(verdict.retry_after_seconds) from None
         raise
-    return principal, await _where(gate, mount, principal, gate.catalog, place)
+    scope = await _where(gate, mount, principal, gate.catalog, place)
+    if mount.format is not None:
+        _demand_switched_on(mount.format, scope)
+    return principal, scope
 
 
 def _place(mount: Mount, arguments: Mapping[str, str], scope: int | str | None) -> tuple[Level, int | str]:

@@ -67,7 +67,7 @@ class IAuthorisedCall(Interface):
         Look again who is asking and what that is worth, and keep it as `principal` and `scope`.
 
         For whoever has waited for a body before something is changed that outlives a token: credentials may have been
-        revoked, and rights taken away, while it came.
+        revoked, and rights taken away, while it came. Routes of formats need not: push_to() and read_all() do it.
 
         Raises:
             InvalidCredentials, AuthenticationRequired, PermissionDenied, NotFound: as at the beginning.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.plugin import find_formats
+from pkgregd.testing.calls import now
+from pkgregd.testing.client import parse_replies
 from pkgregd.values import Role
 from tests.manage.support import ManagedWorld
 
@@ -177,6 +180,30 @@ class ConsequenceTests(SettingsCase):
         self.assertEqual(self.world.get(f"/groups/{self.world.ids['acme']}/packages", "owner"), [])
         self.change(who="maintainer", packages_enabled=True)
         self.assertEqual((self.get("a"), len(self.world.get(self.world.project(), "owner"))), (200, 1))
+
+    def test_what_changes_while_a_body_comes(self) -> None:
+        """Whoever has lost his right by its end publishes nothing, and leaves nothing behind."""
+
+        def revoke() -> None:
+            self.assertTrue(now(self.world.catalog.revoke_token(self.world.tokens["developer"].split("_")[2])))
+
+        for number, (change, undo, status) in enumerate(
+            (
+                (lambda: None, lambda: None, 201),
+                (partial(self.change, generic_enabled=False), partial(self.change, generic_enabled=None), 404),
+                (revoke, lambda: None, 401),
+            )
+        ):
+            address = f"/api/v4{self.world.project()}/generic/a{number}/1/f"
+            fields = {"PRIVATE-TOKEN": self.world.tokens["developer"], "Content-Length": "3"}
+            self.assertEqual(self.world.client.request("PUT", address, fields, b"ab").status, 0)
+            transport = self.world.client.transport
+            change()
+            transport.send(b"c")
+            self.assertEqual(parse_replies(bytes(transport.received), ["PUT"])[-1].status, status)
+            undo()
+            self.assertEqual(self.get(f"a{number}"), 200 if status == 201 else 404)
+        self.assertEqual(len(self.world.blobs.contents), 1)
 
     def test_a_size_limit(self) -> None:
         """A greater file is refused by its length, and one without a length in the middle."""
