@@ -216,7 +216,7 @@ def _is_for_ever(call: ICall, name: str, version: str) -> bool:
 
     A group has the version of another project when the first one deletes it, or a caller may read one more project.
     """
-    return call.scope.level is Level.PROJECT and not call.remote.duplicate_rule(name, version)
+    return call.scope.level is Level.PROJECT and not call.remote.duplicate_rule(name, version, ignores_case=True)
 
 
 async def _find(call: ICall, name: str, version: str) -> PackageFile:

@@ -32,7 +32,7 @@ async def push(call: ICall) -> Reply:
         kept = await call.remote.compute(lambda: nuspec.to_json().encode())
         facts = Facts.of(nuspec, kept)
         name, version = canonical_name(nuspec.id), Version.parse(nuspec.version)
-        replaces = call.remote.duplicate_rule(name, version.canonical)
+        replaces = call.remote.duplicate_rule(name, version.canonical, ignores_case=True)
         published = await draft.publish(
             Publication(
                 coordinates=coordinates_of(call, nuspec, file_name(name, version.canonical)),

@@ -60,7 +60,7 @@ async def _demand_place(call: ICall, nuspec: Nuspec) -> bool:
     """
     name, version = canonical_name(nuspec.id), Version.parse(nuspec.version).canonical
     await call.remote.find_file(name, version, file_name(name, version))
-    if call.remote.duplicate_rule(name, version):
+    if call.remote.duplicate_rule(name, version, ignores_case=True):
         return True
     try:
         present = await call.remote.find_file(name, version, _symbols_name(nuspec))

@@ -301,8 +301,13 @@ class IRemote(Interface):
     async def open_file(file: PackageFile, byte_range: ByteRange | None = None) -> IBlobSource:
         """Open the bytes, and emit `pull_package` for a whole file or its first range. Raises BlobMissing."""
 
-    def duplicate_rule(name: str, version: str) -> bool:
-        """Whether the policy, as configured and set there, lets other bytes replace a file of this name and version."""
+    def duplicate_rule(name: str, version: str, *, ignores_case: bool = False) -> bool:
+        """
+        Whether the policy, as configured and set there, lets other bytes replace a file of this name and version.
+
+        Args:
+            ignores_case: whether names that differ in nothing but case are the same to the format.
+        """
 
     def start_publish() -> IDraft:
         """Start an upload. Raises RuntimeError at a level that does not publish."""

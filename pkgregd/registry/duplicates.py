@@ -20,13 +20,19 @@ MAX_REGEX_MEMORY_BYTES = 1 << 20
 REMEMBERED_REGEXES = 256
 
 
-def may_replace(limits: FormatLimits, name: str, version: str) -> bool:
-    """Whether a file of this name and version may be replaced; an exception means the opposite of the rule."""
-    is_exception = any(
-        fnmatchcase(name, pattern) or fnmatchcase(version, pattern) for pattern in limits.duplicate_exceptions
-    )
+def may_replace(limits: FormatLimits, name: str, version: str, *, ignores_case: bool = False) -> bool:
+    """
+    Whether a file of this name and version may be replaced; an exception means the opposite of the rule.
+
+    Args:
+        ignores_case: whether exceptions hold for names and versions in letters of any case.
+    """
+    patterns = limits.duplicate_exceptions
+    if ignores_case:
+        name, version, patterns = name.lower(), version.lower(), tuple(pattern.lower() for pattern in patterns)
+    is_exception = any(fnmatchcase(name, pattern) or fnmatchcase(version, pattern) for pattern in patterns)
     if limits.duplicate_exception_regex:
-        regex = _compiled(limits.duplicate_exception_regex)
+        regex = _compiled(limits.duplicate_exception_regex, ignores_case=ignores_case)
         is_exception = is_exception or bool(regex.fullmatch(name) or regex.fullmatch(version))
     return limits.duplicates_allowed is not is_exception
 
@@ -41,7 +47,8 @@ def check_regex(text: str) -> None:
     if len(text) > MAX_REGEX_CHARACTERS:
         raise InvalidRequest(f"the regular expression is longer than {MAX_REGEX_CHARACTERS} characters")
     try:
-        _compiled(text)
+        for ignores_case in (False, True):
+            _compiled(text, ignores_case=ignores_case)
     except re2.error as error:
         reason = error.args[0] if error.args else "it cannot be read"
         reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
@@ -49,8 +56,9 @@ def check_regex(text: str) -> None:
 
 
 @lru_cache(maxsize=REMEMBERED_REGEXES)
-def _compiled(text: str) -> re2._Regexp:
+def _compiled(text: str, *, ignores_case: bool) -> re2._Regexp:
     options = re2.Options()
+    options.case_sensitive = not ignores_case
     options.max_mem = MAX_REGEX_MEMORY_BYTES
     options.log_errors = False
     return re2.compile(text, options)

@@ -337,9 +337,9 @@ class ProjectRemote:
             may_redirect=self.limits.redirect_downloads,
         )
 
-    def duplicate_rule(self, name: str, version: str) -> bool:
+    def duplicate_rule(self, name: str, version: str, *, ignores_case: bool = False) -> bool:
         """See IRemote."""
-        return may_replace(self.limits, name, version)
+        return may_replace(self.limits, name, version, ignores_case=ignores_case)
 
     def start_publish(self) -> IDraft:
         """See IRemote."""

@@ -326,6 +326,15 @@ class RegistrationTests(NuGetTestCase):
         layout = registration.page_layout("1.0.0", "2.0.0")
         self.assertRaises(errors.PackageNotFound, list, layout.render(versions, versions, {}))
 
+    def test_exceptions_without_case(self) -> None:
+        """However an id is written, by the publisher or by who set the exception, the exception holds for it."""
+        limits = evolve(self.world.limits, duplicates_allowed=True, duplicate_exception_regex=r"Acme\..*")
+        self.world.limits = limits
+        self.publish("1.0.0")
+        for name in ("Acme.Lib", "acme.lib"):
+            with self.assertRaises(errors.FileExists):
+                self.publish("1.0.0", name=name, more="<tags>other</tags>")
+
     def test_replaced(self) -> None:
         """Where versions may be replaced, everything tells of the new one."""
         self.world.limits = evolve(self.world.limits, duplicates_allowed=True)

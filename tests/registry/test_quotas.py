@@ -351,6 +351,17 @@ class DuplicateTests(SynchronousTestCase):
                 found = may_replace(Settings(set_there).limits("toy", limits), name, version)
                 self.assertEqual(found, is_allowed is not is_exception, (regex, name, version))
 
+    def test_names_without_case(self) -> None:
+        """Where letters of either case are the same to a format, they are so to what is set and what is configured."""
+        for limits in (
+            FormatLimits(1, duplicate_exception_regex=r"Acme\..*|1\.0-Beta"),
+            FormatLimits(1, duplicate_exceptions=("Acme.*", "1.0-Beta")),
+        ):
+            for name, version in (("acme.lib", "1"), ("ACME.Lib", "1"), ("x", "1.0-beta")):
+                self.assertFalse(may_replace(limits, name, version, ignores_case=True), (limits, name))
+                self.assertTrue(may_replace(limits, name, version), (limits, name))
+            self.assertTrue(may_replace(limits, "acmes", "1", ignores_case=True))
+
     def test_regular_expressions_that_are_refused(self) -> None:
         """Those that RE2 has not, and long ones; what would take others for ever takes no time."""
         for text in ("(", "(a)\\1", "(?=a)", "a" * 256, "(((a{1000}){1000}){1000}"):
