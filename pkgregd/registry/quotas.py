@@ -110,8 +110,8 @@ class Allowance:
 
     def settlement(self, publications: Iterable[Publication]) -> Settlement:
         """Say what becomes of the reservation when these are published."""
-        sizes = {each.blob.sha256: each.blob.size_bytes for each in publications}
-        rest_bytes = self._taken_bytes - self._settled_bytes - sum(sizes.values())
+        published_bytes = sum(each.blob.size_bytes for each in publications)
+        rest_bytes = self._taken_bytes - self._settled_bytes - published_bytes
         return Settlement(self._reservation, max(0, rest_bytes))
 
     def settled(self, settlement: Settlement) -> None:

@@ -207,6 +207,22 @@ class DraftTests(QuotaCase):
         self.get(both())
         self.assertEqual(self.used(), Usage(50))
 
+    def test_equal_files_of_one_upload(self) -> None:
+        """Each takes the room that was reserved for it, and no more."""
+
+        async def both() -> None:
+            async with self.draft(Incoming(100, 100)) as draft:
+                publications = []
+                for number in range(2):
+                    sink = await draft.open_sink()
+                    sink.write(b"x" * 50)
+                    where = Coordinates("toy", self.project_id, "n", "n", "1", "1", str(number))
+                    publications.append(Publication(where, await sink.commit()))
+                await draft.publish_all(publications)
+
+        self.get(both())
+        self.assertEqual(self.used(), Usage(100))
+
 
 class FlowTests(QuotaCase):
     """Bytes whose number was not told."""
