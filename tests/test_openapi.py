@@ -114,8 +114,10 @@ class DocumentTests(SynchronousTestCase):
         self.assertNotIn("500", described)
         self.assertNotIn("default", described)
         self.assertLessEqual(described, {str(status) for _, status, _ in STATUSES} | {
-            "200", "201", "202", "204", "206", "304", "405", "406", "414", "416", "431", "2XX", "3XX"
+            "200", "201", "202", "204", "206", "304", "405", "406", "414", "416", "417", "431", "2XX", "3XX"
         })  # fmt: skip
+        for where, said in self.operations().items():  # what no route has a say in
+            self.assertLessEqual({"400", "413", "414", "417", "429", "431", "503"}, said["responses"].keys(), where)
 
     def test_refusal(self) -> None:
         """The common refusal is what it is described as."""

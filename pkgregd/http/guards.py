@@ -56,6 +56,7 @@ MEANINGS: Mapping[int, str] = {
     413: "The body is too large",
     414: "The address is too long",
     416: "There is no such part",
+    417: "`Expect` asks for something other than `100-continue`",
     422: "The bytes are not those that were promised",
     429: "Too many requests: `Retry-After` says when to come back",
     431: "The headers are too large",
@@ -63,7 +64,7 @@ MEANINGS: Mapping[int, str] = {
     507: "The storage is full",
 }
 
-BEFORE_ANY_TABLE = frozenset({405, 414, 431})
+BEFORE_ANY_TABLE = frozenset({405, 414, 417, 431})
 """What is refused before it is known whose route it is."""
 
 RETRIED_STATUSES = (429, 503)
@@ -76,7 +77,7 @@ VALIDATED_STATUSES = (304, 412)
 def guard_statuses(mount: Mount, method: str) -> frozenset[int]:
     """Tell which refusals a route can answer whatever its handler does."""
     route = mount.route
-    found = {400, 413, 414, 429, 431, 503}
+    found = {400, 413, 414, 417, 429, 431, 503}
     if route.permission is not AccountPermission.SIGN_IN:
         found.add(401)
     if isinstance(route.permission, Permission):
