@@ -68,14 +68,14 @@ def open_due_times(path: pathlib.Path, sets: int = SETS, boot_id: bytes | None =
     """
     Open a file of due times; one that is missing, or not to be trusted, is replaced.
 
-    A file that is none of ours is moved aside, to the same name with `.replaced` behind it.
+    What is none of ours is left alone: perhaps its name was given by mistake.
 
     Args:
         sets: how many sets it has, and so how many callers it remembers.
         boot_id: 16 bytes that tell this boot of the host from others; the kernel's unless given.
 
     Raises:
-        Unavailable: it cannot be opened or made.
+        Unavailable: it cannot be opened or made, or something else is there.
     """
     header = _HEADER.pack(MAGIC, VERSION, WAYS, sets, boot_id or _read_boot_id(), bytes(_SALT_BYTES))
     try:
@@ -84,6 +84,7 @@ def open_due_times(path: pathlib.Path, sets: int = SETS, boot_id: bytes | None =
             _wait_for_turn(turn)
             opened = _open_trusted(path, header, sets)
             if opened is None:
+                _demand_ours(path, _HEADER_BYTES + sets * _SET.size)
                 _replace(path, header, sets)
                 opened = _open_trusted(path, header, sets)
         finally:
@@ -141,8 +142,6 @@ def _open_trusted(path: pathlib.Path, wanted: bytes, sets: int) -> SharedDueTime
 
 def _replace(path: pathlib.Path, header: bytes, sets: int) -> None:
     """Make the file anew, under its name only when it is whole."""
-    if path.exists() or path.is_symlink():
-        _move_aside(path)
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     fresh.unlink(missing_ok=True)  # of one that died here and had our number, which is a container's usual fate
     number = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -159,16 +158,13 @@ def _replace(path: pathlib.Path, header: bytes, sets: int) -> None:
         os.close(number)
 
 
-def _move_aside(path: pathlib.Path) -> None:
-    """Keep what is none of our files: perhaps its name was given by mistake."""
-    is_ours = False
-    if path.is_file():
-        with path.open("rb") as file:
-            is_ours = file.read(len(MAGIC)) == MAGIC
-    if not is_ours:
-        aside = path.with_name(f"{path.name}.replaced")
-        os.replace(path, aside)
-        log.warn("{path} held no due times and is now {aside}", path=path, aside=aside, event="limits.moved_aside")
+def _demand_ours(path: pathlib.Path, size_bytes: int) -> None:
+    """Pass if nothing is there that somebody may miss: a file that begins as ours do, is as long, or is empty."""
+    if not path.exists() or path.stat().st_size in (0, size_bytes):
+        return
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise Unavailable(f"{path}: there is another file, which is left alone; name another one, or remove it")
 
 
 @implementer(IDueTimes)

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pkgregd.errors import Unavailable
 from pkgregd.interfaces import IDueTimes
 from pkgregd.registry.limits import GCRA
-from pkgregd.shared.duetimes import MAGIC, WAYS, SharedDueTimes, open_due_times
+from pkgregd.shared.duetimes import WAYS, SharedDueTimes, open_due_times
 from pkgregd.testing.limits_contract import RateLimiterContract
 from pkgregd.values import Rate
 
@@ -120,12 +120,19 @@ class FileTests(SharedCase):
             self.assertFalse(self.used_up(self.open()), number)
             self.assertTrue(self.used_up(self.open()), number)
 
-    def test_what_is_not_ours_is_kept(self) -> None:
-        """A file that was named by mistake is moved aside, whole."""
-        self.file.write_bytes(b"SQLite format 3\0" * 10)
-        self.assertFalse(self.used_up(self.open()))
-        self.assertEqual((self.folder / "limits.replaced").read_bytes(), b"SQLite format 3\0" * 10)
-        self.assertEqual(self.file.read_bytes()[: len(MAGIC)], MAGIC)
+    def test_what_is_not_ours_is_left_alone(self) -> None:
+        """A file that was named by mistake, perhaps the catalog, is refused and left alone; so are links, folders."""
+        catalog = b"SQLite format 3\0" * 10
+        self.file.write_bytes(catalog)
+        self.assertIn("there is another file", str(self.assertRaises(Unavailable, self.open)))
+        self.assertEqual(self.file.read_bytes(), catalog)
+        self.file.rename(self.folder / "catalog")
+        self.file.symlink_to(self.folder / "catalog")
+        self.assertRaises(Unavailable, self.open)
+        self.file.unlink()
+        self.file.mkdir()
+        self.assertRaises(Unavailable, self.open)
+        self.assertEqual((self.folder / "catalog").read_bytes(), catalog)
 
     def test_who_died_while_making_it(self) -> None:
         """What a process left that had our number, as the first one of a container always has, is in nobody's way."""
