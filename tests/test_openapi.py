@@ -13,9 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from pkgregd.http.credentials import HEADERS
 from pkgregd.http.guards import OPEN_PERMISSIONS, SECURITY_SCHEMES
 from pkgregd.http.openapi import describe, sentence_of
+from pkgregd.http.ratelimits import limit_headers
 from pkgregd.http.refusals import STATUSES, common_reply
 from pkgregd.registry.access import FOR_EVERYBODY
-from pkgregd.values import AccountPermission, Answer, Operation, Refusal, Shape
+from pkgregd.values import AccountPermission, Answer, Operation, Rate, Refusal, Shape, Verdict
 from pkgregd.web.api import PATH, api_page, document_pages
 from pkgregd.web.help import help_pages
 from tests.support.described import Description, description
@@ -24,6 +25,8 @@ from tests.web.outline import Outline
 from tests.web.test_help import HelpCase
 
 ARGUMENT = re.compile(r"<\w+:(\w+)>")
+PASSED = Verdict("packages", Rate(1000, 15), 990, 0.15, None)
+REFUSED = Verdict("packages", Rate(1000, 15), 0, 15.0, 1.2)
 
 
 class SeamTests(SynchronousTestCase):
@@ -119,10 +122,24 @@ class DocumentTests(SynchronousTestCase):
         for where, said in self.operations().items():  # what no route has a say in
             self.assertLessEqual({"400", "413", "414", "417", "429", "431", "503"}, said["responses"].keys(), where)
 
+    def test_limits(self) -> None:
+        """Headers of rate limits are described once, and named by whatever is answered once the caller is known."""
+        passed, refused = ({name for name, _ in limit_headers(verdict)} for verdict in (PASSED, REFUSED))
+        components = self.document["components"]
+        self.assertEqual({name for name in components["headers"] if name.startswith("RateLimit-")}, refused)
+        for where, said in self.operations().items():
+            for status, response in said["responses"].items():
+                response = (
+                    components["responses"][response["$ref"].rpartition("/")[2]] if "$ref" in response else response
+                )
+                found = {name for name in response.get("headers", ()) if name.startswith("RateLimit-")}
+                wanted = refused if status == "429" else set() if status in ("405", "414", "417", "431") else passed
+                self.assertEqual(found, wanted, (where, status))
+
     def test_refusal(self) -> None:
         """The common refusal is what it is described as."""
         schema = {"$ref": "#/components/schemas/Refusal"}
-        made = json.loads(bytes(common_reply(Refusal(404, "not_found", "no such page", "r")).body))  # type: ignore[arg-type] # bytes
+        made = json.loads(_refusal(404))
         self.assertEqual(self.description.errors(schema, made), [])
 
     def test_examples(self) -> None:
@@ -143,6 +160,10 @@ class DocumentTests(SynchronousTestCase):
         self.assertIn("email", said["x-ignored"])
         for name in said["x-ignored"]:
             self.assertIn(name, said["requestBody"]["content"]["application/json"]["schema"]["properties"])
+
+
+def _refusal(status: int) -> bytes:
+    return bytes(common_reply(Refusal(status, "rate_limited", "try again", "r")).body)  # type: ignore[arg-type] # bytes
 
 
 class CheckTests(SynchronousTestCase):
@@ -168,6 +189,11 @@ class CheckTests(SynchronousTestCase):
         ):
             self.assertRaises(AssertionError, check, "GET", path, status, headers, json.dumps(fields).encode())
         self.assertRaises(AssertionError, check, "GET", "/api/v4/projects", 200, good, b"[]")
+        told = {name.lower(): value for name, value in limit_headers(REFUSED)}
+        check("GET", path, 429, {**good, **told, "retry-after": "2"}, _refusal(429))
+        for more in ({}, {"retry-after": "soon"}, {"retry-after": "2", "ratelimit-limit": "many"},
+                     {"retry-after": "2", "ratelimit-policy": "x"}):  # fmt: skip
+            self.assertRaises(AssertionError, check, "GET", path, 429, {**good, **told, **more}, _refusal(429))
         self.assertRaises(AssertionError, check, "GET", "/api/v4/nothing", 200, good, b"[]")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from pkgregd.http.dispatch import SCOPE_RULE, Mount
 from pkgregd.http.guards import (
+    BEFORE_ANY_TABLE,
     MEANINGS,
     RETRIED_STATUSES,
     SECURITY_SCHEMES,
@@ -25,6 +26,7 @@ from pkgregd.http.guards import (
     security_of,
 )
 from pkgregd.http.paths import MAX_DIGITS
+from pkgregd.http.ratelimits import LIMIT_HEADERS, REFUSED_HEADERS
 from pkgregd.http.refusals import REFUSAL_SCHEMA
 from pkgregd.values import (
     JSON,
@@ -101,7 +103,7 @@ def describe(mounts: Iterable[tuple[str, Mount]], external_url: str, release: st
         "components": {
             "schemas": dict(sorted(document.schemas.items())),
             "responses": dict(sorted(document.responses.items())),
-            "headers": {name: {"description": text, "schema": schema} for name, (schema, text) in PAGE_HEADERS.items()},
+            "headers": _headers(),
             "securitySchemes": dict(SECURITY_SCHEMES),
         },
     }
@@ -172,11 +174,15 @@ class _Document:
         statuses = {*guard_statuses(mount, method), *operation.refusals}
         for answer in operation.answers:
             for status in VALIDATED_STATUSES if answer.is_validated else ():
-                found[str(status)] = {"description": MEANINGS[status]}
+                found[str(status)] = {"description": MEANINGS[status], "headers": _references(LIMIT_HEADERS)}
             if answer.is_ranged:
                 found |= {
-                    "206": {"description": MEANINGS[206], "content": {answer.media_type: {}}},
-                    "416": {"description": MEANINGS[416]},
+                    "206": {
+                        "description": MEANINGS[206],
+                        "headers": _references(LIMIT_HEADERS),
+                        "content": {answer.media_type: {}},
+                    },
+                    "416": {"description": MEANINGS[416], "headers": _references(LIMIT_HEADERS)},
                 }
         for status in statuses:
             reference = {"$ref": f"#/components/responses/{self._refusal(mount, status)}"}
@@ -186,10 +192,9 @@ class _Document:
         return dict(sorted(found.items()))
 
     def _answer(self, answer: Answer) -> Fields:
-        fields: Fields = {"description": answer.meaning}
+        fields: Fields = {"description": answer.meaning, "headers": _references(LIMIT_HEADERS)}
         if answer.is_list:
-            names = KEYSET_HEADERS if answer.is_keyset else PAGE_HEADERS
-            fields["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+            fields["headers"] |= _references(KEYSET_HEADERS if answer.is_keyset else PAGE_HEADERS)
         if answer.is_keyset:
             fields["description"] += ". Numbered pages have the headers of such pages, others link to the next one"
         if answer.media_type is not None:
@@ -221,9 +226,33 @@ class _Document:
             name += f"In{mount.table.name.title().replace('_', '')}"
             content = {}
         self.responses[name] = {"description": MEANINGS[status], "content": {media_type: content}}
-        if status in RETRIED_STATUSES:
-            self.responses[name]["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
+        if headers := _refusal_headers(status):
+            self.responses[name]["headers"] = headers
         return name
+
+
+def _headers() -> Fields:
+    """Describe every header once: a page has its own always, those of limits are there where a limit holds."""
+    always = {name: _header(*said) | {"required": True} for name, said in PAGE_HEADERS.items()}
+    return always | {name: _header(*said) for name, said in {**LIMIT_HEADERS, **REFUSED_HEADERS}.items()}
+
+
+def _header(schema: JsonSchema, meaning: str) -> Fields:
+    return {"description": meaning, "schema": schema}
+
+
+def _references(names: Iterable[str]) -> Fields:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _refusal_headers(status: int) -> Fields:
+    """Tell which headers a refusal has; what is refused before its route is known is counted by no limit."""
+    found = {} if status in BEFORE_ANY_TABLE else _references(LIMIT_HEADERS)
+    if status == 429:
+        found |= _references(REFUSED_HEADERS)
+    if status in RETRIED_STATUSES:
+        found["Retry-After"] = {"required": True, "schema": {"type": "integer", "minimum": 1}}
+    return found
 
 
 def _tag(mount: Mount) -> Fields:
@@ -237,9 +266,12 @@ def _tag(mount: Mount) -> Fields:
 
 def _format_answers(method: str) -> Fields:
     """Say of a format's route what any of them does; which status of success it has is the protocol's."""
-    done: Fields = {"2XX": {"description": "It is done, or what was asked for", "content": {"*/*": {}}}}
+    headers = _references(LIMIT_HEADERS)
+    done: Fields = {
+        "2XX": {"description": "It is done, or what was asked for", "headers": headers, "content": {"*/*": {}}}
+    }
     if method == "GET":
-        done["3XX"] = {"description": "What the client has still holds, or is elsewhere"}
+        done["3XX"] = {"description": "What the client has still holds, or is elsewhere", "headers": headers}
     return done
 
 

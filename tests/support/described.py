@@ -80,10 +80,21 @@ class Description:
         key = str(status) if str(status) in responses else f"{status // 100}XX"
         assert key in responses, f"{where} is not described: {body[:300]!r}"
         response = self._resolved(responses[key])
-        for name in response.get("headers", ()):
-            assert name.lower() in headers, f"{where} has no {name}"
+        self._check_headers(where, response.get("headers", {}), headers)
         if method != "HEAD" and status not in WITHOUT_BODY and response.get("content"):
             self._check_body(where, response["content"], headers.get("content-type", ""), body)
+
+    def _check_headers(self, where: str, described: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        """Those that have to be there are, those of limits are described, and both are of their kind."""
+        known = {name.lower(): self._resolved(said) for name, said in described.items()}
+        for name, said in known.items():
+            assert name in headers or not said.get("required"), f"{where} has no {name}"
+        for name in headers:
+            assert name in known or not name.startswith("ratelimit-"), f"{where} has {name}, which is not described"
+        for name in known.keys() & headers.keys():
+            schema, text = known[name]["schema"], headers[name]
+            value = int(text) if schema["type"] == "integer" and text.isdecimal() else text
+            assert Draft202012Validator(schema).is_valid(value), f"{where} has {name}: {text}"
 
     def _check_body(self, where: str, content: Mapping[str, Any], media_type: str, body: bytes) -> None:
         found = media_type.partition(";")[0]
@@ -103,10 +114,12 @@ class Description:
         """Return why a value does not fit a schema of the document."""
         return [error.message for error in self._validator(schema).iter_errors(value)]
 
-    def _resolved(self, response: Mapping[str, Any]) -> Mapping[str, Any]:
-        if "$ref" not in response:
-            return response
-        found: Mapping[str, Any] = self.document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+    def _resolved(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Follow a reference to a component, if it is one."""
+        if "$ref" not in said:
+            return said
+        _, _, kind, name = said["$ref"].split("/")
+        found: Mapping[str, Any] = self.document["components"][kind][name]
         return found
 
 

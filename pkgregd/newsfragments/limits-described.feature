@@ -1,0 +1,1 @@
+The OpenAPI document describes the `RateLimit-*` headers, and says which headers an answer always has.
