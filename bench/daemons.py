@@ -81,6 +81,10 @@ class Pkgregd:
         """Return the URL path of a generic file."""
         return f"{self._generic}/{name}/1.0/{file_name}"
 
+    def open_file_path(self, name: str, file_name: str) -> str:
+        """Return the URL path of a generic file at the project that everybody may read."""
+        return f"{self._daemon.packages_path('generic', self._daemon.world.public_id)}/{name}/1.0/{file_name}"
+
     def upload_file(self, name: str, file_name: str, body: Pieces) -> Call:
         """Make the raw upload of a generic file."""
         return make_call("PUT", self.file_path(name, file_name), self.token, body)
