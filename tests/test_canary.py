@@ -76,6 +76,17 @@ class FindingTests(SynchronousTestCase):
         # or the end of this run would find it
         (folder / "a.sqlite3").unlink()
 
+    def test_what_clients_write_themselves(self) -> None:
+        """npm keeps its own command lines, in which people put tokens; that is not ours to mend."""
+        self.addCleanup(canary.found.clear)
+        folder = pathlib.Path(self.mktemp()).absolute()
+        for name in ("_logs", "logs"):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "a.log").write_text(TOKENS[0].secret)
+        canary.look_at_folder(folder)
+        self.assertEqual([str(find).split(" is in ")[1] for find in canary.found], [f"{folder}/logs/a.log, byte 0"])
+        (folder / "logs" / "a.log").unlink()
+
 
 class RunTests(SynchronousTestCase):
     """The runner, in a process of its own."""

@@ -223,5 +223,7 @@ class CargoTests(Lines):
         """cargo stops, and says what it was told."""
         secret = self.daemon.world.writer
         self.exhaust("cargo", "PRIVATE-TOKEN", secret)
+        with (self.home / "cargo" / "config.toml").open("a") as config:
+            config.write("[net]\nretry = 0\n")
         run = self.publish(self.write_crate("acme-refused"), "slow", secret)
         self.assert_fails(run, "429", "too many requests: try again in")

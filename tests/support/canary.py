@@ -30,6 +30,9 @@ _ENCODED = re.compile(rb"[0-9A-Za-z+/_-]*(?:cGtncl|BrZ3Jf|wa2dyX)[0-9A-Za-z+/_-]
 
 MAX_ENCODED_LETTERS = 65536
 
+OF_CLIENTS = frozenset({"_logs"})
+"""Folders in which clients write down themselves what they were told to do, npm its whole command line."""
+
 
 @frozen
 class Find:
@@ -99,5 +102,5 @@ def look_at_folder(folder: pathlib.Path, patterns: Iterable[str] = LOOKED_AT) ->
     """Keep what is found in the logs and databases of a folder, and of those in it."""
     for pattern in patterns:
         for path in folder.rglob(pattern):
-            if path.is_file() and not path.is_symlink():
+            if path.is_file() and not path.is_symlink() and not OF_CLIENTS & set(path.parts):
                 look_at_file(path)

@@ -17,7 +17,7 @@ from tests.support.packages import make_wheel, small_form, wheel_name
 from tests.support.rawhttp import RawConnection
 from tests.support.stored import damaged_blobs, staged_files, stored_blobs
 
-KILLS = int(os.environ.get("PKGREGD_TORTURE_KILLS", "60"))
+KILLS = int(os.environ.get("PKGREGD_TORTURE_KILLS", "40"))
 SEED = int(os.environ.get("PKGREGD_TORTURE_SEED", "20261124"))
 UPLOADERS = 4
 SETTLE_SECONDS = 30.0

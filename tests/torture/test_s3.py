@@ -17,7 +17,7 @@ from tests.support.daemon import Daemon, wait_until
 from tests.support.faulty_s3 import FaultyS3
 
 MIB = 1 << 20
-SECONDS = float(os.environ.get("PKGREGD_TORTURE_S3_SECONDS", "10"))
+SECONDS = float(os.environ.get("PKGREGD_TORTURE_S3_SECONDS", "5"))
 
 
 class FaultyS3Tests(SynchronousTestCase):
