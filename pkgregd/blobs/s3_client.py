@@ -403,7 +403,7 @@ class S3Client:
                         "S3 neither {what} nor says why not: {trouble}",
                         what=what, trouble=str(trouble), event="s3.unavailable",
                     )  # fmt: skip
-                    raise Unavailable("the blob store does not answer as it should; try again later") from None
+                    raise Unavailable("the blob store does not answer as it should") from None
             except _Refused as refusal:
                 log.error(
                     "S3 refuses: {refusal}; it never {what} so", what=what, refusal=str(refusal), event="s3.refused"

@@ -214,4 +214,4 @@ def _in_our_words(name: str, error: psycopg2.Error) -> Exception:
 
 def _gone(name: str, error: ConnectionBroken) -> Unavailable:
     log.error("{verb} failed: {reason}", verb=name, reason=str(error), event="catalog.failed_verb")
-    return Unavailable("the database went away; try again")
+    return Unavailable("the database went away")

@@ -249,7 +249,7 @@ class Pool:
         except ConnectionBroken as error:
             self._pass_on()
             log.error("no connection to the database: {reason}", reason=str(error), event="catalog.no_connection")
-            raise Unavailable("the database cannot be reached at the moment; try again") from error
+            raise Unavailable("the database cannot be reached at the moment") from error
         except BaseException:
             self._pass_on()
             raise
@@ -287,7 +287,7 @@ class Pool:
     def _expire(self, turn: Deferred[None]) -> None:
         self._waiting.remove(turn)
         log.warn("a verb waited too long for a connection", event="catalog.queue_timeout")
-        turn.errback(Unavailable("the database is busy; try again"))
+        turn.errback(Unavailable("the database is busy"))
 
     def _pass_on(self) -> None:
         """Hand a turn to whoever waits longest, or end it."""
@@ -333,7 +333,7 @@ def translated(error: psycopg2.Error) -> PkgregdError | None:
     if code in ("53100", "54000"):
         return StorageFull()
     if code in ("40001", "40P01", "55P03", "57014"):
-        return Unavailable("the database is busy; try again")
+        return Unavailable("the database is busy")
     if code.startswith(("08", "53", "57", "58", "XX")) or code in ("25006", "25P03"):
-        return Unavailable("the database cannot be used at the moment; try again")
+        return Unavailable("the database cannot be used at the moment")
     return None

@@ -115,7 +115,7 @@ class ProtectionManagement:
                 raise RuleRejected(f"a rule needs at least one of {PUSH} and {DELETE}: delete it to have none")
             if await self._catalog.change_rule(known, terms, call.principal):
                 return _reply(ProtectionRule(known.id, known.project_id, terms), 200)
-        raise Unavailable("the rule is being changed by others: try again")
+        raise Unavailable("the rule is being changed by others")
 
     async def remove(self, call: IAuthorisedCall) -> Reply:
         """Remove a rule."""

@@ -103,7 +103,7 @@ class PlaceSettings:
                 self._demand_no_raise(layers, changes)
             if await self.catalog.change_settings(level, place_id, own, changes, principal):
                 return await self.show(level, place_id)
-        raise Unavailable("somebody else is changing these settings; try again")
+        raise Unavailable("somebody else is changing these settings")
 
     def _check(self, changes: Mapping[str, SettingValue | None]) -> None:
         """Pass if each regular expression can be read."""

@@ -130,7 +130,7 @@ class BreakTests(PostgresCase):
         """While it is down a verb is refused in our words, and afterwards it works."""
         self.result(self.database.write(add_next_user))
         self.proxy.close()
-        self.assertIn("try again", str(self.failure(self.begin(self.database.read(count_users)), Unavailable)))
+        self.assertIn("cannot be reached", str(self.failure(self.begin(self.database.read(count_users)), Unavailable)))
         database = self.open(server().port)
         self.result(database.read(count_users))
         server().restart()
