@@ -4,6 +4,7 @@ Time and concurrency: deadlines, shields, background coroutines, periodic tasks.
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
@@ -17,6 +18,11 @@ from twisted.python.failure import Failure
 
 T = TypeVar("T")
 log = Logger()
+
+
+def utc_now() -> datetime.datetime:
+    """Return the present time, aware."""
+    return datetime.datetime.now(datetime.UTC)
 
 
 def start(coroutine: Coroutine[Deferred[Any], Any, T], what: str) -> Deferred[T | None]:

@@ -7,7 +7,6 @@ The service tree: everything a daemon is made of, started and stopped in order.
 
 from __future__ import annotations
 
-import datetime
 import gc
 import resource
 import signal
@@ -18,7 +17,6 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from attrs import evolve, field, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
@@ -29,24 +27,18 @@ from twisted.python.failure import Failure
 from pkgregd.auth.accounts import Accounts, AccountSettings
 from pkgregd.auth.authenticator import TokenAuthenticator
 from pkgregd.auth.tokendesk import TokenDesk
-from pkgregd.auth.tokenuses import WRITE_SECONDS, TokenUses
-from pkgregd.blobs import open_blob_store
-from pkgregd.catalog import open_catalog
-from pkgregd.clockwork import PeriodicTask, start, with_deadline
-from pkgregd.config import Config, FormatConfig
+from pkgregd.auth.tokenuses import TokenUses
+from pkgregd.chores import Chores
+from pkgregd.clockwork import start, utc_now, with_deadline
+from pkgregd.config import Config
 from pkgregd.errors import ConfigError, PkgregdError, Unavailable
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.front import make_factory, mounts
 from pkgregd.http.openapi import describe
 from pkgregd.http.proxied import ENDPOINT, ProxiedFactory
-from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import (
-    IBlobStore,
-    IBuildFormat,
-    ICatalog,
     IDueTimes,
     IIdTokenExchange,
-    IPackageFormat,
     IRouteTable,
 )
 from pkgregd.manage.about import AboutManagement
@@ -59,36 +51,23 @@ from pkgregd.manage.places import PlaceManagement
 from pkgregd.manage.protection import ProtectionManagement
 from pkgregd.manage.settings import SettingsManagement
 from pkgregd.manage.tokens import TokenManagement
-from pkgregd.plugin import find_formats, read_manuals
+from pkgregd.parts import Parts, front_settings, inspection_limits, make_parts
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.directory import Directories
 from pkgregd.registry.events import LogEvents
-from pkgregd.registry.inspector_process import InspectionLimits
 from pkgregd.registry.inventory import Inventories
 from pkgregd.registry.limits import PrefixLimits, address_key
-from pkgregd.registry.quotas import RENEWAL_SECONDS
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.settings import PlaceSettings, known_settings
-from pkgregd.registry.sweep import sweep
-from pkgregd.registry.tidy import Tidying, rules_of
-from pkgregd.registry.trail import Trail, forget
+from pkgregd.registry.trail import Trail
 from pkgregd.shared.duetimes import SharedDueTimes, open_due_times
-from pkgregd.values import FormatLimits, PublicPages
+from pkgregd.values import PublicPages
 from pkgregd.web import signin
 from pkgregd.web.api import api_page, document_pages
 from pkgregd.web.help import help_pages
 from pkgregd.web.signin import SignInPages
 
 log = Logger()
-
-RECOVERY_SECONDS = 3600.0
-SWEEP_SECONDS = 3600.0
-SWEEP_GRACE = datetime.timedelta(hours=24)
-FORGET_SECONDS = 3600.0
-TIDY_SECONDS = 300.0
-FORGET_SECONDS = 300.0
-TIDY_TURN_SECONDS = 10.0
-"""How long one turn of the removal of builds goes on; the next one goes on where it ended."""
 
 CHECK_SECONDS = 2.0
 """How long a part may take to say whether it is ready."""
@@ -97,86 +76,6 @@ LEAST_OPEN_FILES = 4096
 
 SWITCH_SECONDS = 0.0003
 """How long another thread may keep the interpreter from the reactor, which may want it several times a request."""
-
-
-@frozen
-class Parts:
-    """
-    What a daemon works with; tests put others in.
-
-    Attributes:
-        manuals: the manual page of each format, by its name.
-    """
-
-    catalog: ICatalog
-    blobs: IBlobStore
-    formats: Sequence[IPackageFormat]
-    limits_by_format: Mapping[str, FormatLimits]
-    manuals: Mapping[str, str] = field(factory=dict, repr=False)
-
-
-def make_parts(reactor: Any, config: Config) -> Parts:
-    """
-    Open what the configuration names.
-
-    Raises:
-        ConfigError, SchemaError, Unavailable: fit to be printed.
-    """
-    known = find_formats()
-    config.require_formats(known)
-    config.require_builds([name for name, made in known.items() if IBuildFormat.providedBy(made)])
-    enabled = {name: made for name, made in known.items() if config.formats.get(name, FormatConfig()).enabled}
-    if not enabled:
-        raise ConfigError("no format is enabled")
-    redirects = config.blobs.redirect_downloads
-    limits = {
-        name: config.formats.get(name, FormatConfig()).limits(evolve(made.default_limits, redirect_downloads=redirects))
-        for name, made in enabled.items()
-    }
-    manuals = read_manuals(enabled)
-    catalog = open_catalog(
-        reactor, config.catalog.url, config.folder, config.catalog.readers, config.catalog.connections
-    )
-    blobs = open_blob_store(
-        reactor,
-        config.blobs.url,
-        config.folder,
-        reserve_bytes=config.blobs.reserve_bytes,
-        threads=config.blobs.threads,
-        s3=config.blobs,
-    )
-    return Parts(catalog, blobs, list(enabled.values()), limits, manuals)
-
-
-def front_settings(config: Config) -> FrontSettings:
-    """Take the front's settings from the configuration."""
-    http = config.http
-    return FrontSettings(
-        handshake_timeout_seconds=http.handshake_timeout_seconds,
-        header_timeout_seconds=http.header_timeout_seconds,
-        idle_timeout_seconds=http.idle_timeout_seconds,
-        body_min_bytes_per_second=http.body_min_bytes_per_second,
-        body_grace_seconds=http.body_grace_seconds,
-        max_body_seconds=http.max_body_seconds,
-        write_stall_seconds=http.write_stall_seconds,
-        drain_max_bytes=http.drain_max_bytes,
-        drain_seconds=http.drain_seconds,
-        max_connections=http.max_connections,
-        max_connections_per_address=http.max_connections_per_address,
-        too_large_status=http.too_large_status,
-        trusted_proxies=http.trusted_proxies,
-    )
-
-
-def inspection_limits(config: Config) -> InspectionLimits:
-    """Take the limits of archive readers from the configuration."""
-    inspection = config.inspection
-    return InspectionLimits(
-        processes=inspection.processes,
-        memory_bytes=inspection.memory_bytes,
-        cpu_seconds=inspection.cpu_seconds,
-        deadline_seconds=inspection.deadline_seconds,
-    )
 
 
 def make_service(reactor: Any, config: Config, parts: Callable[[Any, Config], Parts] = make_parts) -> Daemon:
@@ -205,8 +104,7 @@ class Daemon(Service):
         self._trail: Trail | None = None
         self._factory: FrontFactory | None = None
         self._ports: list[IListeningPort] = []
-        self._tasks: list[PeriodicTask] = []
-        self._tidying: Tidying | None = None
+        self._chores: Chores | None = None
         self._uses: TokenUses | None = None
         self._due_times: SharedDueTimes | None = None
         self._recovered = False
@@ -280,20 +178,9 @@ class Daemon(Service):
         )
         for description in self._config.http.listen:
             self._bind(description, self._factory)
-        self._tasks = [
-            PeriodicTask(self._reactor, RECOVERY_SECONDS, self._recover, "clearing staging files"),
-            PeriodicTask(self._reactor, SWEEP_SECONDS, self._sweep, "sweeping blobs"),
-            PeriodicTask(self._reactor, WRITE_SECONDS, self._uses.write, "noting when tokens were used"),
-            PeriodicTask(self._reactor, FORGET_SECONDS, parts.catalog.forget_ended, "forgetting jobs that ended"),
-            PeriodicTask(self._reactor, RENEWAL_SECONDS, self._remotes.quotas.renew, "renewing reservations"),
-        ]
-        if self._config.audit.keep_days:
-            task = PeriodicTask(self._reactor, FORGET_SECONDS, self._forget, "removing old audit entries")
-            self._tasks.append(task)
-        rules = rules_of(parts.formats, parts.limits_by_format)
-        if rules:
-            self._tidying = Tidying(parts.catalog, rules, self._remotes.pages.run, events.emit, utc_now)
-            self._tasks.append(PeriodicTask(self._reactor, TIDY_SECONDS, self._tidy, "removing old builds"))
+        self._chores = Chores(
+            self._reactor, self._config, parts, self._remotes, events, self._uses, lambda: self._is_stopping
+        )
 
     def _exchange(self, parts: Parts) -> IIdTokenExchange | None:
         if not self._config.oidc:
@@ -329,8 +216,8 @@ class Daemon(Service):
     def startService(self) -> None:
         """Begin the work that needs the reactor."""
         super().startService()
-        for task in self._tasks:
-            task.startService()
+        if self._chores is not None:
+            self._chores.start()
         self._reactor.callWhenRunning(self._running)
 
     def _running(self) -> None:
@@ -347,45 +234,12 @@ class Daemon(Service):
         self._reactor.callFromThread(self._reactor.stop)
 
     async def _first_recovery(self) -> None:
+        assert self._chores is not None
         try:
-            removed = await self._recover()
+            removed = await self._chores.recover()
         finally:
             self._recovered = True
         log.info("ready; {removed} files of dead processes removed", removed=removed, event="daemon.ready")
-
-    async def _recover(self) -> int:
-        assert self._parts is not None
-        return await self._parts.blobs.recover(self._parts.catalog.forget_blob)
-
-    async def _sweep(self) -> None:
-        assert self._parts is not None
-        report = await sweep(self._parts.catalog, self._parts.blobs, grace=SWEEP_GRACE, now=utc_now())
-        log.info(
-            "sweep removed {removed} blobs, {removed_bytes} bytes",
-            removed=report.removed,
-            removed_bytes=report.removed_bytes,
-            event="sweep.done",
-        )
-
-    async def _forget(self) -> None:
-        assert self._parts is not None
-        before = utc_now() - datetime.timedelta(days=self._config.audit.keep_days)
-        removed = await forget(self._parts.catalog, before, lambda: self._is_stopping)
-        if removed:
-            log.info("{removed} old audit entries removed", removed=removed, event="audit.forgotten")
-
-    async def _tidy(self) -> None:
-        assert self._tidying is not None
-        ends_at = self._reactor.seconds() + TIDY_TURN_SECONDS
-        report = await self._tidying.go_on(lambda: self._is_stopping or self._reactor.seconds() >= ends_at)
-        if report.builds:
-            log.info(
-                "{builds} old builds removed, {files} files, {file_bytes} bytes",
-                builds=report.builds,
-                files=report.files,
-                file_bytes=report.file_bytes,
-                event="tidy.done",
-            )
 
     # ------------------------------------------------------------------ health
 
@@ -424,8 +278,8 @@ class Daemon(Service):
             self._trail.stop()
         if self._factory is not None:
             await self._step("draining", partial(self._factory.drain, self._config.http.shutdown_grace_seconds))
-        for task in self._tasks:
-            await self._step("stopping periodic work", partial(_awaitable, task.stopService))
+        if self._chores is not None:
+            await self._chores.stop()
         if self._uses is not None:
             await self._step("noting when tokens were used", self._uses.write)
         if self._remotes is not None:
@@ -460,11 +314,6 @@ def _pages(parts: Parts, tables: Sequence[IRouteTable], external_url: str) -> Pu
 
 async def _awaitable(function: Callable[[], object]) -> object:
     return await maybeDeferred(function)
-
-
-def utc_now() -> datetime.datetime:
-    """Return the present time, aware."""
-    return datetime.datetime.now(datetime.UTC)
 
 
 def raise_open_files() -> None:

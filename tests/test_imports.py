@@ -36,6 +36,8 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "testing": ALL,
     "tap": ALL,
     "service": ALL,
+    "parts": ALL,
+    "chores": ALL,
     "cli": ALL,
     "commands": ALL,
 }

@@ -23,7 +23,8 @@ from twisted.logger import globalLogBeginner, textFileLogObserver
 from pkgregd.blobs.files import FileBlobStore
 from pkgregd.blobs.operations import FileOperations
 from pkgregd.config import Config
-from pkgregd.service import Parts, make_parts, make_service
+from pkgregd.parts import Parts, make_parts
+from pkgregd.service import make_service
 from pkgregd.tap import Options
 
 SLOW_BYTES_PER_SECOND = 1 << 20

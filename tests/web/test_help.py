@@ -13,12 +13,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.auth.authenticator import TokenAuthenticator
 from pkgregd.catalog.memory import MemoryCatalog
+from pkgregd.clockwork import utc_now
 from pkgregd.http.front import make_factory
 from pkgregd.http.settings import FrontSettings
 from pkgregd.plugin import find_formats, read_manuals
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.limits import PrefixLimits
-from pkgregd.service import utc_now
 from pkgregd.testing.client import ClientReply, MemoryClient
 from pkgregd.values import Rate, RateLimitRule
 from pkgregd.web.help import help_pages
