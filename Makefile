@@ -6,8 +6,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PORT ?= 8080
 VAR ?= var
-# Names of trial, e.g. `make test TESTS=tests.http`.
-TESTS ?= tests
+# Names of trial, e.g. `make test TESTS=tests.http`; without it all tests run, LANES of them side by side.
+TESTS ?=
+LANES ?= 2
 
 .PHONY: run test torture check format docs bench
 
@@ -21,7 +22,7 @@ CLIENTS = $(CLIENT_REQUIREMENTS:tests/clients/environments/%.txt=$(VENV)/clients
     $(CLIENT_PACKAGES:tests/clients/environments/%/package.json=$(VENV)/clients/%/.installed)
 
 test: $(VENV)/.installed-test $(CLIENTS)
-	$(BIN)/python -m tests.support.runner $(TESTS)
+	$(BIN)/python -m $(if $(TESTS),tests.support.runner $(TESTS),tests.support.lanes $(LANES))
 
 # What `make test` does in small: 4 GiB bodies, 300 kills. Takes half an hour.
 torture: $(VENV)/.installed-test
