@@ -59,6 +59,11 @@ class FindingTests(SynchronousTestCase):
         for text in (secret[:23] + "...", secret[:-1], secret[:-1] + ("a" if secret[-1] != "a" else "b"), "pkgr_job_"):
             self.assertEqual(ids(text.encode()), [])
 
+    def test_a_long_run_of_letters(self) -> None:
+        """It takes a moment, not hours: each letter is looked at a few times at most."""
+        data = b"A" * 4_000_000 + base64.b64encode(TOKENS[0].secret.encode())
+        self.assertEqual(ids(data), [TOKENS[0].public_id])
+
     def test_in_a_database(self) -> None:
         """A row that holds one is found, in the file or in the log before it."""
         self.addCleanup(canary.found.clear)

@@ -25,10 +25,13 @@ LOOKED_AT = ("*.log", "*.sqlite3", "*.sqlite3-wal", "*.sqlite3-journal")
 """Logs, and databases with what is not in their files yet."""
 
 _BEGINNING = re.compile(rb"pkgr_[a-z]{3}_")
-_ENCODED = re.compile(rb"[0-9A-Za-z+/_-]*(?:cGtncl|BrZ3Jf|wa2dyX)[0-9A-Za-z+/_-]*")
-"""How a token begins in base64, by where in a group of three bytes it begins, with all that may belong to it."""
+_ENCODED = re.compile(rb"cGtncl|BrZ3Jf|wa2dyX")
+"""How a token begins in base64, by where in a group of three bytes it begins."""
 
-MAX_ENCODED_LETTERS = 65536
+_OTHERS = re.compile(rb"[^0-9A-Za-z+/_-]")
+
+BEFORE, AFTER = 3, 4 * TOKEN_LETTERS
+"""So many letters around that beginning are looked at; what comes before it is there to be skipped, by up to three."""
 
 OF_CLIENTS = frozenset({"_logs"})
 """Folders in which clients write down themselves what they were told to do, npm its whole command line."""
@@ -62,7 +65,9 @@ def tokens_in(data: bytes | mmap.mmap) -> Iterator[tuple[int, str]]:
         if public_id := _public_id(data[start : start + TOKEN_LETTERS]):
             yield start, public_id
     for match in _ENCODED.finditer(data):
-        for public_id in _decoded(match[0][:MAX_ENCODED_LETTERS]):
+        start = max(0, match.start() - BEFORE)
+        before = _OTHERS.split(data[start : match.start()])[-1]
+        for public_id in _decoded(before + _OTHERS.split(data[match.start() : match.start() + AFTER])[0]):
             yield match.start(), public_id
 
 
