@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 
 
@@ -11,14 +12,18 @@ class FaultyProxy:
     """
     A proxy on a free port of the loopback interface, with a thread for each direction of a connection.
 
+    Args:
+        tls: what it speaks to clients, if it is not what it speaks to the target.
+
     Attributes:
         port: where it listens.
         cut_at: when a client sends these bytes for the first time, they are not handed on and the connection is cut;
             None afterwards, and for never.
     """
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, tls: ssl.SSLContext | None = None) -> None:
         self._target = ("127.0.0.1", target_port)
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.cut_at: bytes | None = None
@@ -54,6 +59,8 @@ class FaultyProxy:
         while not self._is_closed:
             try:
                 client, _ = self._listener.accept()
+                if self._tls is not None:
+                    client = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
                 upstream = socket.create_connection(self._target)
             except OSError:
                 return
