@@ -128,6 +128,7 @@ class ChangesCase(SynchronousTestCase):
         self.rules = mounts(formats, limits, tables)
         self.assertEqual([rule for rule, _ in self.rules], [rule for rule, _ in whole_table()])
         remotes = Remotes(self.clock, catalog, blobs, policy, events, limits)
+        self.addCleanup(lambda: now(remotes.close()))
         self.remotes = remotes
         self.client = MemoryClient(
             make_factory(
