@@ -12,8 +12,13 @@ from typing import Any
 
 import psycopg2
 
-ON_POSTGRESQL = os.environ.get("PKGREGD_TEST_CATALOG") == "postgresql"
-"""Whether the daemons of this run are to use PostgreSQL."""
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+ENGINES = (SQLITE, POSTGRESQL)
+ENGINE = os.environ.get("PKGREGD_TEST_CATALOG") or SQLITE
+"""Which of them the daemons of this run use, where nobody asks for one."""
+
+if ENGINE not in ENGINES:
+    raise ValueError(f"PKGREGD_TEST_CATALOG is {ENGINE!r}, and has to be one of {', '.join(ENGINES)}")
 
 SQLITE_URL = "sqlite:pkgregd.sqlite3"
 TEMPLATE = "world"
@@ -21,9 +26,9 @@ TEMPLATE = "world"
 _numbers = itertools.count(1)
 
 
-def template_url() -> str:
+def template_url(engine: str) -> str:
     """Return the URL of the catalog that the others are copied from; it is made by migrating it."""
-    if not ON_POSTGRESQL:
+    if engine == SQLITE:
         return SQLITE_URL
     from tests.support.postgresql import server
 
@@ -31,9 +36,9 @@ def template_url() -> str:
     return server().url(TEMPLATE)
 
 
-def copied_url(template: pathlib.Path, folder: pathlib.Path) -> str:
+def copied_url(engine: str, template: pathlib.Path, folder: pathlib.Path) -> str:
     """Copy the template, whose folder is given, for a daemon with a folder of its own; returns the URL."""
-    if not ON_POSTGRESQL:
+    if engine == SQLITE:
         for file in template.glob("*.sqlite3*"):
             shutil.copy(file, folder)
         return SQLITE_URL
@@ -58,7 +63,7 @@ def query(url: str, folder: pathlib.Path, statement: str) -> list[tuple[Any, ...
 
 def drop(url: str) -> None:
     """Remove what copied_url() made; the files of SQLite go with their folder."""
-    if not ON_POSTGRESQL or url == SQLITE_URL:
+    if url == SQLITE_URL:
         return
     from tests.support.postgresql import server
 

@@ -28,7 +28,7 @@ from attrs import field, frozen
 from pkgregd.secrecy import without_secrets
 from tests.support import canary
 from tests.support.blobs import blobs_section
-from tests.support.catalogs import copied_url, drop, query, template_url
+from tests.support.catalogs import ENGINE, copied_url, drop, query, template_url
 from tests.support.tls import Certificates, make_certificates
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -125,11 +125,11 @@ class _Template:
 
 
 @functools.cache
-def _template() -> _Template:
-    """Make a migrated catalog with its World, once in a run; daemons start from copies."""
+def _template(engine: str) -> _Template:
+    """Make a migrated catalog with its World, once in a run for each engine; daemons start from copies."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="template-", dir=os.getcwd()))
     config = folder / "pkgregd.toml"
-    config.write_text(f'[catalog]\nurl = "{template_url()}"\n')
+    config.write_text(f'[catalog]\nurl = "{template_url(engine)}"\n')
 
     def run(*arguments: str) -> str:
         return command_line(config, *arguments)
@@ -162,8 +162,8 @@ def _template() -> _Template:
 
 
 def shared_world() -> World:
-    """Return who and what there is, for settings that speak of them."""
-    return _template().world
+    """Return who and what there is, for settings that speak of them, unless an engine was asked for."""
+    return _template(ENGINE).world
 
 
 def command_line(config: pathlib.Path, *arguments: str) -> str:
@@ -199,6 +199,7 @@ class Daemon:
         blobs: all lines of its `[blobs]` section; empty for those of every test.
         external_scheme: whether external_url is that of the http or the https port.
         program: what runs it; gets `--config FILE` behind it.
+        engine: one of ENGINES: what its catalog is kept in.
     """
 
     def __init__(
@@ -209,10 +210,11 @@ class Daemon:
         blobs: str = "",
         external_scheme: str = "http",
         program: Sequence[str] | None = None,
+        engine: str = ENGINE,
     ) -> None:
-        template = _template()
+        template = _template(engine)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="daemon-", dir=os.getcwd()))
-        self.catalog_url = copied_url(template.folder, self.folder)
+        self.catalog_url = copied_url(engine, template.folder, self.folder)
         self.world = template.world
         self.certificates = template.certificates
         self.ca_file = str(template.certificates.authority)

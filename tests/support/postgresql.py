@@ -46,7 +46,9 @@ def server() -> PostgresServer:
 
 class PostgresServer:
     """
-    A server on a free port of the loopback interface, which trusts whoever reaches it and syncs nothing.
+    A server on a free port of the loopback interface, which trusts whoever reaches it.
+
+    It syncs nothing, unless PKGREGD_TEST_FSYNC=on when it starts.
 
     Attributes:
         port: where it listens.
@@ -81,14 +83,20 @@ class PostgresServer:
             [str(programs() / program), *arguments], check=True, capture_output=True, cwd=self._folder, **self._identity
         )
 
+    @property
+    def pid(self) -> int:
+        """The first of its processes."""
+        return self._process.pid
+
     def _start(self) -> subprocess.Popen[bytes]:
+        syncs = os.environ.get("PKGREGD_TEST_FSYNC", "off")
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
             "unix_socket_directories": str(self._folder),
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
+            "fsync": syncs,
+            "synchronous_commit": syncs,
+            "full_page_writes": syncs,
             "max_connections": "100",
             "shared_buffers": "32MB",
         }
