@@ -4,9 +4,9 @@ every number.
 
     python -m bench [PART...]
 
-Parts: great, small, download, requests, latency, limits, growth, and of npm, NuGet, Cargo and Maven publish, install,
-documents, search; `formats` stands for these four. All of them if none is named. The settings are environment
-variables; bench/settings.py has them all, docs/performance.md tells the usual ones.
+Parts: great, small, download, requests, latency, limits; projects and catalogs, for which `growth` stands; and of npm,
+NuGet, Cargo and Maven publish, install, documents and search, for which `formats` stands. All of them if none is named.
+The settings are environment variables; bench/settings.py has them all, docs/performance.md tells the usual ones.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from bench import settings
+from bench.catalogs import Catalogs
 from bench.clients import GreatPackages, Installs
 from bench.documents import Documents
 from bench.fleet import Fleet, checkouts
@@ -45,11 +46,14 @@ class Part(Protocol):
         """Measure everything once, server after server, so that a change of the machine meets all of them."""
 
 
+GROWTH = (Growth, Catalogs)
 FORMATS = (GreatPackages, Installs, Documents, Searches)
-PARTS = {
-    part.name: part for part in (GreatUploads, SmallUploads, Download, SmallRequests, Latency, Limits, Growth, *FORMATS)
+OTHERS = (GreatUploads, SmallUploads, Download, SmallRequests, Latency, Limits)
+PARTS = {part.name: part for part in (*OTHERS, *GROWTH, *FORMATS)}
+GROUPS = {
+    "growth": [part.name for part in GROWTH],
+    "formats": [part.name for part in FORMATS],
 }
-GROUPS = {"formats": [part.name for part in FORMATS]}
 """Words for several parts."""
 
 
@@ -85,6 +89,7 @@ def main() -> None:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     # the catalogs are made by the oldest of the daemons, and each migrates its copy
     os.environ["PYTHONPATH"] = str(settings.BEFORE or settings.CHECKOUT)
+    os.environ["PKGREGD_TEST_FSYNC"] = "on"  # PostgreSQL syncs, as it does elsewhere
     journal, facts = Journal(), machine_facts(checkouts())
     with tempfile.TemporaryDirectory(prefix="bench-", dir=settings.FOLDER) as folder:
         os.chdir(folder)  # where daemons make their folders

@@ -6,10 +6,12 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from bench.load import Call, Pieces, make_call
 from bench.settings import GREAT_BYTES, MIB
 from bench.wares import Wheel
+from tests.support.catalogs import SQLITE
 from tests.support.daemon import COMMAND_SECONDS, Daemon, clean_environment
 from tests.support.packages import upload_form
 
@@ -26,13 +28,15 @@ class Pkgregd:
         name: what tables call it.
         checkout: whose code runs.
         settings: more of its configuration.
+        engine: what its catalog is kept in.
     """
 
-    def __init__(self, name: str, checkout: pathlib.Path, settings: str = "") -> None:
+    def __init__(self, name: str, checkout: pathlib.Path, settings: str = "", engine: str = SQLITE) -> None:
         self.name = name
         self.checkout = checkout
         # -P: the folder of the launcher is nobody's package
-        self._daemon = Daemon(f"{SETTINGS}\n{settings}", program=[sys.executable, "-P", str(LAUNCHER), str(checkout)])
+        program = [sys.executable, "-P", str(LAUNCHER), str(checkout)]
+        self._daemon = Daemon(f"{SETTINGS}\n{settings}", program=program, engine=engine)
         world = self._daemon.world
         self.secret = world.writer
         self.other_secret = world.reader
@@ -73,6 +77,20 @@ class Pkgregd:
         """Where it keeps everything."""
         return self._daemon.folder
 
+    @property
+    def catalog_url(self) -> str:
+        """Where its catalog is."""
+        return self._daemon.catalog_url
+
+    @property
+    def project_id(self) -> int:
+        """Number of the project that everything is published to."""
+        return int(self._daemon.world.private_id)
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Execute SQL on its catalog."""
+        return self._daemon.query(statement)
+
     def packages_path(self, format: str) -> str:
         """Return the URL path of a format at the project that everything is published to."""
         return self._daemon.packages_path(format, self._daemon.world.private_id)
@@ -106,6 +124,10 @@ class Pkgregd:
         """Make the request of such a page."""
         statuses = frozenset({304 if "If-None-Match" in (headers or {}) else 200})
         return make_call("GET", self.index_path(name), {**self.token, **(headers or {})}, (), statuses)
+
+    def entity_tag(self, name: str) -> str:
+        """Ask for the ETag of that page."""
+        return str(self._daemon.get(self.index_path(name), self.token)[1]["ETag"])
 
     def keep_blobs(self) -> None:
         """Have drop_great_blobs() leave what is there now."""

@@ -61,8 +61,8 @@ def shapes() -> list[Shape]:
 class Growth:
     """Publishing a wheel and reading its pages, in projects of all sizes; each has a daemon of its own."""
 
-    name = "growth"
-    title = "Growth"
+    name = "projects"
+    title = "Growth of a project"
     peers = ()
 
     def __init__(self, fleet: Fleet, journal: Journal) -> None:

@@ -64,10 +64,10 @@ class Cost:
 
 
 class Meter:
-    """Measures a process and all below it."""
+    """Measures some processes and all below them."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
+    def __init__(self, *pids: int) -> None:
+        self._pids = pids
 
     def measure(self, action: Callable[[], object], *, watch: bool = False) -> Cost:
         """
@@ -124,7 +124,7 @@ class Meter:
                 watcher.join()
 
     def _tree(self) -> list[int]:
-        found, waiting = [], [self._pid]
+        found, waiting = [], [*self._pids]
         while waiting:
             pid = waiting.pop()
             found.append(pid)

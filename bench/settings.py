@@ -37,6 +37,9 @@ GROWTH_FILES = _numbers("BENCH_GROWTH", "10,1000,20000")
 GROWTH_VERSIONS = _numbers("BENCH_GROWTH_VERSIONS", "10,5000")
 """Versions of one name, each of one file, when growth is measured."""
 
+CATALOG_PACKAGES = _numbers("BENCH_CATALOG", "100,10000,200000")
+"""Packages in catalogs that are filled by SQL."""
+
 VERSIONS = _numbers("BENCH_VERSIONS", "10,200,2000")
 """Versions of one name whose documents are measured."""
 

@@ -31,11 +31,12 @@ class Tally:
 
     Args:
         server: the one that is asked.
+        others: processes that work for it and are not below its own.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, others: Sequence[int] = ()) -> None:
         self._server = server
-        self._meter = Meter(server.pid)
+        self._meter = Meter(server.pid, *others)
         self._used = Usage(0.0, 0.0)
         self._wall_seconds = 0.0
         self._latencies: list[float] = []
