@@ -39,17 +39,23 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?<![a-z0-9_-])((?:{_PARAMETERS})=)[^\s&'\"#;,)}}]+", re.I), rf"\1{REMOVED}"),
     (re.compile(r"(://[^\s/:@'\"]{0,256}:)[^\s/@'\"]{1,1024}@"), rf"\1{REMOVED}@"),
 )
-_HINT = re.compile(r"pkgr|token|author|cookie|apikey|basic |bearer |passw|secret|api_key|amz-|://[^\s/]*@", re.I)
-"""What a text without has nothing to be taken out; most have not."""
+_HINTS = ("pkgr", "token", "author", "cookie", "apikey", "basic ", "bearer ", "passw", "secret", "api_key", "amz-")
+_URL_WITH_USER = re.compile(r"://[^\s/]*@")
+"""A text without all of these has nothing to be taken out, as most have not. One expression takes ten times as long."""
 
 
 def without_secrets(text: str) -> str:
     """Return a text with what looks like a secret replaced."""
-    if _HINT.search(text) is None:
+    if not _may_hold_secret(text):
         return text
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _may_hold_secret(text: str) -> bool:
+    folded = text.casefold()
+    return any(map(folded.__contains__, _HINTS)) or ("@" in text and _URL_WITH_USER.search(text) is not None)
 
 
 class CleanFailure:
