@@ -36,8 +36,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from pkgregd.errors import BodyTooSlow, ClientGone, MalformedBody
+from pkgregd.errors import ClientGone, MalformedBody
 from pkgregd.http.body import RequestBody
+from pkgregd.http.bodypace import BodyPace
 from pkgregd.http.parsing import (
     BadRequest,
     ChunkedDecoder,
@@ -132,10 +133,8 @@ class FrontChannel(Protocol):
         self._deadline: IDelayedCall | None = None
         self._stall: IDelayedCall | None = None
         self._stall_unsent_bytes = 0
-        self._rate_check: IDelayedCall | None = None
-        self._body_deadline: IDelayedCall | None = None
-        self._rate_bytes = 0
-        self._rate_was_paused = False
+        self._body_pace = BodyPace(self._clock, self._settings, self._fail_body)
+        self._turn: IDelayedCall | None = None
         self._counts_as_body = False
         self._waits_for_turn = False
         self._has_entered = False
@@ -303,12 +302,11 @@ class FrontChannel(Protocol):
         if self._pending and self._body is not None:
             self._take_body(self._body, self._take_pending())
         if self._decoder is not None:
-            self._watch_body()
+            self._body_pace.start()
             self.resume_body()
 
     def pause_body(self) -> None:
         """Stop reading: whoever takes the body is full."""
-        self._rate_was_paused = True
         self._pause_reading()
 
     def resume_body(self) -> None:
@@ -365,7 +363,7 @@ class FrontChannel(Protocol):
         if decoder is None:
             self._keep(data)
             return
-        self._rate_bytes += len(data)
+        self._body_pace.count(len(data))
         try:
             rest = decoder.feed(data)
         except BadRequest as error:
@@ -397,29 +395,8 @@ class FrontChannel(Protocol):
         if self._body is not None:
             self._body.fail(error)
 
-    def _watch_body(self) -> None:
-        self._rate_bytes = 0
-        self._rate_was_paused = False
-        self._rate_check = self._clock.callLater(self._settings.body_grace_seconds, self._check_rate)
-        self._body_deadline = self._clock.callLater(self._settings.max_body_seconds, self._fail_body, BodyTooSlow())
-
-    def _check_rate(self) -> None:
-        """Refuse a body that came too slowly although we were reading all the time."""
-        least_bytes = self._settings.body_min_bytes_per_second * self._settings.body_grace_seconds
-        is_slow = self._rate_bytes < least_bytes and not self._rate_was_paused
-        self._rate_check = None
-        if is_slow:
-            self._fail_body(BodyTooSlow())
-            return
-        self._rate_bytes = 0
-        self._rate_was_paused = self._reading_paused
-        self._rate_check = self._clock.callLater(self._settings.body_grace_seconds, self._check_rate)
-
     def _stop_watching_body(self) -> None:
-        for call in (self._rate_check, self._body_deadline):
-            if call is not None and call.active():
-                call.cancel()
-        self._rate_check = self._body_deadline = None
+        self._body_pace.stop()
         if self._counts_as_body:
             self._counts_as_body = False
             self.factory.bodies -= 1
@@ -438,15 +415,21 @@ class FrontChannel(Protocol):
             return getattr(transport, "transport", transport)
         return transport
 
+    def pause_reading(self) -> None:
+        """Read nothing more before the present request is answered."""
+        self._pause_reading()
+
     def _pause_reading(self) -> None:
         if not self._reading_paused:
             self._reading_paused = True
+            self._body_pace.pause()
             self.transport.pauseProducing()
             self.factory.read_turns.skip(self._socket_transport)
 
     def _resume_reading(self) -> None:
         if self._reading_paused and self._state is not State.CLOSED:
             self._reading_paused = False
+            self._body_pace.resume()
             self.transport.resumeProducing()
 
     # ------------------------------------------------------------------ what a request calls
