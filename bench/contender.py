@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from bench.settings import ROOT
 from pkgregd.interfaces import IDueTimes
-from pkgregd.registry.limits import GCRA
+from pkgregd.registry.gcra import GCRA
 from pkgregd.shared.duetimes import open_due_times
 from pkgregd.values import Rate
 

@@ -17,7 +17,7 @@ from bench.flood import Crowd, start_crowd
 from bench.journal import ANSWER, Journal, Row
 from bench.load import Call, Outcome, make_call, run
 from bench.settings import CHECKOUT, SMALL_BYTES
-from pkgregd.registry.limits import LocalDueTimes
+from pkgregd.registry.gcra import LocalDueTimes
 from pkgregd.shared.duetimes import open_due_times
 from pkgregd.values import Rate
 

@@ -109,7 +109,7 @@ class ChangesCase(SynchronousTestCase):
         policy, events, blobs = AccessPolicy(), NoEvents(), MemoryBlobStore()
         self.blobs = blobs
         request_limits = PrefixLimits((), Clock().seconds)
-        request_limits.admit_failure = lambda address: Verdict("", Rate(1, 1), 1, 0.0, None)  # type: ignore[method-assign]
+        request_limits.admit_failure = lambda address, caller=None: Verdict("", Rate(1, 1), 1, 0.0, None)  # type: ignore[method-assign]
         directories = Directories(catalog, policy)
         tables = [
             PackageManagement(Inventories(catalog, blobs, policy, events), list(limits)),

@@ -187,7 +187,7 @@ class MatrixTests(SynchronousTestCase):
         limits = {made.name: made.default_limits for made in formats}
         policy, request_limits = AccessPolicy(), PrefixLimits((), Clock().seconds)
         # failures would be limited: here they are the point
-        request_limits.admit_failure = lambda address: Verdict("", Rate(1, 1), 1, 0.0, None)  # type: ignore[method-assign]
+        request_limits.admit_failure = lambda address, caller=None: Verdict("", Rate(1, 1), 1, 0.0, None)  # type: ignore[method-assign]
         self.rules = mounts(formats, limits, others)
         self.client = MemoryClient(
             make_factory(

@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.http.dispatch import Mount
 from pkgregd.http.front import mounts
+from pkgregd.http.mounts import Mount
 from pkgregd.manage.about import AboutManagement
 from pkgregd.manage.audit import AuditManagement
 from pkgregd.manage.exchange import ExchangeRoutes, OAuthRoutes

@@ -17,6 +17,12 @@ NO_REFERRER = ("Referrer-Policy", "no-referrer")
 """Goes with a page whose address has a token in it, so that no link on it tells the next one."""
 
 
+def may_carry_token(request: FrontRequest) -> bool:
+    """Whether a request's query may have a token in it, for all that can be seen without reading it."""
+    raw = request.raw_query
+    return bool(raw) and (b"_token" in raw or b"%" in raw)
+
+
 def query_tokens(request: FrontRequest) -> dict[str, str]:
     """
     Return the tokens in a request's query, by the names that IAuthenticator knows them by.
@@ -25,8 +31,7 @@ def query_tokens(request: FrontRequest) -> dict[str, str]:
         InvalidCredentials: a parameter is repeated.
         InvalidRequest: the query cannot be read.
     """
-    raw = request.raw_query
-    if not raw or (b"_token" not in raw and b"%" not in raw):
+    if not may_carry_token(request):
         return {}  # nearly every request: the query is not read for nothing
     found = {}
     for name, value in request.parameters():

@@ -4,8 +4,9 @@ From headers to reply: the guards in their order, the handler, the errors.
     authenticate -> rate limit -> resolve the scope -> authorise -> format switched on -> declared size
         -> the route's own check -> handler
 
-Each guard can end the request before a byte of the body is read. What the rate limit said travels beside the reply,
-since every reply tells it, whatever comes of the request.
+Whose budget is known to be spent does not get here (`http/doorstep.py`). Each guard can end the request before a byte
+of the body is read. What the rate limit said travels beside the reply, since every reply tells it, whatever comes of
+the request.
 """
 
 from __future__ import annotations
@@ -29,22 +30,18 @@ from pkgregd.errors import (
     RateLimited,
     SwitchedOff,
 )
+from pkgregd.http.callers import LooksAt
 from pkgregd.http.calls import AuthorisedCall, Call
 from pkgregd.http.credentials import NO_REFERRER, carried_tokens, query_tokens, refuse_query_tokens
-from pkgregd.http.ratelimits import CHEAP_COST
-from pkgregd.http.refusals import common_reply, internal_error, refuse
+from pkgregd.http.doorstep import held
+from pkgregd.http.mounts import SCOPE_RULE, Gate, Mount
+from pkgregd.http.ratelimits import CHEAP_COST, request_cost
+from pkgregd.http.refusals import common_reply, dressed, internal_error, refuse
 from pkgregd.http.replies import send
 from pkgregd.http.request import FrontRequest
 from pkgregd.interfaces import (
-    IAccessPolicy,
-    IAccounts,
-    IAuthenticator,
-    ICatalog,
     IPackageFormat,
     IReads,
-    IRemotes,
-    IRequestLimits,
-    IRouteTable,
 )
 from pkgregd.values import (
     ANONYMOUS,
@@ -53,7 +50,6 @@ from pkgregd.values import (
     FileLookup,
     Foresight,
     FormatKey,
-    FormatLimits,
     Incoming,
     IndexLookup,
     Level,
@@ -70,51 +66,6 @@ from pkgregd.values import (
 log = Logger()
 
 
-@frozen
-class Gate:
-    """
-    What every request passes.
-
-    Attributes:
-        too_large_is_bad: refuse files above a limit as GitLab does, with 400 and its words.
-    """
-
-    authenticator: IAuthenticator
-    policy: IAccessPolicy
-    catalog: ICatalog
-    request_limits: IRequestLimits
-    remotes: IRemotes
-    accounts: IAccounts
-    external_url: str
-    accepts_query_tokens: bool = False
-    too_large_is_bad: bool = False
-
-
-SCOPE_RULE = "<scope:scope>"
-"""Stands in a rule for the number or path of a project or group."""
-
-
-@frozen
-class Mount:
-    """
-    A route at one level.
-
-    Attributes:
-        table: whose route it is.
-        format: the same if it is a format, whose handlers get a remote; else None.
-        is_strict: whether a user name beside a token has to be its own; see IStrictTable.
-        prefix: the rule of what all routes of the table are below there, in which SCOPE_RULE stands for the scope.
-    """
-
-    table: IRouteTable
-    format: IPackageFormat | None
-    limits: FormatLimits
-    route: Route
-    level: Level
-    prefix: str
-    is_strict: bool = False
-
-
 Answer = Callable[[], Coroutine[Deferred[Any], Any, Reply]]
 
 
@@ -125,10 +76,12 @@ class Admission:
 
     Attributes:
         verdict: None where no limit holds.
+        hold_seconds: how long its refusal is kept back.
     """
 
     verdict: Verdict | None
     answer: Answer
+    hold_seconds: float = 0.0
 
 
 async def serve(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapping[str, Any]) -> None:
@@ -137,10 +90,7 @@ async def serve(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapp
     async def admit() -> Admission:
         return await _admit(gate, mount, request, arguments)
 
-    def dress(refusal: Refusal) -> Reply:
-        return mount.table.render_error(refusal) or common_reply(refusal)
-
-    verdict = await respond(request, admit, dress, mount.table.challenge)
+    verdict = await respond(request, admit, mount.dress, mount.table.challenge)
     if verdict is not None and request.status == 304 and request.method == b"GET":
         gate.request_limits.give_back(verdict, 1.0 - CHEAP_COST)
 
@@ -152,7 +102,7 @@ async def serve_public(gate: Gate, page: Callable[[], Awaitable[Reply]], request
         return await page()
 
     async def admit() -> Admission:
-        return Admission(_weigh(gate, request, ANONYMOUS, RouteClass.PAGES), answer)
+        return _admission(gate, _weigh(gate, request, ANONYMOUS, RouteClass.PAGES, LooksAt.NOTHING), answer)
 
     await respond(request, admit)
 
@@ -183,9 +133,7 @@ async def respond(
     """
 
     def refused(error: Exception) -> Reply:
-        refusal = _explain(error, request, challenge)
-        reply = dress(refusal)
-        return evolve(reply, explanation=refusal.message, headers=(*reply.headers, *refusal.headers))
+        return dressed(_explain(error, request, challenge), dress)
 
     async def settle() -> tuple[Reply, Verdict | None]:
         verdict = None
@@ -193,6 +141,7 @@ async def respond(
             admission = await admit()
             verdict = admission.verdict
             if verdict is not None and verdict.retry_after_seconds is not None:
+                await held(request, admission.hold_seconds)
                 raise RateLimited(verdict.retry_after_seconds)
             return await admission.answer(), verdict
         except CancelledError:
@@ -235,18 +184,25 @@ async def _admit(gate: Gate, mount: Mount, request: FrontRequest, arguments: Map
     try:
         principal = await _who(gate, mount, request, reads)
     except InvalidCredentials as error:
-        return Admission(gate.request_limits.admit_failure(request.address), partial(_raise, error))
-    routes = RouteClass.MANAGEMENT if mount.format is None else RouteClass.PACKAGES
-    verdict = _weigh(gate, request, principal, routes)
-    return Admission(
-        verdict, partial(_handle, gate, mount, request, named, principal, reads, (level, ident), arguments.get("scope"))
-    )
+        caller = partial(gate.callers.digest, request, mount.looks_at)
+        return _admission(gate, gate.request_limits.admit_failure(request.address, caller), partial(_raise, error))
+    verdict = _weigh(gate, request, principal, mount.routes, mount.looks_at)
+    place, asked = (level, ident), arguments.get("scope")
+    return _admission(gate, verdict, partial(_handle, gate, mount, request, named, principal, reads, place, asked))
 
 
-def _weigh(gate: Gate, request: FrontRequest, principal: Principal, routes: RouteClass) -> Verdict | None:
-    """Count a request: a HEAD is cheap, since clients ask so what they have already."""
-    cost = CHEAP_COST if request.method == b"HEAD" else 1.0
-    return gate.request_limits.admit(request.path.decode("ascii"), principal, request.address, routes, cost)
+def _weigh(
+    gate: Gate, request: FrontRequest, principal: Principal, routes: RouteClass, looks_at: LooksAt
+) -> Verdict | None:
+    """Count a request."""
+    path, caller = request.path.decode("ascii"), partial(gate.callers.digest, request, looks_at)
+    return gate.request_limits.admit(path, principal, request.address, routes, request_cost(request), caller)
+
+
+def _admission(gate: Gate, verdict: Verdict | None, answer: Answer) -> Admission:
+    if verdict is None or verdict.retry_after_seconds is None:
+        return Admission(verdict, answer)
+    return Admission(verdict, answer, gate.request_limits.hold_seconds(verdict))
 
 
 async def _raise(error: Exception) -> Reply:

@@ -16,8 +16,11 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from pkgregd.errors import PkgregdError
 from pkgregd.http.accesslog import AccessLog
-from pkgregd.http.dispatch import SCOPE_RULE, Gate, Mount, respond, serve, serve_public, unlimited
+from pkgregd.http.callers import Callers
+from pkgregd.http.dispatch import respond, serve, serve_public, unlimited
+from pkgregd.http.doorstep import Door, Doorstep
 from pkgregd.http.factory import FrontFactory
+from pkgregd.http.mounts import SCOPE_RULE, Gate, Mount
 from pkgregd.http.paths import CONVERTERS
 from pkgregd.http.refusals import common_reply, refuse
 from pkgregd.http.request import FrontRequest
@@ -34,7 +37,7 @@ from pkgregd.interfaces import (
     IRouteTable,
     IStrictTable,
 )
-from pkgregd.values import FormatLimits, Level, PublicPages, Refusal, Reply, Route
+from pkgregd.values import FormatLimits, Level, PublicPages, Refusal, Reply, Route, RouteClass
 
 PREFIXES: Mapping[Level, str] = {
     Level.PROJECT: f"/api/v4/projects/{SCOPE_RULE}/packages/",
@@ -126,6 +129,7 @@ def make_factory(
         remotes,
         accounts,
         external_url.rstrip("/"),
+        Callers(accepts_query=accepts_query_tokens),
         accepts_query_tokens,
         too_large_is_bad=settings.too_large_status == HTTPStatus.BAD_REQUEST,
     )
@@ -133,15 +137,23 @@ def make_factory(
     app.url_map.converters.update(CONVERTERS)
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
+    doors: dict[str, Door] = {}
     for number, (rule, mount) in enumerate(mounts(formats, limits_by_format, tables)):
-        _add_route(app, number, rule, mount, gate)
+        doors[_add_route(app, number, rule, mount, gate)] = mount.door(rule)
     _add_health(app, readiness)
     for path, page in pages.items():
-        _add_page(app, path, page, gate)
-    return FrontFactory(reactor, settings, Router(app, _unmatched), AccessLog(reactor))
+        doors[_add_page(app, path, page, gate)] = Door(path, RouteClass.PAGES)
+    doorstep = Doorstep(request_limits, gate.callers, accepts_query=accepts_query_tokens)
+
+    def turn_away(request: FrontRequest, endpoint: str) -> Deferred[None] | None:
+        door = doors.get(endpoint)
+        return None if door is None else doorstep.turn_away(request, door)
+
+    return FrontFactory(reactor, settings, Router(app, _unmatched, turn_away), AccessLog(reactor))
 
 
-def _add_route(app: Klein, number: int, rule: str, mount: Mount, gate: Gate) -> None:
+def _add_route(app: Klein, number: int, rule: str, mount: Mount, gate: Gate) -> str:
+    """Add a rule, and return what its endpoint is called."""
     route: Route = mount.route
 
     async def endpoint(request: FrontRequest, **arguments: Any) -> None:
@@ -152,15 +164,19 @@ def _add_route(app: Klein, number: int, rule: str, mount: Mount, gate: Gate) -> 
     endpoint.__name__ = f"{mount.table.name}_{number}"
     klein_rule = rule.replace(":", ":" + ARGUMENT_PREFIX)
     app.route(klein_rule, methods=list(route.methods), strict_slashes=True)(endpoint)
+    return endpoint.__name__
 
 
-def _add_page(app: Klein, path: str, page: Callable[[], Awaitable[Reply]], gate: Gate) -> None:
+def _add_page(app: Klein, path: str, page: Callable[[], Awaitable[Reply]], gate: Gate) -> str:
+    """Add a page, and return what its endpoint is called."""
+
     async def endpoint(request: FrontRequest) -> None:
         request.log_fields["route"] = path
         await serve_public(gate, page, request)
 
     endpoint.__name__ = f"page {path}"
     app.route(path, methods=["GET"], strict_slashes=True)(endpoint)
+    return endpoint.__name__
 
 
 def _add_health(app: Klein, readiness: Callable[[], Awaitable[Sequence[str]]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pkgregd.http.dispatch import Mount
+from pkgregd.http.mounts import Mount
 from pkgregd.interfaces import IRouteTable
 from pkgregd.values import AccountPermission, Permission, Refusal
 

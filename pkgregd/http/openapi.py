@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pkgregd.http.dispatch import SCOPE_RULE, Mount
 from pkgregd.http.guards import (
     BEFORE_ANY_TABLE,
     MEANINGS,
@@ -25,6 +24,7 @@ from pkgregd.http.guards import (
     refusal_media_type,
     security_of,
 )
+from pkgregd.http.mounts import SCOPE_RULE, Mount
 from pkgregd.http.paths import MAX_DIGITS
 from pkgregd.http.ratelimits import LIMIT_HEADERS, REFUSED_HEADERS
 from pkgregd.http.refusals import REFUSAL_SCHEMA

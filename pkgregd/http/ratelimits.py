@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from email.utils import formatdate
 
+from pkgregd.http.request import FrontRequest
 from pkgregd.values import JsonSchema, Verdict
 
 CHEAP_COST = 0.1
@@ -27,6 +28,11 @@ REFUSED_HEADERS: Mapping[str, tuple[JsonSchema, str]] = {
     "RateLimit-ResetTime": ({"type": "string"}, "When all of them are there again, as a date of HTTP"),
 }
 """What is told besides by the refusal of a limit."""
+
+
+def request_cost(request: FrontRequest) -> float:
+    """Say what a request counts: a HEAD is cheap, since clients ask so what they have already."""
+    return CHEAP_COST if request.method == b"HEAD" else 1.0
 
 
 def limit_headers(verdict: Verdict) -> list[tuple[str, str]]:

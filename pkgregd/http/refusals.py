@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from http import HTTPStatus
+
+from attrs import evolve
 
 from pkgregd import errors
 from pkgregd.values import JsonSchema, Refusal, Reply
@@ -65,8 +68,7 @@ def refuse(error: errors.PkgregdError, request_id: str, challenge: str | None) -
     Args:
         challenge: the value of `WWW-Authenticate` on 401.
     """
-    matches = ((status, code) for kind, status, code in STATUSES if isinstance(error, kind))
-    status, code = next(matches, (500, "internal_error"))
+    status, code = _meaning(type(error))
     message = str(error) if status != 500 else "something is damaged here; the operator finds the request id in the log"
     headers: list[tuple[str, str]] = []
     if isinstance(error, errors.AuthenticationRequired) and challenge is not None:
@@ -76,6 +78,17 @@ def refuse(error: errors.PkgregdError, request_id: str, challenge: str | None) -
     if isinstance(error, errors.Unavailable):
         message = f"{message}: {errors.try_again(error.retry_after_seconds)}"
     return Refusal(status, code, message, request_id, tuple(headers))
+
+
+_meanings: dict[type, tuple[int, str]] = {}
+
+
+def _meaning(error: type) -> tuple[int, str]:
+    """Look a kind of error up in the table, once for each."""
+    if error not in _meanings:
+        found = ((status, code) for kind, status, code in STATUSES if issubclass(error, kind))
+        _meanings[error] = next(found, (500, "internal_error"))
+    return _meanings[error]
 
 
 def _explained(challenge: str, error: errors.AuthenticationRequired) -> str:
@@ -94,6 +107,12 @@ def internal_error(request_id: str) -> Refusal:
     """What a bug looks like from outside."""
     message = "something went wrong here; the operator finds the request id in the log"
     return Refusal(500, "internal_error", message, request_id)
+
+
+def dressed(refusal: Refusal, dress: Callable[[Refusal], Reply]) -> Reply:
+    """Make the reply of a refusal, with all that it has beside what its table makes of it."""
+    reply = dress(refusal)
+    return evolve(reply, explanation=refusal.message, headers=(*reply.headers, *refusal.headers))
 
 
 def common_reply(refusal: Refusal) -> Reply:

@@ -94,6 +94,12 @@ async def send(request: FrontRequest, reply: Reply, verdict: Verdict | None = No
         _send_bytes(request, reply.status, headers, reply.body, reply.explanation)
 
 
+def send_at_once(request: FrontRequest, reply: Reply, verdict: Verdict | None) -> None:
+    """Answer with a refusal whose body is in hand; else as send()."""
+    assert isinstance(reply.body, bytes), "refusals are short"
+    _send_bytes(request, reply.status, _common_headers(request, reply, verdict), reply.body, reply.explanation)
+
+
 def _common_headers(request: FrontRequest, reply: Reply, verdict: Verdict | None) -> Headers:
     headers = [("Date", _now()), ("X-Request-Id", request.request_id), ("X-Content-Type-Options", "nosniff")]
     if reply.etag is not None:

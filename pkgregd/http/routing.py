@@ -34,10 +34,17 @@ class Router:
     Args:
         app: its endpoints answer the whole request and return nothing.
         unmatched: answers a request that no rule matches, or whose path a converter refuses.
+        turn_away: answers a request for an endpoint in its stead; None if it does not.
     """
 
-    def __init__(self, app: Klein, unmatched: Callable[[FrontRequest, Exception], Deferred[None]]) -> None:
+    def __init__(
+        self,
+        app: Klein,
+        unmatched: Callable[[FrontRequest, Exception], Deferred[None]],
+        turn_away: Callable[[FrontRequest, str], Deferred[None] | None] = lambda request, endpoint: None,
+    ) -> None:
         self._app = app
+        self._turn_away = turn_away
         self._unmatched = unmatched
         self._adapter = app.url_map.bind("localhost")  # no rule depends on the host
         self._remembered: OrderedDict[tuple[bytes, bytes], tuple[str, Mapping[str, Any]]] = OrderedDict()
@@ -51,7 +58,7 @@ class Router:
         else:
             # klein's types are those of twisted.web; what it passes on to an endpoint is not looked at
             execute: Any = self._app.execute_endpoint
-            answering = maybeDeferred(execute, endpoint, request, **arguments)
+            answering = self._turn_away(request, endpoint) or maybeDeferred(execute, endpoint, request, **arguments)
         request.answering = answering
         answering.addCallbacks(lambda _: request.finish(), lambda reason: _failed(request, reason))
         answering.addErrback(request.failed)

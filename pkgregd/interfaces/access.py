@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from zope.interface import Interface
 
@@ -212,7 +212,7 @@ class IDueTimes(Interface):
 
         Args:
             now: on the clock that all who share the store have.
-            by_seconds: how far; a negative one takes back what an earlier call did.
+            by_seconds: how far; a negative one takes back what an earlier call did, and 0 only looks.
             most_seconds: how far in the future it may get.
 
         Returns:
@@ -230,7 +230,14 @@ class IRateLimiter(Interface):
 class IRequestLimits(Interface):
     """The configured rate limits, by class of routes and URL prefix. Synchronous; a broken limiter admits."""
 
-    def admit(path: str, principal: Principal, address: str, routes: RouteClass, cost: float = 1.0) -> Verdict | None:
+    def admit(
+        path: str,
+        principal: Principal,
+        address: str,
+        routes: RouteClass,
+        cost: float = 1.0,
+        caller: Callable[[], bytes] | None = None,
+    ) -> Verdict | None:
         """
         Count one request.
 
@@ -240,13 +247,37 @@ class IRequestLimits(Interface):
             address: the client's IP address.
             routes: what the request is for.
             cost: in requests.
+            caller: makes what foretell() will know the same caller by: a digest of all by which the principal was
+                found, and of the address. Asked for only if the budget is spent now.
 
         Returns:
             What to tell the client, who has to be refused if it says when to come back; None where no rule holds.
         """
 
+    def foretell(path: str, caller: Callable[[], bytes], routes: RouteClass, cost: float = 1.0) -> Verdict | None:
+        """
+        Say that admit() or admit_failure() would refuse a request, as far as that is known without its principal.
+
+        Counts nothing. A caller is known from the moment when his budget was spent until there may be something in it
+        again, and refused only if there is nothing: so whoever is let pass by admit() is not refused here.
+
+        Args:
+            caller: makes what admit() was given. Asked for only if anybody is remembered.
+
+        Returns:
+            A refusal; None if it takes a look at who it is.
+        """
+
+    def hold_seconds(verdict: Verdict) -> float:
+        """
+        Say how long to keep a refusal back, and count it.
+
+        Some are answered at once. Whoever asks on without waiting for as long as he is told is answered the later the
+        more he asks, at most a second: a connection that waits sends nothing.
+        """
+
     def give_back(verdict: Verdict, cost: float) -> None:
         """Make an admitted request cheaper, now that it is known what it took."""
 
-    def admit_failure(address: str) -> Verdict:
-        """Count a failed authentication of an address, which has to be refused if there were too many."""
+    def admit_failure(address: str, caller: Callable[[], bytes] | None = None) -> Verdict:
+        """Count a failed authentication of an address, which has to be refused if there were too many; see admit()."""

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from zope.interface import implementer
 
-from pkgregd.interfaces import IDueTimes, IRateLimiter, IRequestLimits
-from pkgregd.values import TOLERANCE, Principal, Rate, RateLimitRule, RouteClass, Verdict, pushed
-
-MAX_KEYS = 100_000
-"""How many callers are remembered in memory; the longest unseen are forgotten first."""
+from pkgregd.interfaces import IDueTimes, IRequestLimits
+from pkgregd.registry.gcra import GCRA, LocalDueTimes
+from pkgregd.registry.spent import SpentBudgets
+from pkgregd.values import Principal, Rate, RateLimitRule, RouteClass, Verdict
 
 FAILURE_RATE = Rate(30, 60)
 """How many failed authentications one address has, per minute."""
 
 FAILURES = "failed_authentications"
 """What clients are told that this limit is called."""
+
+MAX_SPENT_SECONDS = 1.0
+"""How long a caller is refused without a look at who it is: a token may have been revoked, which its bearer is told."""
+
+REFUSALS_AT_ONCE = 20
+"""How many refusals of one budget are answered at once; clients with manners do not come to see more."""
+
+LEAST_REFUSALS_PER_SECOND = 20
+REFUSALS_PER_ADMISSION = 2
+"""
+How many further ones are answered a second: the greater of so many, and so many times the budget's own rate, of which
+therefore nothing is lost to whoever asks over a few connections.
+"""
+
+MAX_HOLD_SECONDS = 1.0
+"""How long a refusal is kept back at most; no client takes that for a broken connection."""
 
 USUAL_NAMES = {
     RouteClass.PACKAGES: "packages_api",
@@ -27,70 +41,6 @@ USUAL_NAMES = {
     None: "api",
 }
 """What GitLab calls its limits, behind who is limited."""
-
-
-@implementer(IDueTimes)
-class LocalDueTimes:
-    """Due times in the memory of this process."""
-
-    def __init__(self, max_keys: int = MAX_KEYS) -> None:
-        self._max_keys = max_keys
-        self._due_at: OrderedDict[str, float] = OrderedDict()
-
-    def __len__(self) -> int:
-        """How many callers are remembered."""
-        return len(self._due_at)
-
-    def push(self, key: str, now: float, by_seconds: float, most_seconds: float) -> float:
-        """See IDueTimes."""
-        known_at = self._due_at.get(key)
-        due_at, fits = pushed(now if known_at is None else known_at, now, by_seconds, most_seconds)
-        if not fits or (known_at is None and by_seconds < 0):
-            return due_at
-        self._due_at[key] = due_at
-        self._due_at.move_to_end(key)
-        if len(self._due_at) > self._max_keys:
-            self._due_at.popitem(last=False)
-        return due_at
-
-
-@implementer(IRateLimiter)
-class GCRA:
-    """
-    The generic cell rate algorithm: as exact as a leaky bucket, one number per caller.
-
-    Args:
-        rate: so many requests in so many seconds; all of them may come at once.
-        clock: seconds that never go back, those of all who share the due times.
-        due_times: where callers are remembered.
-        name: see Verdict.
-        family: tells this limiter's callers apart from those of others with the same due times.
-    """
-
-    def __init__(
-        self, rate: Rate, clock: Callable[[], float], due_times: IDueTimes, name: str = "", family: str = ""
-    ) -> None:
-        self._rate = rate
-        self._step_seconds = rate.seconds / rate.requests
-        self._burst_seconds = rate.seconds
-        self._clock = clock
-        self._due_times = due_times
-        self._name = name
-        self._family = family
-
-    def admit(self, key: str, cost: float = 1.0) -> Verdict:
-        """See IRateLimiter."""
-        key = f"{self._family} {key}"
-        now = self._clock()
-        by_seconds = self._step_seconds * cost
-        due_seconds = self._due_times.push(key, now, by_seconds, self._burst_seconds) - now
-        wait_seconds = due_seconds - self._burst_seconds
-        retry_after_seconds = None
-        if wait_seconds > by_seconds * TOLERANCE:
-            retry_after_seconds = wait_seconds
-            due_seconds -= by_seconds  # which was not remembered
-        remaining = max(0, int((self._burst_seconds - due_seconds) / self._step_seconds + TOLERANCE))
-        return Verdict(self._name, self._rate, remaining, due_seconds, retry_after_seconds, key)
 
 
 @implementer(IRequestLimits)
@@ -112,17 +62,36 @@ class PrefixLimits:
         in_order = sorted(rules, key=lambda rule: (-rule.prefix.count("/"), rule.routes is None))
         self._rules = [_Rule(rule, clock, due_times) for rule in in_order]
         self._failures = GCRA(FAILURE_RATE, clock, due_times, FAILURES, FAILURES)
+        self._spent = SpentBudgets(clock)
+        self._refusals = LocalDueTimes()
 
     def admit(
-        self, path: str, principal: Principal, address: str, routes: RouteClass, cost: float = 1.0
+        self,
+        path: str,
+        principal: Principal,
+        address: str,
+        routes: RouteClass,
+        cost: float = 1.0,
+        caller: Callable[[], bytes] | None = None,
     ) -> Verdict | None:
         """See IRequestLimits."""
-        if not self._rules:
+        rule = self._rule(path, routes)
+        budget = None if rule is None else rule.budget(principal, address)
+        return None if budget is None else self._count(*budget, cost, caller)
+
+    def foretell(self, path: str, caller: Callable[[], bytes], routes: RouteClass, cost: float = 1.0) -> Verdict | None:
+        """See IRequestLimits."""
+        if not self._spent:
             return None
-        segments = path.split("/")
-        for rule in self._rules:
-            if rule.matches(routes, segments):
-                return rule.admit(principal, address, cost)
+        spent = self._spent.of(caller())
+        if not spent:
+            return None
+        rule = self._rule(path, routes)
+        for limiter, key in spent:
+            if limiter is self._failures or (rule is not None and limiter in rule.limiters):
+                verdict = limiter.foretell(key, cost)
+                if verdict.retry_after_seconds is not None:
+                    return verdict
         return None
 
     def give_back(self, verdict: Verdict, cost: float) -> None:
@@ -130,9 +99,34 @@ class PrefixLimits:
         rate = verdict.rate
         self._due_times.push(verdict.key, self._clock(), -cost * rate.seconds / rate.requests, rate.seconds)
 
-    def admit_failure(self, address: str) -> Verdict:
+    def admit_failure(self, address: str, caller: Callable[[], bytes] | None = None) -> Verdict:
         """See IRequestLimits."""
-        return self._failures.admit(address_key(address))
+        return self._count(self._failures, address_key(address), 1.0, caller)
+
+    def hold_seconds(self, verdict: Verdict) -> float:
+        """See IRequestLimits."""
+        per_second = max(
+            LEAST_REFUSALS_PER_SECOND, REFUSALS_PER_ADMISSION * verdict.rate.requests / verdict.rate.seconds
+        )
+        free_seconds = REFUSALS_AT_ONCE / per_second
+        now = self._clock()
+        due_at = self._refusals.push(verdict.key, now, 1 / per_second, free_seconds + MAX_HOLD_SECONDS)
+        return min(max(0.0, due_at - now - free_seconds), MAX_HOLD_SECONDS)
+
+    def _rule(self, path: str, routes: RouteClass) -> _Rule | None:
+        """Find the rule that decides."""
+        if not self._rules:
+            return None
+        segments = path.split("/")
+        return next((rule for rule in self._rules if rule.matches(routes, segments)), None)
+
+    def _count(self, limiter: GCRA, key: str, cost: float, caller: Callable[[], bytes] | None) -> Verdict:
+        """Count a request, and remember its caller if the budget is spent now."""
+        verdict = limiter.admit(key, cost)
+        seconds = limiter.empty_seconds(verdict)
+        if seconds > 0 and caller is not None:
+            self._spent.remember(caller(), (limiter, verdict.key), min(seconds, MAX_SPENT_SECONDS))
+        return verdict
 
 
 class _Rule:
@@ -162,8 +156,13 @@ class _Rule:
             return False
         return all(wanted in (":id", found) for wanted, found in zip(whole, segments, strict=False))
 
-    def admit(self, principal: Principal, address: str, cost: float) -> Verdict | None:
-        """Count a request against its caller's budget."""
+    @property
+    def limiters(self) -> tuple[GCRA | None, ...]:
+        """Those of both kinds of callers."""
+        return self._anonymous, self._authenticated
+
+    def budget(self, principal: Principal, address: str) -> tuple[GCRA, str] | None:
+        """Find the limiter of a caller, and the caller's key there; None if nothing limits him."""
         if principal.is_anonymous:
             limiter, key = self._anonymous, address_key(address)
         else:
@@ -172,7 +171,7 @@ class _Rule:
                 self._authenticated,
                 f"user:{principal.user_id}" if is_user else f"token:{principal.token_id}",
             )
-        return None if limiter is None else limiter.admit(key, cost)
+        return None if limiter is None else (limiter, key)
 
 
 def address_key(address: str) -> str:

@@ -209,7 +209,7 @@ class SharedDueTimes:
         is_known = tag in tags
         way = tags.index(tag) if is_known else times.index(min(times))
         due_at, fits = pushed(times[way] if is_known else now, now, by_seconds, most_seconds)
-        if fits and (is_known or by_seconds > 0):
+        if fits and by_seconds and (is_known or by_seconds > 0):
             with suppress(OSError):  # where somebody cut the file, and the disk is full
                 os.pwrite(self._number, _ENTRY.pack(tag, due_at), start + way * _ENTRY.size)
         return due_at

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pkgregd.interfaces import IDueTimes
-from pkgregd.registry.limits import GCRA
+from pkgregd.registry.gcra import GCRA
 from pkgregd.values import TOLERANCE, Rate
 
 if TYPE_CHECKING:

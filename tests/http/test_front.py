@@ -211,6 +211,9 @@ class World:
         self.admitted = []
         self.given_back = []
         self.verdict = None
+        self.foretold = None
+        self.held_seconds = 0.0
+        self.callers = []
         self.failure_verdict = Verdict("failed", Rate(30, 60), 29, 2.0, None)
         self.scope = Scope(Level.PROJECT, 7, "acme/tools", Visibility.PRIVATE)
         self.asked = []
@@ -256,18 +259,27 @@ class World:
         path = ident.lower() if isinstance(ident, str) else "acme/tools"
         return self.scope and evolve(self.scope, level=level, path=path)
 
-    def admit(self, path, principal, address, routes, cost=1.0):
+    def admit(self, path, principal, address, routes, cost=1.0, caller=None):
         """Answer as commanded."""
         self.admitted.append((path, principal.name, address, routes, cost))
         if self.limit_error:
             raise self.limit_error
         return self.verdict
 
+    def foretell(self, path, caller, routes, cost=1.0):
+        """Answer as commanded, and take note of who asks."""
+        self.callers.append(caller())
+        return self.foretold
+
+    def hold_seconds(self, verdict):
+        """Answer as commanded."""
+        return self.held_seconds
+
     def give_back(self, verdict, cost):
         """Take note."""
         self.given_back.append((verdict, cost))
 
-    def admit_failure(self, address):
+    def admit_failure(self, address, caller=None):
         """Take note."""
         self.failures.append(address)
         return self.failure_verdict

@@ -1,10 +1,21 @@
 """Rate limits."""
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.registry.limits import FAILURE_RATE, FAILURES, LocalDueTimes, PrefixLimits, address_key
+from pkgregd.registry.gcra import LocalDueTimes
+from pkgregd.registry.limits import (
+    FAILURE_RATE,
+    FAILURES,
+    MAX_HOLD_SECONDS,
+    MAX_SPENT_SECONDS,
+    PrefixLimits,
+    address_key,
+)
+from pkgregd.registry.spent import SpentBudgets
 from pkgregd.testing.limits_contract import RateLimiterContract
-from pkgregd.values import ANONYMOUS, Principal, Rate, RateLimitRule, RouteClass, TokenKind
+from pkgregd.values import ANONYMOUS, Principal, Rate, RateLimitRule, RouteClass, TokenKind, Verdict
 
 PACKAGES = "/api/v4/projects/:id/packages/"
 PATH = "/api/v4/projects/acme%2Ftools/packages/generic/a/1/f"
@@ -28,6 +39,174 @@ class LocalLimiterTests(RateLimiterContract, SynchronousTestCase):
         for number in range(1000):
             due_times.push(str(number), 0.0, 1.0, 60.0)
         self.assertEqual(len(due_times), 10)
+
+
+class SpentTests(SynchronousTestCase):
+    """What is known of a caller before anybody looks at who it is."""
+
+    RULE = RateLimitRule(PACKAGES, Rate(5, 10), Rate(3, 60), "", RouteClass.PACKAGES)
+
+    def setUp(self):
+        """Stop the clock."""
+        self.now = 1000.0
+        self.due_times = LocalDueTimes()
+        self.limits = self.make_limits()
+
+    def make_limits(self):
+        """Make those of a process."""
+        return PrefixLimits([self.RULE], lambda: self.now, self.due_times)
+
+    def admit(self, caller=b"alice", principal=None, cost=1.0):
+        """Count a request of a caller, and return whether it passes."""
+        verdict = self.limits.admit(PATH, principal or user(1), "192.0.2.1", RouteClass.PACKAGES, cost, lambda: caller)
+        return verdict.retry_after_seconds is None
+
+    def foretell(self, caller=b"alice", path=PATH, routes=RouteClass.PACKAGES, cost=1.0):
+        """Say what is known of a caller."""
+        return self.limits.foretell(path, lambda: caller, routes, cost)
+
+    def spend(self, caller=b"alice"):
+        """Spend all that a caller has."""
+        while self.admit(caller):
+            pass
+
+    def test_nobody_is_known(self):
+        """Nobody asks who it is as long as no budget is spent."""
+        self.assertIsNone(self.limits.foretell(PATH, self.fail, RouteClass.PACKAGES))
+        self.limits.admit(PATH, user(1), "192.0.2.1", RouteClass.PACKAGES, 1.0, self.fail)
+        self.assertIsNone(self.limits.foretell(PATH, self.fail, RouteClass.PACKAGES))
+
+    def test_the_same_verdict(self):
+        """What is foretold is what would be said, and nothing is counted."""
+        self.spend()
+        self.now += 0.3
+        foretold = [self.foretell() for _ in range(3)]
+        said = self.limits.admit(PATH, user(1), "192.0.2.1", RouteClass.PACKAGES)
+        self.assertEqual(foretold, [said] * 3)
+        self.assertAlmostEqual(said.retry_after_seconds, 1.7)
+
+    def test_known_with_the_last_request(self):
+        """Whose budget was just spent is refused the next time without a look."""
+        for _ in range(5):
+            self.assertIsNone(self.foretell())
+            self.assertTrue(self.admit())
+        self.assertIsNotNone(self.foretell())
+
+    def test_others(self):
+        """Another token, address, path or kind of route is not held back."""
+        self.spend()
+        self.assertIsNone(self.foretell(b"bob"))
+        self.assertIsNone(self.foretell(path="/api/v4/groups/1/-/packages/x"))
+        self.assertIsNone(self.foretell(routes=RouteClass.MANAGEMENT))
+
+    def test_cheap_requests(self):
+        """A HEAD is refused only if a HEAD would be."""
+        self.spend()
+        self.now += 0.3
+        self.assertIsNone(self.foretell(cost=0.1))
+        self.assertIsNotNone(self.foretell(cost=1.0))
+
+    def test_until_it_is_admitted(self):
+        """From the time that was told there is a look at who it is again."""
+        self.limits = PrefixLimits([RateLimitRule(PACKAGES, Rate(50, 10))], lambda: self.now)
+        self.spend()
+        self.now += 0.21
+        self.assertIsNone(self.foretell())
+        self.assertTrue(self.admit())
+
+    def test_what_is_given_back(self):
+        """Whoever had a request made cheaper is let in, also by a neighbour."""
+        self.spend()
+        refused = self.limits.admit(PATH, user(1), "192.0.2.1", RouteClass.PACKAGES)
+        self.make_limits().give_back(refused, 0.9)
+        self.assertIsNone(self.foretell(cost=0.9))
+        self.assertIsNotNone(self.foretell(cost=1.0))
+
+    def test_a_revoked_token(self):
+        """However long the wait, its bearer learns after a second that it is none any more."""
+        self.spend()
+        self.now += MAX_SPENT_SECONDS - 0.01
+        self.assertIsNotNone(self.foretell())
+        self.now += 0.01
+        self.assertIsNone(self.foretell())
+
+    def test_bad_credentials(self):
+        """Those that were shown too often are known, wherever they are shown; others from the address are looked at."""
+        for _ in range(FAILURE_RATE.requests):
+            self.limits.admit_failure("192.0.2.1", lambda: b"guess")
+        self.assertEqual(self.foretell(b"guess").name, FAILURES)
+        self.assertEqual(self.foretell(b"guess", "/x", RouteClass.MANAGEMENT).name, FAILURES)
+        self.assertIsNone(self.foretell(b"alice"))
+
+    @given(
+        st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 3), st.sampled_from([0.1, 1.0])), max_size=60),
+        st.integers(1, 9),
+    )
+    def test_whoever_is_foretold_is_refused(self, calls, requests):
+        """In whatever order callers with one budget come: none is held back whom admit() would let pass."""
+        self.limits = PrefixLimits([RateLimitRule(PACKAGES, Rate(requests, 10))], lambda: self.now)
+        for caller, pause, cost in calls:
+            self.now += pause
+            foretold = self.foretell(caller.encode(), cost=cost)
+            passes = self.admit(caller.encode(), cost=cost)
+            self.assertFalse(passes and foretold is not None)
+
+    def test_memory_is_bounded(self):
+        """The longest remembered callers are forgotten, and those whose time is over go first."""
+        spent = SpentBudgets(lambda: self.now, max_callers=3)
+        for number in range(5):
+            spent.remember(b"%d" % number, ("limiter", "key"), 10.0)
+        self.assertEqual([bool(spent.of(b"%d" % number)) for number in range(5)], [False, False, True, True, True])
+        self.now += 11
+        spent.remember(b"x", ("limiter", "key"), 10.0)
+        self.assertEqual(len(spent), 1)
+
+
+class HoldTests(SynchronousTestCase):
+    """How long refusals are kept back."""
+
+    def setUp(self):
+        """Stop the clock."""
+        self.now = 1000.0
+        self.limits = PrefixLimits((), lambda: self.now)
+
+    def hold(self, rate, key="user:1"):
+        """Count a refusal."""
+        return self.limits.hold_seconds(Verdict("x", rate, 0, 1.0, 1.0, key))
+
+    def test_with_manners(self):
+        """Twenty at once, and from time to time one more, are answered at once."""
+        self.assertEqual([self.hold(Rate(1, 60)) for _ in range(20)], [0.0] * 20)
+        for _ in range(50):
+            self.now += 0.06
+            self.assertEqual(self.hold(Rate(1, 60)), 0.0)
+
+    def test_without_manners(self):
+        """Each one more waits behind those before it, but none longer than a second; others do not wait."""
+        waits = [self.hold(Rate(1, 60)) for _ in range(60)]
+        self.assertEqual(waits[:20], [0.0] * 20)
+        self.assertAlmostEqual(waits[20], 0.05)
+        self.assertAlmostEqual(waits[29], 0.5)
+        self.assertEqual(max(waits), MAX_HOLD_SECONDS)
+        self.assertEqual(waits[-15:], [MAX_HOLD_SECONDS] * 15)
+        self.assertEqual(self.hold(Rate(1, 60), "user:2"), 0.0)
+        self.now += 2.1
+        self.assertEqual([self.hold(Rate(1, 60)) for _ in range(20)], [0.0] * 20)
+
+    def test_nothing_of_the_rate_is_lost(self):
+        """One connection that is answered late still asks for all that it may have."""
+        rate = Rate(100, 1)
+        limits = PrefixLimits([RateLimitRule(PACKAGES, rate)], lambda: self.now)
+        admitted = 0
+        started_at = self.now
+        while self.now < started_at + 20:
+            verdict = limits.admit(PATH, user(1), "192.0.2.1", RouteClass.PACKAGES)
+            if verdict.retry_after_seconds is None:
+                admitted += 1
+                self.now += 0.0002
+            else:
+                self.now += 0.0001 + limits.hold_seconds(verdict)
+        self.assertTrue(98 < (admitted - 100) / 20 < 102, admitted)
 
 
 class PrefixTests(SynchronousTestCase):

@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.errors import Unavailable
 from pkgregd.interfaces import IDueTimes
-from pkgregd.registry.limits import GCRA
+from pkgregd.registry.gcra import GCRA
 from pkgregd.shared.duetimes import WAYS, SharedDueTimes, open_due_times
 from pkgregd.testing.limits_contract import RateLimiterContract
 from pkgregd.values import Rate

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from pkgregd.http.dispatch import Mount
+from pkgregd.http.mounts import Mount
 from tests.support.cases import DaemonTestCase
 from tests.test_routes import whole_table
 
