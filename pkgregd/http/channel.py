@@ -76,6 +76,9 @@ LARGE_WRITE_BYTES = 1024 * 1024
 JOINED_BYTES = 32 * 1024
 """Up to this a body in hand is copied behind its head: cheaper than a second call to the kernel."""
 
+REQUESTS_IN_TURN = 4
+"""How many requests that came together are begun before all other connections have their turn."""
+
 CRUMB_BYTES = 512
 CRUMBS_READ_BYTES = 16 * 1024
 """What one read returns of a body in chunks smaller than CRUMB_BYTES: each costs about a microsecond."""
@@ -166,6 +169,7 @@ class FrontChannel(Protocol):
         self._stop_watching_body()
         self._end_stall()
         self._pending.clear()
+        self._give_up_turn()
         self._leave()
         self.factory.disconnected(self)
         producer, self._producer = self._producer, None
@@ -209,12 +213,21 @@ class FrontChannel(Protocol):
         return data
 
     def _advance(self) -> None:
-        """Start requests from what was kept, one after the other, as long as each is answered at once."""
-        if self._advancing:
+        """
+        Start requests from what was kept, one after the other, as long as each is answered at once.
+
+        The next turn of the reactor goes on with what is too much for one.
+        """
+        if self._advancing or self._turn is not None:
             return
         self._advancing = True
+        left = REQUESTS_IN_TURN
         try:
             while self._state is State.HEAD and self._pending and not self._writing_paused:
+                if not left:
+                    self._turn = self._clock.callLater(0, self._take_next_turn)
+                    break
+                left -= 1
                 try:
                     if not self._read_head(self._take_pending()):
                         break
@@ -224,6 +237,16 @@ class FrontChannel(Protocol):
             self._advancing = False
         if self._state is State.HEAD and not self._pending:
             self._resume_reading()
+
+    def _take_next_turn(self) -> None:
+        """Go on with the requests that were too many for the last turn."""
+        self._turn = None
+        self._advance()
+
+    def _give_up_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
 
     def _read_head(self, data: bytes) -> bool:
         """Look for the end of the head; start the request if it is there."""
@@ -590,6 +613,7 @@ class FrontChannel(Protocol):
         self._state = State.LINGER
         self._decoder = None
         self._pending.clear()
+        self._give_up_turn()
         self._end_stall()
         self.transport.unregisterProducer()
         self._stall_unsent_bytes = unsent_bytes(self.transport)

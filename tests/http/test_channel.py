@@ -21,6 +21,7 @@ from pkgregd.http.channel import (
     CRUMBS_READ_BYTES,
     LARGE_READ_BYTES,
     PIPELINE_BYTES,
+    REQUESTS_IN_TURN,
     SHARED_READ_BYTES,
     SMALL_READ_BYTES,
 )
@@ -89,6 +90,11 @@ class ChannelCase(SynchronousTestCase):
         request.begin(status, [(b"Content-Length", b"%d" % len(body))], body)
         request.finish()
 
+    def take_turns(self):
+        """Let turns of the reactor pass for as long as there is something to do in them."""
+        while any(call.getTime() <= self.clock.seconds() for call in self.clock.getDelayedCalls()):
+            self.clock.advance(0)
+
     def reply_at_once(self, request):
         """Answer by echoing the path."""
         self.reply(request, body=request.path)
@@ -116,6 +122,7 @@ class RequestOrderTests(ChannelCase):
         """One after the other, however they arrive."""
         self.answer = self.reply_at_once
         self.transport.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % n for n in range(5)))
+        self.take_turns()
         self.assertEqual([reply.body for reply in self.replies()], [b"/0", b"/1", b"/2", b"/3", b"/4"])
 
     def test_the_next_request_waits(self):
@@ -129,6 +136,7 @@ class RequestOrderTests(ChannelCase):
         """Requests answered at once are taken in a loop."""
         self.answer = self.reply_at_once
         self.transport.send(GET * 10_000)
+        self.take_turns()
         self.assertEqual(self.transport.received.count(b"HTTP/1.1 200 "), 10_000)
 
     def test_pipelining_is_bounded(self):
@@ -145,10 +153,44 @@ class RequestOrderTests(ChannelCase):
         self.transport.stalls = True
         for _ in range(10):
             self.transport.send(GET * 1000)
+            self.take_turns()
         self.assertLess(len(self.transport.dataBuffer), 100_000)
         self.assertFalse(self.transport.is_reading)
-        self.transport.take()
+        while self.transport.dataBuffer:
+            self.transport.take()
+            self.take_turns()
         self.assertEqual(self.transport.received.count(b"HTTP/1.1 200 "), 10_000)
+
+    def test_pipelined_requests_take_turns(self):
+        """Each turn of the reactor answers a few, and then the others; more of them wait for their turn, too."""
+        self.answer = self.reply_at_once
+        other = MemoryClient(self.factory)
+        self.transport.send(GET * 9)
+        other.transport.send(GET)
+        self.assertEqual((len(self.replies()), other.transport.received.count(b"HTTP/1.1 200 ")), (REQUESTS_IN_TURN, 1))
+        self.transport.send(GET)
+        self.assertEqual(len(self.replies()), REQUESTS_IN_TURN)
+        self.take_turns()
+        self.assertEqual(len(self.replies()), 10)
+
+    def test_a_client_that_leaves_before_its_turn(self):
+        """Nothing of what it sent is begun any more."""
+        self.answer = self.reply_at_once
+        self.transport.send(GET * 9)
+        self.transport.hang_up()
+        self.take_turns()
+        self.assertEqual(len(self.replies()), REQUESTS_IN_TURN)
+
+    def test_the_daemon_stops_before_a_turn(self):
+        """The next request is the last one."""
+        self.answer = self.reply_at_once
+        self.transport.send(GET * 9)
+        drained = ensureDeferred(self.factory.drain(10))
+        self.take_turns()
+        self.assertEqual(len(self.replies()), REQUESTS_IN_TURN + 1)
+        self.assertEqual(self.replies()[-1].headers["connection"], "close")
+        self.transport.hang_up()
+        self.successResultOf(drained)
 
     def test_a_body_is_followed_by_the_next_request(self):
         """The end of a body is the beginning of a request."""
