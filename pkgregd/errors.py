@@ -376,6 +376,14 @@ class Unavailable(PkgregdError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class OutcomeUnknown(Unavailable):
+    """
+    The database went away before it said whether it did what it was told: it has, or has not, or will in a moment.
+
+    What the change would refer to has to stay where it is.
+    """
+
+
 class StorageFull(PkgregdError):
     """No space (or quota, or inodes) left for new blobs or rows."""
 

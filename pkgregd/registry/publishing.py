@@ -19,17 +19,20 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from pkgregd.clockwork import shielded, start
-from pkgregd.errors import PkgregdError
+from pkgregd.errors import OutcomeUnknown, PkgregdError
 from pkgregd.interfaces import IBlobSink, IBlobStore, ICatalog, IDraft, IEventSink, IInspections, Inspector
 from pkgregd.registry.copies import forget, is_unused
 from pkgregd.registry.deriving import Derivations
 from pkgregd.registry.quotas import Allowance, MeteredSink
-from pkgregd.values import BlobInfo, Digest, Event, Principal, Publication, Published
+from pkgregd.values import BlobInfo, Digest, Event, Principal, Publication, Published, Settlement
 
 log = Logger()
 
 RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 """How long to wait before each further try to remove a blob that was never published."""
+
+UNSURE_SECONDS = 300.0
+"""How long to wait before the first one where it is unknown: what was on its way to the server is there, or lost."""
 
 
 class Leftovers:
@@ -56,8 +59,12 @@ class Leftovers:
         if not await self._try(blob):
             start(self._keep_trying(blob), "removing an unpublished blob")
 
-    async def _keep_trying(self, blob: BlobInfo) -> None:
-        for seconds in RETRY_SECONDS:
+    def remove_later(self, blob: BlobInfo) -> None:
+        """Remove a blob unless a file refers to it, once it is sure that no commit on its way will make one."""
+        start(self._keep_trying(blob, (UNSURE_SECONDS, *RETRY_SECONDS)), "removing a blob that may be unpublished")
+
+    async def _keep_trying(self, blob: BlobInfo, pauses: Sequence[float] = RETRY_SECONDS) -> None:
+        for seconds in pauses:
             await self._pause(seconds)
             if self._is_closed or await self._try(blob):
                 return
@@ -69,8 +76,8 @@ class Leftovers:
             if await self._blobs.remove(blob, partial(forget, self._catalog, self._blobs, blob)):
                 return True
             return not await is_unused(self._catalog, self._blobs, blob)
-        except PkgregdError:
-            log.failure("an unpublished blob cannot be removed", event="leftovers.failed")
+        except PkgregdError as error:
+            log.warn("an unpublished blob cannot be removed: {reason}", reason=str(error), event="leftovers.failed")
             return False
 
     async def _pause(self, seconds: float) -> None:
@@ -125,6 +132,7 @@ class Draft:
         self._sinks: list[_WatchedSink] = []
         self._turn = DeferredLock()  # cleaning up waits for a publish that outlived its caller
         self._published: set[tuple[Digest, str]] = set()
+        self._is_unsure = False
 
     async def open_sink(self, algorithms: Iterable[str] = ()) -> IBlobSink:
         """See IDraft."""
@@ -174,11 +182,11 @@ class Draft:
     async def _publish(self, publications: Sequence[Publication]) -> tuple[Published, ...]:
         async with self._turn:
             settlement = None if self._allowance is None else self._allowance.settlement(publications)
-            if len(publications) == 1:
-                published_alone = await self._catalog.publish(publications[0], self._principal, settlement)
-                all_published: tuple[Published, ...] = (published_alone,)
-            else:
-                all_published = await self._catalog.publish_all(publications, self._principal, settlement)
+            try:
+                all_published = await self._commit(publications, settlement)
+            except OutcomeUnknown:
+                self._is_unsure = True
+                raise
             if self._allowance is not None and settlement is not None:
                 self._allowance.settled(settlement)
             kept = [published.file.blob for published in all_published]
@@ -191,6 +199,13 @@ class Draft:
                 text = f"{where.name} {where.version} {where.file_name}"
                 self._events.emit(Event("push_package", where.format, where.project_id, self._principal, text))
         return all_published
+
+    async def _commit(
+        self, publications: Sequence[Publication], settlement: Settlement | None
+    ) -> tuple[Published, ...]:
+        if len(publications) == 1:
+            return (await self._catalog.publish(publications[0], self._principal, settlement),)
+        return await self._catalog.publish_all(publications, self._principal, settlement)
 
     async def _choose_copies(self, publications: Sequence[Publication], kept: Sequence[BlobInfo]) -> None:
         """Put our copy in the place of one that was there before us and is damaged; else ours is superfluous."""
@@ -224,7 +239,11 @@ class Draft:
                 await self._allowance.release()
             for sink in self._sinks:
                 blob = sink.committed
-                if blob is not None and (blob.sha256, blob.locator) not in self._published:
+                if blob is None or (blob.sha256, blob.locator) in self._published:
+                    continue
+                if self._is_unsure:
+                    self._leftovers.remove_later(blob)  # the commit may come to pass after we have looked
+                else:
                     await self._leftovers.remove(blob)
 
 

@@ -9,10 +9,18 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.blobs.memory import MemoryBlobStore
 from pkgregd.catalog.memory import MemoryCatalog
-from pkgregd.errors import DigestMismatch, FileExists, FileNotFound, InvalidArchive, InvalidVersion, Unavailable
+from pkgregd.errors import (
+    DigestMismatch,
+    FileExists,
+    FileNotFound,
+    InvalidArchive,
+    InvalidVersion,
+    OutcomeUnknown,
+    Unavailable,
+)
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.deriving import FILL_SECONDS, Derivations
-from pkgregd.registry.publishing import RETRY_SECONDS, Leftovers
+from pkgregd.registry.publishing import RETRY_SECONDS, UNSURE_SECONDS, Leftovers
 from pkgregd.registry.remotes import GroupRemote, ProjectRemote, Remotes
 from pkgregd.registry.sweep import fsck, sweep
 from pkgregd.testing.calls import InlineInspections, RecordingSink
@@ -170,6 +178,22 @@ class DraftTests(StoreCase):
         self.failureResultOf(running)
         self.assertEqual(self.stored(), [3])
         self.assertEqual(len(self.get(self.remote("acme/one").list_files("n"))), 1)
+
+    def test_a_blob_stays_while_the_commit_may_come(self):
+        """Where nobody knows whether it was published, it is looked at when nothing can be on its way any more."""
+
+        class LateCatalog(MemoryCatalog):
+            async def publish(self, publication, principal, settlement=None):
+                self.late = (publication, principal, settlement)
+                raise OutcomeUnknown("the database went away")
+
+        self.catalog.__class__ = LateCatalog
+        self.failureResultOf(ensureDeferred(self.publish(b"abc")), OutcomeUnknown)
+        self.failureResultOf(ensureDeferred(self.publish(b"defgh", self.coordinates("g"))), OutcomeUnknown)
+        self.assertEqual(self.stored(), [3, 5])
+        self.get(MemoryCatalog.publish(self.catalog, *self.catalog.late))
+        self.clock.advance(UNSURE_SECONDS)
+        self.assertEqual(self.stored(), [5])
 
     def test_inspect(self):
         """An inspector sees the committed bytes and its arguments."""
