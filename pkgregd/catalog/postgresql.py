@@ -26,11 +26,12 @@ from pkgregd.catalog.postgresql_pool import (
     PostgresSettings,
     connection_options,
     is_collision,
+    is_read_only,
     translated,
 )
 from pkgregd.catalog.statement import Row, SqlText, Statement, compile_all
 from pkgregd.clockwork import shielded
-from pkgregd.errors import Unavailable
+from pkgregd.errors import OutcomeUnknown, Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -136,7 +137,12 @@ class PostgresDatabase:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Run a verb that may write; all of it or nothing. Raises StorageFull, and what read() raises."""
+        """
+        Run a verb that may write; all of it or nothing.
+
+        Raises:
+            StorageFull; OutcomeUnknown; and what read() raises.
+        """
         return await self._run(BEGIN_WRITE, verb.__name__, lambda tx: verb(tx, *args, **kwargs))
 
     async def _run(self, begin: str, name: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]]) -> T:
@@ -159,10 +165,13 @@ class PostgresDatabase:
                         raise _in_our_words(name, error) from error
                 except NotCommitted as error:
                     self._pool.distrust()
-                    if attempt > MAX_BROKEN or is_late():
-                        raise _gone(name, error) from error
+                    if attempt > MAX_BROKEN or self._reactor.seconds() - began >= self._settings.mend_seconds:
+                        _tell(name, error)
+                        raise Unavailable("the database went away") from error
                 except ConnectionBroken as error:
-                    raise _gone(name, error) from error
+                    self._pool.distrust()
+                    _tell(name, error)
+                    raise OutcomeUnknown("the database went away") from error
         finally:
             took_seconds = self._reactor.seconds() - began
             if took_seconds > self._settings.slow_seconds:
@@ -191,7 +200,9 @@ class PostgresDatabase:
             result = await run(tx)
         except ConnectionBroken as error:
             raise NotCommitted(str(error)) from error
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, psycopg2.Error) and is_read_only(error):
+                connection.close()  # the one that writes is found by another connection, if at all
             if tx.has_begun and connection.is_open:
                 await connection.run("ROLLBACK", {})
             raise
@@ -208,10 +219,9 @@ def _in_our_words(name: str, error: psycopg2.Error) -> Exception:
     known = translated(error)
     if known is None:
         return error
-    log.error("{verb} failed: {reason}", verb=name, reason=str(error).strip(), event="catalog.failed_verb")
+    _tell(name, error)
     return known
 
 
-def _gone(name: str, error: ConnectionBroken) -> Unavailable:
-    log.error("{verb} failed: {reason}", verb=name, reason=str(error), event="catalog.failed_verb")
-    return Unavailable("the database went away")
+def _tell(name: str, error: Exception) -> None:
+    log.error("{verb} failed: {reason}", verb=name, reason=str(error).strip(), event="catalog.failed_verb")

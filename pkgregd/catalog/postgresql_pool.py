@@ -43,16 +43,18 @@ class PostgresSettings:
             statement_seconds.
         slow_seconds: a verb that takes longer is logged.
         max_attempts: how often a verb is run that others get in the way of.
+        mend_seconds: a verb whose connection breaks is run again if that happens so soon; later its client is told.
     """
 
     max_connections: int = 16
     max_waiting: int = 1000
-    max_wait_seconds: float = 10.0
+    max_wait_seconds: float = 2.0
     connect_seconds: float = 3.0
-    statement_seconds: float = 10.0
-    silence_seconds: float = 12.0
+    statement_seconds: float = 8.0
+    silence_seconds: float = 9.0
     slow_seconds: float = 0.5
     max_attempts: int = 20
+    mend_seconds: float = 1.0
 
 
 DEFAULT_SETTINGS = PostgresSettings()
@@ -67,6 +69,16 @@ BE_DURABLE = (
 
 class ConnectionBroken(Exception):
     """The server is gone, or does not answer."""
+
+
+def is_ended(error: psycopg2.Error) -> bool:
+    """Whether the server says with an error that it ends the connection: it stops, or somebody told it to."""
+    return error.pgcode is not None and (error.pgcode.startswith("08") or error.pgcode in ("57P01", "57P02", "57P03"))
+
+
+def is_read_only(error: psycopg2.Error) -> bool:
+    """Whether a server does not write: it stands by for another one, where it knows no SERIALIZABLE either."""
+    return error.pgcode in ("25006", "0A000")
 
 
 _as_bytes = psycopg2.extensions.new_type(
@@ -188,7 +200,7 @@ class Connection:
         try:
             return await answer
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            if self.is_open and error.pgcode is not None:
+            if self.is_open and error.pgcode is not None and not is_ended(error):
                 raise
             self.close()
             raise ConnectionBroken(str(error).strip()) from error
@@ -334,6 +346,8 @@ def translated(error: psycopg2.Error) -> PkgregdError | None:
         return StorageFull()
     if code in ("40001", "40P01", "55P03", "57014"):
         return Unavailable("the database is busy")
-    if code.startswith(("08", "53", "57", "58", "XX")) or code in ("25006", "25P03"):
+    if is_read_only(error):
+        return Unavailable("the database cannot be changed at the moment")
+    if code.startswith(("08", "53", "57", "58", "XX")) or code == "25P03":
         return Unavailable("the database cannot be used at the moment")
     return None

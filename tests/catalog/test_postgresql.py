@@ -17,7 +17,7 @@ from pkgregd.catalog.postgresql import PostgresDatabase
 from pkgregd.catalog.postgresql_pool import PostgresSettings, translated
 from pkgregd.catalog.statement import Statement, Transaction
 from pkgregd.catalog.tables import users
-from pkgregd.errors import InvalidName, StorageFull, Unavailable
+from pkgregd.errors import InvalidName, OutcomeUnknown, StorageFull, Unavailable
 from pkgregd.values import OPERATOR
 from tests.catalog.support import PollingClock, emptied_database
 from tests.support.faults import FaultyProxy
@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 COUNT = Statement(select(func.count()).select_from(users))
 PAUSE = Statement(select(func.pg_sleep(30)))
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pkgregd'"
 
 
 async def count_users(tx: Transaction) -> int:
@@ -122,7 +123,7 @@ class BreakTests(PostgresCase):
         self.proxy.cut()
         self.assertEqual(self.result(self.database.write(add_next_user)), "user-1")
         with contextlib.closing(psycopg2.connect(server().url())) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pkgregd'")
+            cursor.execute(TERMINATE)
             connection.commit()
         self.assertEqual(self.result(self.database.write(add_next_user)), "user-2")
 
@@ -148,8 +149,45 @@ class BreakTests(PostgresCase):
     def test_broken_at_the_commit_is_told(self) -> None:
         """Nobody knows whether it happened, so it is not run again."""
         self.proxy.cut_at = b"COMMIT"
-        self.failure(self.begin(self.database.write(add_next_user)), Unavailable)
+        self.failure(self.begin(self.database.write(add_next_user)), OutcomeUnknown)
         self.assertEqual(self.result(self.database.read(count_users)), 0)
+
+    def test_ended_by_the_server_is_run_again(self) -> None:
+        """A server that says that it ends a connection has done nothing of what was not committed."""
+
+        async def add_after_the_end(tx: Transaction) -> str:
+            name = f"user-{await count_users(tx)}"
+            terminate()
+            await identity.add_user(tx, name, False, OPERATOR)
+            return name
+
+        def terminate() -> None:
+            if not ended:
+                ended.append(True)
+                server().administer(TERMINATE)
+
+        ended: list[bool] = []
+        self.assertEqual(self.result(self.database.write(add_after_the_end)), "user-0")
+        self.assertEqual(self.result(self.database.read(count_users)), 1)
+
+    def test_broken_late_is_told(self) -> None:
+        """Who has waited for long does not wait for another try."""
+        self.result(self.database.read(count_users))
+        running = self.begin(self.database.read(pause))
+        self.reactor.advance(self.settings.mend_seconds)
+        self.proxy.cut()
+        self.failure(running, Unavailable)
+
+    def test_a_server_that_only_reads(self) -> None:
+        """It is asked, and a change is refused in our words; the connection is not used again for one."""
+        server().administer("ALTER DATABASE postgres SET default_transaction_read_only = on")
+        reset = "ALTER DATABASE postgres RESET default_transaction_read_only"
+        self.addCleanup(server().administer, reset)
+        self.assertEqual(self.result(self.database.read(count_users)), 0)
+        refusal = self.failure(self.begin(self.database.write(add_next_user)), Unavailable)
+        self.assertEqual(str(refusal), "the database cannot be changed at the moment")
+        server().administer(reset)
+        self.assertEqual(self.result(self.database.write(add_next_user)), "user-0")
 
     def test_a_silent_server(self) -> None:
         """What is swallowed fails at its deadline, and as soon as the server answers again all is well."""
@@ -243,6 +281,8 @@ class TranslationTests(SynchronousTestCase):
             ("53100", StorageFull),
             ("53300", Unavailable),
             ("57P01", Unavailable),
+            ("25006", Unavailable),
+            ("0A000", Unavailable),
             ("40001", Unavailable),
             ("42601", type(None)),
             (None, type(None)),

@@ -73,7 +73,8 @@ class PostgresServer:
 
     def administer(self, statement: str) -> None:
         """Do what needs to be outside of a transaction, such as making a database."""
-        with contextlib.closing(psycopg2.connect(self.url())) as connection:
+        writes = "-c default_transaction_read_only=off"
+        with contextlib.closing(psycopg2.connect(self.url(), options=writes)) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(statement)
