@@ -133,6 +133,10 @@ class _TxConnection(txpostgres.Connection):
         except psycopg2.Error as error:
             log.info("a connection to the database ended: {reason}", reason=str(error).strip(), event="catalog.ended")
             self.close()
+        except ValueError:
+            if self.fileno() >= 0:
+                raise
+            # refused while it was opened: txpostgres would go on watching a socket that is no more; who waits is told
 
 
 class Connection:

@@ -198,6 +198,7 @@ class Daemon:
         http: further lines of its `[http]` section.
         blobs: all lines of its `[blobs]` section; empty for those of every test.
         external_scheme: whether external_url is that of the http or the https port.
+        catalog: URL of a catalog that the test makes itself, and knows who is in it; empty for a copy of every test's.
         program: what runs it; gets `--config FILE` behind it.
         engine: one of ENGINES: what its catalog is kept in.
     """
@@ -209,12 +210,13 @@ class Daemon:
         http: str = "",
         blobs: str = "",
         external_scheme: str = "http",
+        catalog: str = "",
         program: Sequence[str] | None = None,
         engine: str = ENGINE,
     ) -> None:
         template = _template(engine)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="daemon-", dir=os.getcwd()))
-        self.catalog_url = copied_url(engine, template.folder, self.folder)
+        self.catalog_url = catalog or copied_url(engine, template.folder, self.folder)
         self.world = template.world
         self.certificates = template.certificates
         self.ca_file = str(template.certificates.authority)

@@ -41,6 +41,10 @@ class FaultyProxy:
         """Hand on what was kept, and what comes."""
         self._open.set()
 
+    def lead_to(self, target_port: int) -> None:
+        """Connect whoever comes from now on to another port."""
+        self._target = ("127.0.0.1", target_port)
+
     def cut(self) -> None:
         """Break every connection."""
         for each in list(self._sockets):
@@ -61,9 +65,13 @@ class FaultyProxy:
                 client, _ = self._listener.accept()
                 if self._tls is not None:
                     client = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
-                upstream = socket.create_connection(self._target)
             except OSError:
                 return
+            try:
+                upstream = socket.create_connection(self._target)
+            except OSError:
+                client.close()
+                continue
             self._sockets |= {client, upstream}
             for one, other, is_client in ((client, upstream, True), (upstream, client, False)):
                 threading.Thread(target=self._carry, args=(one, other, is_client), daemon=True).start()

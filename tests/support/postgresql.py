@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 import psycopg2
+import psycopg2.extensions
 
 DEADLINE_SECONDS = 60.0
 UNPRIVILEGED = "nobody"
@@ -50,11 +51,14 @@ class PostgresServer:
 
     It syncs nothing, unless PKGREGD_TEST_FSYNC=on when it starts.
 
+    Args:
+        followed: the server that this one follows, and does not write; None for one by itself.
+
     Attributes:
         port: where it listens.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, followed: PostgresServer | None = None) -> None:
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix="postgresql-"))
         self._identity = _identity()
         if self._identity:
@@ -62,8 +66,11 @@ class PostgresServer:
         self._data = self._folder / "data"
         self._pid = os.getpid()
         self.port = _free_port()
-        options = ("-U", "tests", "-A", "trust", "-E", "UTF8", "-N", *LOCALE)
-        self._run("initdb", "-D", str(self._data), *options)
+        if followed is None:
+            options = ("-U", "tests", "-A", "trust", "-E", "UTF8", "-N", *LOCALE)
+            self._run("initdb", "-D", str(self._data), *options)
+        else:
+            self._run("pg_basebackup", "-D", str(self._data), "-R", "-N", "-c", "fast", "-d", followed.url())
         self._process = self._start()
         atexit.register(self.stop)
 
@@ -124,8 +131,31 @@ class PostgresServer:
 
     def restart(self) -> None:
         """End it as `pg_ctl stop -m immediate` would, and start it again."""
+        self.go_down()
+        self.come_up()
+
+    def go_down(self) -> None:
+        """End it as `pg_ctl stop -m immediate` would."""
         self._end(signal.SIGQUIT)
+
+    def come_up(self) -> None:
+        """Start it again."""
         self._process = self._start()
+
+    def make_standby(self) -> PostgresServer:
+        """Start a server that follows this one, which tells nobody that it has committed before the other one knows."""
+        standby = PostgresServer(self)
+        self.administer("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.administer("SELECT pg_reload_conf()")
+        return standby
+
+    def fill(self) -> list[psycopg2.extensions.connection]:
+        """Open as many connections as it takes, and one in vain; returns those that are to be closed."""
+        found: list[psycopg2.extensions.connection] = []
+        with contextlib.suppress(psycopg2.OperationalError):
+            while True:
+                found.append(psycopg2.connect(self.url()))
+        return found
 
     def stop(self) -> None:
         """End it, and remove its folder; a fork of the process that started it leaves it alone."""
