@@ -42,12 +42,15 @@ def start(coroutine: Coroutine[Deferred[Any], Any, T], what: str) -> Deferred[T 
     return ensureDeferred(coroutine).addErrback(failed)
 
 
-async def shielded(coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
+async def shielded(coroutine: Coroutine[Deferred[Any], Any, T], expected: tuple[type[Exception], ...] = ()) -> T:
     """
     Await a coroutine that must finish once begun.
 
     Cancelling the awaiting side raises CancelledError there at once, while the
     coroutine goes on; a failure it has after that is logged.
+
+    Args:
+        expected: failures that are no bugs: where they are logged, it is in one line.
     """
     abandoned = False
 
@@ -55,7 +58,10 @@ async def shielded(coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
         if not waiter.called:
             waiter.callback(result)
         elif abandoned and isinstance(result, Failure):
-            log.failure("abandoned work failed", result, event="shielded.failed")
+            if result.check(*expected):
+                log.info("abandoned work failed: {reason}", reason=str(result.value), event="shielded.refused")
+            else:
+                log.failure("abandoned work failed", result, event="shielded.failed")
 
     def on_cancel(_: Deferred[T]) -> None:
         nonlocal abandoned

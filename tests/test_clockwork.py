@@ -80,6 +80,19 @@ class ShieldTests(SynchronousTestCase):
         self.held.errback(ValueError("late"))
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
+    def test_an_abandoned_failure_that_is_expected(self):
+        """It is no bug, and so no error of the log."""
+
+        async def fail(held):
+            await held
+
+        held = Deferred()
+        waiting = ensureDeferred(shielded(fail(held), (Unavailable,)))
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        held.errback(Unavailable("later"))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
 
 class AcquiredTests(SynchronousTestCase):
     """What has to be given back, is."""

@@ -31,7 +31,7 @@ from pkgregd.catalog.postgresql_pool import (
 )
 from pkgregd.catalog.statement import Row, SqlText, Statement, compile_all
 from pkgregd.clockwork import shielded
-from pkgregd.errors import OutcomeUnknown, Unavailable
+from pkgregd.errors import OutcomeUnknown, PkgregdError, Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -146,7 +146,7 @@ class PostgresDatabase:
         return await self._run(BEGIN_WRITE, verb.__name__, lambda tx: verb(tx, *args, **kwargs))
 
     async def _run(self, begin: str, name: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]]) -> T:
-        return await shielded(self._attempts(begin, name, run))
+        return await shielded(self._attempts(begin, name, run), (PkgregdError,))
 
     async def _attempts(self, begin: str, name: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]]) -> T:
         began = self._reactor.seconds()
