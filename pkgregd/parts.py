@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -12,9 +13,11 @@ from pkgregd.catalog import open_catalog
 from pkgregd.config import Config, FormatConfig
 from pkgregd.errors import ConfigError
 from pkgregd.http.settings import FrontSettings
-from pkgregd.interfaces import IBlobStore, IBuildFormat, ICatalog, IPackageFormat
+from pkgregd.interfaces import IBlobStore, IBuildFormat, ICatalog, IMetrics, IPackageFormat
+from pkgregd.metrics import open_metrics
 from pkgregd.plugin import find_formats, read_manuals
 from pkgregd.registry.inspector_process import InspectionLimits
+from pkgregd.unmeasured import UNMEASURED
 from pkgregd.values import FormatLimits
 
 
@@ -25,6 +28,7 @@ class Parts:
 
     Attributes:
         manuals: the manual page of each format, by its name.
+        metrics: where what happens is noted.
     """
 
     catalog: ICatalog
@@ -32,6 +36,7 @@ class Parts:
     formats: Sequence[IPackageFormat]
     limits_by_format: Mapping[str, FormatLimits]
     manuals: Mapping[str, str] = field(factory=dict, repr=False)
+    metrics: IMetrics = UNMEASURED
 
 
 def make_parts(reactor: Any, config: Config) -> Parts:
@@ -53,8 +58,9 @@ def make_parts(reactor: Any, config: Config) -> Parts:
         for name, made in enabled.items()
     }
     manuals = read_manuals(enabled)
+    metrics = open_metrics(reactor, version("pkgregd"))
     catalog = open_catalog(
-        reactor, config.catalog.url, config.folder, config.catalog.readers, config.catalog.connections
+        reactor, config.catalog.url, config.folder, config.catalog.readers, config.catalog.connections, metrics
     )
     blobs = open_blob_store(
         reactor,
@@ -63,8 +69,9 @@ def make_parts(reactor: Any, config: Config) -> Parts:
         reserve_bytes=config.blobs.reserve_bytes,
         threads=config.blobs.threads,
         s3=config.blobs,
+        measures=metrics,
     )
-    return Parts(catalog, blobs, list(enabled.values()), limits, manuals)
+    return Parts(catalog, blobs, list(enabled.values()), limits, manuals, metrics)
 
 
 def front_settings(config: Config) -> FrontSettings:

@@ -45,6 +45,7 @@ from pkgregd.manage.about import AboutManagement
 from pkgregd.manage.audit import AuditManagement
 from pkgregd.manage.exchange import ExchangeRoutes, OAuthRoutes
 from pkgregd.manage.jobs import JobManagement
+from pkgregd.manage.metrics import MetricsRoutes
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
@@ -123,7 +124,7 @@ class Daemon(Service):
 
     def _open(self) -> None:
         self._parts = parts = self._make_parts(self._reactor, self._config)
-        policy, events = AccessPolicy(), LogEvents(self._reactor)
+        policy, events = AccessPolicy(), LogEvents(self._reactor, parts.metrics)
         self._uses = TokenUses(parts.catalog, utc_now)
         self._events = events
         self._remotes = Remotes(
@@ -153,6 +154,7 @@ class Daemon(Service):
             AboutManagement(version("pkgregd")),
             SettingsManagement(PlaceSettings(parts.catalog, settings)),
             AuditManagement(parts.catalog, self._trail),
+            MetricsRoutes(parts.metrics, self._config.metrics.allowed),
             ExchangeRoutes(),
             OAuthRoutes(),
             SignInPages(),
@@ -175,6 +177,7 @@ class Daemon(Service):
             tables=tables,
             pages=_pages(parts, tables, external_url),
             accepts_query_tokens=self._config.auth.query_tokens,
+            measures=parts.metrics,
         )
         for description in self._config.http.listen:
             self._bind(description, self._factory)
@@ -218,6 +221,8 @@ class Daemon(Service):
         super().startService()
         if self._chores is not None:
             self._chores.start()
+        if self._parts is not None:
+            self._parts.metrics.start()
         self._reactor.callWhenRunning(self._running)
 
     def _running(self) -> None:
@@ -289,6 +294,7 @@ class Daemon(Service):
         if self._parts is not None:
             await self._step("closing blobs", self._parts.blobs.close)
             await self._step("closing the catalog", self._parts.catalog.close)
+            self._parts.metrics.stop()
         if self._due_times is not None:
             self._due_times.close()
 

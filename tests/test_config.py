@@ -19,6 +19,7 @@ from pkgregd.config import (
     FormatConfig,
     HttpConfig,
     InspectionConfig,
+    MetricsConfig,
     PackagesConfig,
     RateLimitingConfig,
     anchor_endpoint,
@@ -42,6 +43,7 @@ SECTIONS = {
     "inspection": InspectionConfig,
     "packages": PackagesConfig,
     "audit": AuditConfig,
+    "metrics": MetricsConfig,
     "formats.generic": FormatConfig,
 }
 

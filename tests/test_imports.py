@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "pkgregd"
 
-SEAMS = frozenset({"interfaces", "values", "errors", "clockwork", "secrecy"})
+SEAMS = frozenset({"interfaces", "values", "errors", "clockwork", "secrecy", "unmeasured"})
 ALL = frozenset({"*"})
 
 ALLOWED: Mapping[str, frozenset[str]] = {
@@ -20,6 +20,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "interfaces": frozenset({"values", "errors"}),
     "clockwork": frozenset(),
     "secrecy": frozenset(),
+    "unmeasured": frozenset({"interfaces", "values"}),
     "config": frozenset({"values", "errors"}),
     "plugin": frozenset({"interfaces", "values", "errors"}),
     "inspector": frozenset({"errors"}),
@@ -33,6 +34,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "http": SEAMS,
     "manage": SEAMS,
     "web": SEAMS,
+    "metrics": SEAMS,
     "testing": ALL,
     "tap": ALL,
     "service": ALL,
@@ -55,6 +57,7 @@ RESERVED: Mapping[str, frozenset[str]] = {
     "txpostgres": frozenset({"catalog"}),
     "psycopg2": frozenset({"catalog"}),
     "markdown_it": frozenset({"web"}),
+    "prometheus_client": frozenset({"metrics"}),
 }
 """Libraries that only some parts know."""
 

@@ -12,6 +12,7 @@ from pkgregd.manage.about import AboutManagement
 from pkgregd.manage.audit import AuditManagement
 from pkgregd.manage.exchange import ExchangeRoutes, OAuthRoutes
 from pkgregd.manage.jobs import JobManagement
+from pkgregd.manage.metrics import MetricsRoutes
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
@@ -43,6 +44,7 @@ def whole_table() -> list[tuple[str, Mount]]:
         OAuthRoutes(),
         SettingsManagement(PlaceSettings(nothing, known_settings(list(formats.values()), limits, None))),
         AuditManagement(nothing, nothing),
+        MetricsRoutes(nothing, ()),
         SignInPages(),
     ]
     return mounts(formats.values(), limits, tables)

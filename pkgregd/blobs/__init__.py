@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from pkgregd.blobs.files import FileBlobStore
 from pkgregd.errors import ConfigError
-from pkgregd.interfaces import IBlobStore
+from pkgregd.interfaces import IBlobStore, IMeasures
+from pkgregd.unmeasured import UNMEASURED
 
 __all__ = ["S3Settings", "open_blob_store"]
 
@@ -54,6 +55,7 @@ def open_blob_store(
     threads: int,
     s3: S3Settings | None = None,
     environment: Mapping[str, str] = os.environ,
+    measures: IMeasures = UNMEASURED,
 ) -> IBlobStore:
     """
     Make the store that a configured URL means. Touches nothing yet.
@@ -66,13 +68,14 @@ def open_blob_store(
         threads: the most threads to use.
         s3: for a URL of S3.
         environment: where keys of S3 are looked for that are not configured.
+        measures: told of requests to S3.
 
     Raises:
         ConfigError: not a URL of a store we have, or one that cannot be used so.
     """
     scheme, colon, path = url.partition(":")
     if scheme == "s3" and s3 is not None:
-        return _open_s3(reactor, path, folder, threads, s3, environment)
+        return _open_s3(reactor, path, folder, threads, s3, environment, measures)
     if path.startswith("//"):
         if not path.startswith("///"):
             raise ConfigError(f"blobs.url: {url!r} names a host; write file:PATH or file:///PATH")
@@ -83,7 +86,13 @@ def open_blob_store(
 
 
 def _open_s3(
-    reactor: Any, path: str, folder: Path, threads: int, settings: S3Settings, environment: Mapping[str, str]
+    reactor: Any,
+    path: str,
+    folder: Path,
+    threads: int,
+    settings: S3Settings,
+    environment: Mapping[str, str],
+    measures: IMeasures,
 ) -> IBlobStore:
     try:
         from pkgregd.blobs.s3 import S3BlobStore
@@ -112,5 +121,11 @@ def _open_s3(
     place = S3Place(settings.endpoint_url, bucket, f"{prefix}/" if prefix else "", region)
     agent, close = make_agent(reactor, folder / settings.ca_file if settings.ca_file else None)
     return S3BlobStore(
-        reactor, agent, Signer(place, keys), folder / settings.staging, threads=threads, close_connections=close
+        reactor,
+        agent,
+        Signer(place, keys),
+        folder / settings.staging,
+        threads=threads,
+        close_connections=close,
+        measures=measures,
     )

@@ -27,7 +27,8 @@ from pkgregd.blobs.s3_transfer import Means, Transfer
 from pkgregd.blobs.workers import IWorkers, ThreadWorkers
 from pkgregd.clockwork import shielded, start, with_deadline
 from pkgregd.errors import BlobMissing, PkgregdError, Unavailable
-from pkgregd.interfaces import IBlobSink, IBlobSource, IBlobStore
+from pkgregd.interfaces import IBlobSink, IBlobSource, IBlobStore, IMeasures
+from pkgregd.unmeasured import UNMEASURED
 from pkgregd.values import BlobInfo, ByteRange, Digest
 
 log = Logger()
@@ -116,6 +117,7 @@ class S3BlobStore:
         threads: the most threads to hash and gather on.
         timeouts: how long the service is waited for.
         close_connections: closes what the agent keeps open.
+        measures: told of requests.
         operations, workers, wait: for tests; see FileBlobStore and S3BlobSource.
     """
 
@@ -132,12 +134,13 @@ class S3BlobStore:
         threads: int,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         close_connections: Callable[[], Awaitable[object]] = _nothing_to_close,
+        measures: IMeasures = UNMEASURED,
         operations: FileOperations = FileOperations(),  # noqa: B008 - frozen
         workers: IWorkers | None = None,
         wait: Wait | None = None,
     ) -> None:
         self._clock: IReactorTime = reactor
-        self._client = S3Client(reactor, agent, signer, timeouts)
+        self._client = S3Client(reactor, agent, signer, timeouts, measures)
         self._workers = workers if workers is not None else ThreadWorkers(reactor, threads)
         self._wait: Wait = wait or partial(_wait_on_thread, reactor)
         turns = DeferredSemaphore(PARTS_ON_THEIR_WAY)

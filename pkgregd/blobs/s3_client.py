@@ -29,10 +29,13 @@ from pkgregd.blobs.s3_answers import (
     text_of,
 )
 from pkgregd.blobs.s3_bodies import NO_BODY, Body, Receiver, S3Trouble, bytes_body, collect
+from pkgregd.blobs.s3_measured import MeasuredAgent
 from pkgregd.blobs.s3_signing import Query, Signer
 from pkgregd.clockwork import with_deadline
 from pkgregd.errors import BlobMissing, Unavailable
-from pkgregd.values import ByteRange
+from pkgregd.interfaces import IMeasures
+from pkgregd.unmeasured import UNMEASURED
+from pkgregd.values import ByteRange, Tally
 
 T = TypeVar("T")
 log = Logger()
@@ -87,13 +90,17 @@ class S3Client:
 
     Args:
         agent: carries the requests.
+        measures: told of each try.
     """
 
-    def __init__(self, clock: IReactorTime, agent: IAgent, signer: Signer, timeouts: Timeouts) -> None:
+    def __init__(
+        self, clock: IReactorTime, agent: IAgent, signer: Signer, timeouts: Timeouts, measures: IMeasures = UNMEASURED
+    ) -> None:
         self.timeouts = timeouts
         self.signer = signer
         self.clock = clock
-        self._http = HTTPClient(agent)
+        self._http = HTTPClient(MeasuredAgent(agent, clock, measures))
+        self._measures = measures
         self._is_conditional = True
 
     # ------------------------------------------------------------------ objects
@@ -411,6 +418,7 @@ class S3Client:
                 raise Unavailable(
                     "the blob store refuses what it is asked for; the operator finds why in the log"
                 ) from None
+            self._measures.count(Tally.S3_RETRIES)
             await deferLater(self.clock, pause)
             longest_pause = min(MAX_PAUSE_SECONDS, longest_pause * 2)
 

@@ -9,18 +9,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pkgregd.catalog.measured import measured
 from pkgregd.catalog.schema import check_file, migrate_file
 from pkgregd.catalog.sql import SqlCatalog
 from pkgregd.catalog.sqlite import SqliteDatabase, SqliteSettings
 from pkgregd.errors import ConfigError
-from pkgregd.interfaces import ICatalog
+from pkgregd.interfaces import ICatalog, IMeasures
+from pkgregd.unmeasured import UNMEASURED
+from pkgregd.values import Gauge
 
 __all__ = ["migrate", "open_catalog"]
 
 NO_DRIVER = "catalog.url: postgresql:// needs the extra: pip install 'pkgregd[postgres]'"
 
 
-def open_catalog(reactor: Any, url: str, folder: Path, reader_threads: int = 3, connections: int = 16) -> ICatalog:
+def open_catalog(
+    reactor: Any,
+    url: str,
+    folder: Path,
+    reader_threads: int = 3,
+    connections: int = 16,
+    measures: IMeasures = UNMEASURED,
+) -> ICatalog:
     """
     Open the catalog at a URL.
 
@@ -30,6 +40,7 @@ def open_catalog(reactor: Any, url: str, folder: Path, reader_threads: int = 3, 
         folder: what a relative FILE is relative to.
         reader_threads: how many reads run at once on SQLite.
         connections: how many verbs run at once on PostgreSQL.
+        measures: told of every verb.
 
     Raises:
         ConfigError: a URL we have no driver for.
@@ -46,10 +57,13 @@ def open_catalog(reactor: Any, url: str, folder: Path, reader_threads: int = 3, 
         except ImportError as error:
             raise ConfigError(NO_DRIVER) from error
         check_server(url)
-        return SqlCatalog(PostgresDatabase(reactor, url, PostgresSettings(max_connections=connections)))
+        settings = PostgresSettings(max_connections=connections)
+        return SqlCatalog(measured(PostgresDatabase(reactor, url, settings, measures), measures))
     path = _sqlite_path(url, folder)
     check_file(path)
-    return SqlCatalog(SqliteDatabase(reactor, path, SqliteSettings(reader_threads=reader_threads)))
+    database = SqliteDatabase(reactor, path, SqliteSettings(reader_threads=reader_threads))
+    measures.watch(Gauge.CATALOG_WAITING, database.waiting)
+    return SqlCatalog(measured(database, measures))
 
 
 def migrate(url: str, folder: Path) -> str:

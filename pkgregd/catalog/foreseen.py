@@ -94,6 +94,8 @@ class ForeseenReads:
 
     async def find_scope(self, level: Level, ident: int | str, user_id: int | None) -> Scope | None:
         """See IReads."""
+        if level is Level.INSTANCE:
+            return identity.INSTANCE  # known without a database, which may be away
         if (level, ident) != (self._foresight.level, self._foresight.ident):
             return await self._database.read(identity.find_scope, level, ident, user_id)
         if self._seen is None and user_id is None:

@@ -32,6 +32,9 @@ from pkgregd.catalog.postgresql_pool import (
 from pkgregd.catalog.statement import Row, SqlText, Statement, compile_all
 from pkgregd.clockwork import shielded
 from pkgregd.errors import OutcomeUnknown, PkgregdError, Unavailable
+from pkgregd.interfaces import IMeasures
+from pkgregd.unmeasured import UNMEASURED
+from pkgregd.values import Tally
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -97,17 +100,25 @@ class PostgresDatabase:
     Args:
         reactor: provides IReactorTime and IReactorFDSet.
         url: of an existing, migrated database.
+        measures: told of what becomes of connections.
 
     Reactor: every method on the reactor thread.
     Cancellation: abandons the wait; a verb that has begun is carried out.
     """
 
-    def __init__(self, reactor: Any, url: str, settings: PostgresSettings = DEFAULT_SETTINGS) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        url: str,
+        settings: PostgresSettings = DEFAULT_SETTINGS,
+        measures: IMeasures = UNMEASURED,
+    ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._options = connection_options(url, settings)
         self._texts = compile_all(POSTGRESQL)
-        self._pool = Pool(reactor, self._open, settings)
+        self._measures = measures
+        self._pool = Pool(reactor, self._open, settings, measures)
 
     async def _open(self) -> Connection:
         connection = Connection(self._reactor, self._settings)
@@ -158,6 +169,8 @@ class PostgresDatabase:
         try:
             while True:
                 attempt += 1
+                if attempt > 1:
+                    self._measures.count(Tally.VERB_REPEATS)
                 try:
                     return await self._attempt(begin, run, in_line=attempt > 1)
                 except psycopg2.Error as error:

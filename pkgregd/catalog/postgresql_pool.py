@@ -22,6 +22,9 @@ from txpostgres import txpostgres
 
 from pkgregd.catalog.statement import Row
 from pkgregd.errors import PkgregdError, StorageFull, Unavailable
+from pkgregd.interfaces import IMeasures
+from pkgregd.unmeasured import UNMEASURED
+from pkgregd.values import Gauge, Tally
 
 log = Logger()
 
@@ -228,11 +231,18 @@ class Pool:
     Args:
         reactor: provides IReactorTime and IReactorFDSet.
         connect: opens a connection.
+        measures: told of what becomes of connections.
 
     Reactor: every method on the reactor thread.
     """
 
-    def __init__(self, reactor: Any, connect: Callable[[], Any], settings: PostgresSettings) -> None:
+    def __init__(
+        self, reactor: Any, connect: Callable[[], Any], settings: PostgresSettings, measures: IMeasures = UNMEASURED
+    ) -> None:
+        self._measures = measures
+        measures.watch(Gauge.CATALOG_WAITING, lambda: len(self._waiting))
+        measures.watch(Gauge.CATALOG_CONNECTIONS_IDLE, lambda: len(self._idle))
+        measures.watch(Gauge.CATALOG_CONNECTIONS_BUSY, lambda: self._lent)
         self._reactor = reactor
         self._connect = connect
         self._settings = settings
@@ -260,8 +270,10 @@ class Pool:
                 connection = self._idle.pop()
                 if connection.is_open:
                     return connection
+                self._measures.count(Tally.CONNECTIONS_BROKEN)
                 connection.close()
             opened: Connection = await self._connect()
+            self._measures.count(Tally.CONNECTIONS_OPENED)
         except ConnectionBroken as error:
             self._pass_on()
             log.error("no connection to the database: {reason}", reason=str(error), event="catalog.no_connection")
@@ -281,6 +293,7 @@ class Pool:
         if connection.is_open and connection.is_idle and not self._is_closing:
             self._idle.append(connection)
         else:
+            self._measures.count(Tally.CONNECTIONS_BROKEN)
             connection.close()
         self._pass_on()
 
@@ -288,6 +301,7 @@ class Pool:
         """Wait for somebody's turn to end, and take it over."""
         if len(self._waiting) >= self._settings.max_waiting:
             raise Unavailable("too many requests wait for the database")
+        self._measures.count(Tally.CONNECTION_WAITS)
         turn: Deferred[None] = Deferred()
         self._waiting.append(turn)
         timer = self._reactor.callLater(self._settings.max_wait_seconds, self._expire, turn)

@@ -506,6 +506,10 @@ class SqliteDatabase:
         """Run a verb that sees the newest state and may change it; all of it or nothing. Raises what read() raises."""
         return await self._run(self._writer, verb, *args, **kwargs)
 
+    def waiting(self) -> int:
+        """Return how many verbs wait for a thread."""
+        return self._writer.jobs.qsize() + self._readers.jobs.qsize()
+
     async def _run(
         self,
         lane: _Lane,

@@ -26,6 +26,7 @@ from pkgregd.config.sections import (
     FormatConfig,
     HttpConfig,
     InspectionConfig,
+    MetricsConfig,
     PackagesConfig,
     RateLimitingConfig,
     blobs_section,
@@ -47,6 +48,7 @@ __all__ = [
     "FormatConfig",
     "HttpConfig",
     "InspectionConfig",
+    "MetricsConfig",
     "PackagesConfig",
     "RateLimitingConfig",
     "anchor_endpoint",
@@ -64,7 +66,7 @@ class Config:
     Attributes:
         file: name of the file it came from, for people.
         folder: the folder of that file, absolute; relative paths start here.
-        http, catalog, blobs, auth, inspection, packages, audit, rate_limiting: see their classes.
+        http, catalog, blobs, auth, inspection, packages, audit, metrics, rate_limiting: see their classes.
         formats: by name; a format that is not there is enabled with its own limits.
         rate_limits: each prefix once for a class of routes, in the order of the file.
         oidc: each issuer once.
@@ -81,6 +83,7 @@ class Config:
     )
     packages: PackagesConfig = field(factory=PackagesConfig, metadata={"check": partial(make_section, PackagesConfig)})
     audit: AuditConfig = field(factory=AuditConfig, metadata={"check": partial(make_section, AuditConfig)})
+    metrics: MetricsConfig = field(factory=MetricsConfig, metadata={"check": partial(make_section, MetricsConfig)})
     formats: Mapping[str, FormatConfig] = option({}, format_sections)
     rate_limiting: RateLimitingConfig = field(
         factory=RateLimitingConfig, metadata={"check": partial(make_section, RateLimitingConfig)}

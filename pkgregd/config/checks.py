@@ -139,6 +139,10 @@ def proxy_networks(value: object, place: Place) -> tuple[str, ...]:
     return texts
 
 
+client_networks = proxy_networks
+"""Take addresses and networks of clients, or the word for sockets in the file system."""
+
+
 def anchor_endpoint(description: str, folder: pathlib.Path) -> str:
     r"""
     Make the relative paths in a Twisted endpoint description absolute.

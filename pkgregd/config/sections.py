@@ -18,6 +18,7 @@ from pkgregd.config.checks import (
     blobs_url,
     catalog_url,
     checked,
+    client_networks,
     integer_from,
     listen_endpoints,
     number_from,
@@ -200,6 +201,18 @@ class AuditConfig:
     """
 
     keep_days: int = option(0, integer_from(0, 36_500))
+
+
+@frozen
+class MetricsConfig:
+    """
+    `[metrics]`.
+
+    Attributes:
+        allowed: addresses and networks of those who may read them without a token, `unix` among them.
+    """
+
+    allowed: tuple[str, ...] = option(("127.0.0.0/8", "::1"), client_networks)
 
 
 @frozen

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_PATH_CHARACTERS = 512
 MAX_AGENT_CHARACTERS = 200
 
+CLIENT_LEFT = 499
+"""Stands for the status of a request whose client left before it was answered."""
+
 
 class AccessLog:
     """
@@ -47,7 +50,7 @@ class AccessLog:
                 "address": request.address,
                 "method": request.method.decode("ascii"),
                 "path": _without_secrets(request.path.decode("ascii"))[:MAX_PATH_CHARACTERS],
-                "status": request.status if request.has_begun else 499,
+                "status": request.status or CLIENT_LEFT,
                 "aborted": aborted,
                 "received_bytes": request.body.received_bytes,
                 "sent_bytes": request.sent_bytes,

@@ -29,6 +29,11 @@ class AuthorisedCall:
     account: IAccount
     authorise: Callable[[], Awaitable[tuple[Principal, Scope]]]
 
+    @property
+    def is_relayed(self) -> bool:
+        """See IAuthorisedCall."""
+        return self.request.is_relayed
+
     def header(self, name: str) -> str | None:
         """See IAuthorisedCall."""
         value = self.request.header(name.lower().encode("ascii"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import typing
 from collections import Counter
 from collections.abc import Callable
@@ -13,13 +14,16 @@ from twisted.internet.interfaces import IAddress, IProtocolNegotiationFactory, I
 from twisted.internet.protocol import Protocol, ServerFactory
 from zope.interface import implementer
 
-from pkgregd.http.accesslog import AccessLog
+from pkgregd.http.accesslog import CLIENT_LEFT, AccessLog
 from pkgregd.http.channel import FrontChannel
 from pkgregd.http.parsing import BadRequest
 from pkgregd.http.proxies import TrustedProxies
-from pkgregd.http.request import FrontRequest, new_request_id
+from pkgregd.http.request import NO_TABLE, FrontRequest, new_request_id
 from pkgregd.http.settings import FrontSettings
 from pkgregd.http.turns import ReadTurns
+from pkgregd.interfaces import IMeasures
+from pkgregd.unmeasured import UNMEASURED
+from pkgregd.values import Gauge
 
 RETRY = "Retry-After: 2\r\n"
 
@@ -50,9 +54,11 @@ class FrontFactory(ServerFactory):
         settings: of all connections.
         serve: answers a request; called when its headers are complete.
         access_log: told of every request's end.
+        measures: told of it, too.
 
     Attributes:
         trusted_proxies: who is believed about clients.
+        bodies, downloads: how many bodies of requests are being read, and how many files sent.
     """
 
     request_class = FrontRequest
@@ -64,6 +70,7 @@ class FrontFactory(ServerFactory):
         settings: FrontSettings,
         serve: Callable[[FrontRequest], object],
         access_log: AccessLog,
+        measures: IMeasures = UNMEASURED,
     ) -> None:
         self.clock = clock
         self.settings = settings
@@ -71,11 +78,16 @@ class FrontFactory(ServerFactory):
         self.access_log = access_log
         self.is_draining = False
         self.bodies = 0
+        self.downloads = 0
         self.read_turns = ReadTurns(clock)
         self.trusted_proxies = TrustedProxies(settings.trusted_proxies)
         self._channels: set[Connection] = set()
         self._per_address: Counter[str] = Counter()
         self._all_closed: list[Deferred[None]] = []
+        self._measures = measures
+        measures.watch(Gauge.CLIENT_CONNECTIONS, lambda: len(self._channels))
+        measures.watch(Gauge.UPLOADS, lambda: self.bodies)
+        measures.watch(Gauge.DOWNLOADS, lambda: self.downloads)
 
     def acceptableProtocols(self) -> list[bytes]:
         """Offer HTTP/1.1 only: an early refusal over HTTP/2 would end every stream of its connection."""
@@ -154,19 +166,35 @@ class FrontFactory(ServerFactory):
         for channel in list(self._channels):
             channel.abort()
 
-    # ------------------------------------------------------------------ the access log
+    # ------------------------------------------------------------------ the access log, and measures
 
     def log(self, request: FrontRequest) -> None:
         """Called by a finished request."""
         self.access_log.finished(request, aborted=False)
+        self._measure(request)
 
     def aborted(self, request: FrontRequest) -> None:
         """Called for a request whose client left."""
         self.access_log.finished(request, aborted=True)
+        self._measure(request)
+
+    def _measure(self, request: FrontRequest) -> None:
+        fields = request.log_fields
+        self._measures.request_ended(
+            request.table,
+            request.method.decode("ascii"),
+            request.status or CLIENT_LEFT,
+            time.perf_counter() - request.started_at,
+            request.body.received_bytes,
+            request.sent_bytes,
+            fields.get("error"),  # type: ignore[arg-type]  # a text, where there is one
+            "principal" in fields,
+        )
 
     def refused(self, channel: FrontChannel, error: BadRequest) -> None:
         """Called for a message that never became a request."""
         self.access_log.refused(channel.address, error.status, error.reason)
+        self._measures.request_ended(NO_TABLE, "", error.status, 0.0, 0, 0, "malformed")
 
     def render_refusal(self, error: BadRequest) -> bytes:
         """Make the whole reply to a message that never became a request."""

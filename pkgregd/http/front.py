@@ -31,12 +31,14 @@ from pkgregd.interfaces import (
     IAccounts,
     IAuthenticator,
     ICatalog,
+    IMeasures,
     IPackageFormat,
     IRemotes,
     IRequestLimits,
     IRouteTable,
     IStrictTable,
 )
+from pkgregd.unmeasured import UNMEASURED
 from pkgregd.values import FormatLimits, Level, PublicPages, Refusal, Reply, Route, RouteClass
 
 PREFIXES: Mapping[Level, str] = {
@@ -110,6 +112,7 @@ def make_factory(
     tables: Sequence[IRouteTable] = (),
     pages: PublicPages = MappingProxyType({}),
     accepts_query_tokens: bool = False,
+    measures: IMeasures = UNMEASURED,
 ) -> FrontFactory:
     """
     Make the factory of HTTP connections.
@@ -120,6 +123,7 @@ def make_factory(
         tables: routes that belong to no format.
         pages: for everybody.
         accepts_query_tokens: whether a token may be in the query; else such a request is refused.
+        measures: told of requests.
     """
     gate = Gate(
         authenticator,
@@ -149,15 +153,17 @@ def make_factory(
         door = doors.get(endpoint)
         return None if door is None else doorstep.turn_away(request, door)
 
-    return FrontFactory(reactor, settings, Router(app, _unmatched, turn_away), AccessLog(reactor))
+    return FrontFactory(reactor, settings, Router(app, _unmatched, turn_away), AccessLog(reactor), measures)
 
 
 def _add_route(app: Klein, number: int, rule: str, mount: Mount, gate: Gate) -> str:
     """Add a rule, and return what its endpoint is called."""
     route: Route = mount.route
+    table = mount.table.name
 
     async def endpoint(request: FrontRequest, **arguments: Any) -> None:
         request.log_fields["route"] = rule
+        request.table = table
         named = {name.removeprefix(ARGUMENT_PREFIX): value for name, value in arguments.items()}
         await serve(gate, mount, request, named)
 
@@ -172,6 +178,7 @@ def _add_page(app: Klein, path: str, page: Callable[[], Awaitable[Reply]], gate:
 
     async def endpoint(request: FrontRequest) -> None:
         request.log_fields["route"] = path
+        request.table = "pages"
         await serve_public(gate, page, request)
 
     endpoint.__name__ = f"page {path}"
@@ -195,9 +202,11 @@ def _add_health(app: Klein, readiness: Callable[[], Awaitable[Sequence[str]]]) -
         )
 
     async def livez(request: FrontRequest) -> None:
+        request.table = "health"
         await respond(request, unlimited(alive))
 
     async def readyz(request: FrontRequest) -> None:
+        request.table = "health"
         await respond(request, unlimited(ready))
 
     app.route("/-/livez", methods=["GET"])(livez)

@@ -219,6 +219,8 @@ async def _send_flow(request: FrontRequest, status: int, headers: Headers, body:
 
 
 async def _push(request: FrontRequest, source: IBlobSource) -> None:
+    factory = request.channel.factory
+    factory.downloads += 1
     try:
         await source.push_to(ReplyConsumer(request))
     except ClientGone:
@@ -229,6 +231,8 @@ async def _push(request: FrontRequest, source: IBlobSource) -> None:
         log.failure("reply cut short, request {request_id}", request_id=request.request_id, event="reply.cut")
         if not request.is_gone:
             request.channel.abort()
+    finally:
+        factory.downloads -= 1
 
 
 def _begin(

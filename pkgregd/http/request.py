@@ -27,6 +27,12 @@ log = Logger()
 
 MAX_QUERY_PARAMETERS = 64
 
+RELAYING = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
+"""What proxies add to a request."""
+
+NO_TABLE = "none"
+"""Whose routes those are that nobody has."""
+
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii")
     for status in HTTPStatus
@@ -51,6 +57,7 @@ class FrontRequest:
         body: to be taken by the handler.
         request_id: sent as `X-Request-Id`, written to the access log.
         log_fields: what the access log will say beside the obvious.
+        table: whose route it is; NO_TABLE until that is known.
         status: of the reply, 0 before its head is out.
         sent_bytes: of the reply's body.
         answering: fires when the reply is complete; cancelled when the client leaves.
@@ -67,6 +74,7 @@ class FrontRequest:
         self.sent_bytes = 0
         self.answering: Deferred[None] | None = None
         self.log_fields: dict[str, object] = {}
+        self.table = NO_TABLE
 
     def start(self, head: RequestHead, body: RequestBody) -> None:
         """Begin to answer."""
@@ -114,6 +122,12 @@ class FrontRequest:
             )
         except ValueError:
             raise InvalidRequest("malformed query") from None
+
+    @property
+    def is_relayed(self) -> bool:
+        """See IAuthorisedCall."""
+        channel = self.channel
+        return channel is not None and not channel.is_proxy and any(key in RELAYING for key, _ in self.head.headers)
 
     # ------------------------------------------------------------------ the reply
 

@@ -24,6 +24,7 @@ from pkgregd.interfaces.calls import IAuthorisedCall, ICall, IRequestBody
 from pkgregd.interfaces.catalog import ICatalog, IReads
 from pkgregd.interfaces.formats import IBuildFormat, IPackageFormat, IReplacingFormat, IRouteTable, IStrictTable
 from pkgregd.interfaces.identity_catalog import KEPT_JOB_SECONDS, IDirectoryCatalog, IIdentityCatalog, ISignInCatalog
+from pkgregd.interfaces.measures import IMeasures, IMetrics
 from pkgregd.interfaces.package_catalog import IBlobCatalog, IInventoryCatalog, IPackageCatalog
 from pkgregd.interfaces.packages import (
     MAX_BRANCH,
@@ -71,6 +72,8 @@ __all__ = [
     "IInventory",
     "IInventoryCatalog",
     "IKernelConsumer",
+    "IMeasures",
+    "IMetrics",
     "IPackageCatalog",
     "IPackageFormat",
     "IPlaceSettings",

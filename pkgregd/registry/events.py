@@ -10,7 +10,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from pkgregd.clockwork import Gathering
-from pkgregd.interfaces import IEventSink
+from pkgregd.interfaces import IEventSink, IMeasures
+from pkgregd.unmeasured import UNMEASURED
 from pkgregd.values import Event
 
 PULLS_SECONDS = 60.0
@@ -26,18 +27,21 @@ class LogEvents:
 
     Args:
         clock: for gathering and summing up.
+        measures: told of each.
     """
 
     log = Logger(namespace="pkgregd.events")
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, measures: IMeasures = UNMEASURED) -> None:
         self._clock = clock
+        self._measures = measures
         self._events: Gathering[Event] = Gathering(clock, self._write)
         self._pulls: Counter[tuple[str, int]] = Counter()
         self._told_at = clock.seconds()
 
     def emit(self, event: Event) -> None:
         """See IEventSink."""
+        self._measures.event_happened(event.name, event.format)
         if event.name != "pull_package":
             self._events.add(event)
             return

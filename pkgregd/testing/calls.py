@@ -168,6 +168,7 @@ class FakeCall:
     principal: Principal = WRITER
     account: Any = None
     authorised_again: bool = False
+    is_relayed: bool = False
 
     @property
     def scope(self) -> Scope:

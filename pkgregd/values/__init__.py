@@ -50,6 +50,7 @@ from pkgregd.values.inventory import (
     SupersededBuild,
 )
 from pkgregd.values.limits import TOLERANCE, FormatLimits, Rate, RateLimitRule, RouteClass, Verdict, pushed
+from pkgregd.values.measures import Gauge, Outcome, Tally
 from pkgregd.values.oidc import OidcIssuer, OidcRule
 from pkgregd.values.operations import JSON, Answer, BodyContent, JsonSchema, Operation, Parameter, Shape
 from pkgregd.values.packages import (
@@ -170,6 +171,7 @@ __all__ = [
     "Foresight",
     "FormatKey",
     "FormatLimits",
+    "Gauge",
     "HeldSettings",
     "Incoming",
     "IndexLookup",
@@ -191,6 +193,7 @@ __all__ = [
     "OnDuplicate",
     "Operation",
     "Origin",
+    "Outcome",
     "Owner",
     "PackageFile",
     "PackageListing",
@@ -245,6 +248,7 @@ __all__ = [
     "Stretch",
     "SupersededBuild",
     "Tag",
+    "Tally",
     "TokenKind",
     "TokenListing",
     "TokenOrder",

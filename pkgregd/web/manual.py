@@ -18,7 +18,7 @@ from attrs import frozen
 from pkgregd.errors import ConfigError
 from pkgregd.web.markdown import relink
 
-GENERAL = ("access", "administration", "audit", "management", "settings", "operating", "refusals")
+GENERAL = ("access", "administration", "audit", "management", "settings", "operating", "monitoring", "refusals")
 """The pages that belong to no format, in the order of the list."""
 
 INDEX = "index"

@@ -27,6 +27,7 @@ from pkgregd.interfaces import IEventSink, IPackageFormat, IRouteTable
 from pkgregd.manage.about import AboutManagement
 from pkgregd.manage.audit import AuditManagement
 from pkgregd.manage.jobs import JobManagement
+from pkgregd.manage.metrics import MetricsRoutes
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
@@ -42,6 +43,7 @@ from pkgregd.registry.settings import PlaceSettings, known_settings
 from pkgregd.registry.trail import Trail
 from pkgregd.testing.calls import now
 from pkgregd.testing.client import ClientReply, MemoryClient
+from pkgregd.testing.measures import KeptMeasures
 from pkgregd.values import (
     ANONYMOUS,
     Coordinates,
@@ -102,6 +104,8 @@ class ManagedWorld:
         last: the last reply.
         formats: that are served beside the management.
         quota_bytes: as configured.
+        metrics: what was measured.
+        metrics_allowed: as configured.
     """
 
     clock: Clock = Factory(Clock)
@@ -112,6 +116,8 @@ class ManagedWorld:
     tokens: dict[str, str] = Factory(lambda: {"": ""})
     formats: tuple[IPackageFormat, ...] = ()
     quota_bytes: int | None = None
+    metrics: KeptMeasures = Factory(KeptMeasures)
+    metrics_allowed: tuple[str, ...] = ()
     client: MemoryClient = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -149,6 +155,7 @@ class ManagedWorld:
                 external_url=URL,
                 settings=FrontSettings(),
                 tables=[DescribedTable(table) for table in self.tables(policy, time)],
+                measures=self.metrics,
             )
         )
         self.add_user("root", is_admin=True)
@@ -168,6 +175,7 @@ class ManagedWorld:
             JobManagement(TokenDesk(self.catalog, time), time),
             AboutManagement("1.2.3"),
             AuditManagement(self.catalog, Trail(self.clock, self.catalog)),
+            MetricsRoutes(self.metrics, self.metrics_allowed),
         )
 
     # --- who there is

@@ -1,0 +1,32 @@
+"""
+Measures as Prometheus reads them.
+
+The only part that knows prometheus_client; that is imported when a daemon opens its measures, and by no command.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pkgregd.interfaces import IMetrics
+
+__all__ = ["open_metrics"]
+
+
+def open_metrics(reactor: Any, release: str) -> IMetrics:
+    """
+    Open the measures of this process.
+
+    With PROMETHEUS_MULTIPROC_DIR in the environment they are kept in files of that folder, which is made if it is
+    missing, and pages are about all processes whose files are there; see `workers` for who looks after it.
+
+    Args:
+        reactor: provides IReactorTime, IReactorThreads.
+        release: version of pkgregd.
+    """
+    from pkgregd.metrics.workers import make_folder
+
+    make_folder()  # before prometheus_client is imported, which looks for it then
+    from pkgregd.metrics.measures import Measures
+
+    return Measures(reactor, release)

@@ -1,0 +1,298 @@
+"""What is measured, and the page that is made of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import timeit
+
+import yaml
+from prometheus_client import CollectorRegistry, Histogram
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.threadpool import ThreadPool
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from pkgregd.errors import Unavailable
+from pkgregd.interfaces import IMetrics
+from pkgregd.metrics import workers
+from pkgregd.metrics.measures import RENDER_SECONDS, TICK_SECONDS, TICKS_PER_TURN, Measures
+from pkgregd.metrics.notes import Timing
+from pkgregd.testing.measures import KeptMeasures
+from pkgregd.unmeasured import Unmeasured
+from pkgregd.values import Gauge, Outcome, Tally
+from tests.catalog.support import ThreadedClock
+
+ETC = pathlib.Path(__file__).parents[2] / "etc"
+LINE = re.compile(r"(?P<name>[a-z0-9_]+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)", re.ASCII)
+TURN_SECONDS = TICK_SECONDS * TICKS_PER_TURN
+MOST_MICROSECONDS = 20.0
+"""Ten times what a note may cost: a machine that does other things besides does not fail the test."""
+
+
+def read_page(page: bytes) -> dict[str, float]:
+    """Read a page: values by name and labels."""
+    found = {}
+    for line in page.decode("ascii").splitlines():
+        if line and not line.startswith("#"):
+            match = LINE.fullmatch(line)
+            assert match is not None, line
+            found[line.rpartition(" ")[0]] = float(match["value"])
+    return found
+
+
+class ThreadedReactor(ThreadedClock):
+    """A clock with a pool of threads, whose work is done when a test waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = ThreadPool(0, 1)
+        self.pool.start()
+
+    def getThreadPool(self) -> ThreadPool:
+        """See IReactorThreads."""
+        return self.pool
+
+
+class MeasuresTests(SynchronousTestCase):
+    """One process by itself."""
+
+    def setUp(self) -> None:
+        """Begin with nothing."""
+        self.reactor = ThreadedReactor()
+        self.addCleanup(self.reactor.pool.stop)
+        self.late_seconds = 0.0
+        self.measures = Measures(self.reactor, "1.2.3", lambda: self.reactor.seconds() + self.late_seconds)
+
+    def page(self) -> dict[str, float]:
+        """Render, and read."""
+        rendering = Deferred.fromCoroutine(self.measures.render())
+        self.reactor.wait(rendering)
+        return read_page(self.successResultOf(rendering))
+
+    def test_interfaces(self) -> None:
+        """Whoever measures does it all, and so does whoever does not."""
+        for each in (self.measures, Unmeasured(), KeptMeasures()):
+            verifyObject(IMetrics, each)
+
+    def test_requests(self) -> None:
+        """They are told by table, method, class of the status and time; bytes by table; refusals by their code."""
+        self.measures.request_ended("npm", "GET", 200, 0.003, 0, 500)
+        self.measures.request_ended("npm", "GET", 304, 0.0004, 0, 0)
+        self.measures.request_ended("npm", "PUT", 429, 0.2, 7, 100, "rate_limited", True)
+        page = self.page()
+        self.assertEqual(page['pkgregd_http_requests_total{method="GET",status="2xx",table="npm"}'], 1)
+        self.assertEqual(page['pkgregd_http_requests_total{method="PUT",status="4xx",table="npm"}'], 1)
+        self.assertEqual(page['pkgregd_http_request_seconds_bucket{le="0.001",method="GET",table="npm"}'], 1)
+        self.assertEqual(page['pkgregd_http_request_seconds_bucket{le="+Inf",method="GET",table="npm"}'], 2)
+        self.assertAlmostEqual(page['pkgregd_http_request_seconds_sum{method="GET",table="npm"}'], 0.0034)
+        self.assertEqual(page['pkgregd_http_sent_bytes_total{table="npm"}'], 600)
+        self.assertEqual(page['pkgregd_http_received_bytes_total{table="npm"}'], 7)
+        self.assertEqual(page['pkgregd_http_refusals_total{caller="known",code="rate_limited",table="npm"}'], 1)
+
+    def test_a_clients_words_make_no_kinds(self) -> None:
+        """However many methods are made up, there is one more kind."""
+        for number in range(100):
+            self.measures.request_ended("none", f"METHOD{number}", 405, 0.001, 0, 0)
+        kinds = {name: value for name, value in self.page().items() if name.startswith("pkgregd_http_requests_total")}
+        self.assertEqual(kinds, {'pkgregd_http_requests_total{method="other",status="4xx",table="none"}': 100})
+
+    def test_nothing_is_told_twice(self) -> None:
+        """What was handed on is not handed on again, and what comes then is added."""
+        self.measures.verb_ended("publish", 0.01, Outcome.DONE)
+        self.measures.count(Tally.S3_RETRIES)
+        self.page()
+        self.measures.verb_ended("publish", 0.01, Outcome.UNAVAILABLE)
+        self.measures.event_happened("push_package", "npm")
+        self.measures.s3_answered("put_part", "5xx", 0.1)
+        page = self.page()
+        self.assertEqual(page['pkgregd_catalog_verbs_total{outcome="done",verb="publish"}'], 1)
+        self.assertEqual(page['pkgregd_catalog_verbs_total{outcome="unavailable",verb="publish"}'], 1)
+        self.assertEqual(page['pkgregd_catalog_verb_seconds_count{verb="publish"}'], 2)
+        self.assertEqual(page['pkgregd_package_events_total{event="push_package",format="npm"}'], 1)
+        self.assertEqual(page['pkgregd_s3_requests_total{kind="put_part",outcome="5xx"}'], 1)
+        self.assertEqual(page["pkgregd_s3_retries_total"], 1)
+
+    def test_gauges(self) -> None:
+        """They are read once a second, and several readers of one are added up."""
+        self.measures.watch(Gauge.UPLOADS, lambda: 2)
+        self.measures.watch(Gauge.UPLOADS, lambda: 3)
+        self.measures.start()
+        self.addCleanup(self.measures.stop)
+        page = self.page()
+        self.assertEqual(page["pkgregd_uploads_in_progress"], 5)
+        self.assertGreater(page["pkgregd_process_resident_bytes"], 1 << 20)
+        self.assertGreater(page["pkgregd_process_open_files"], 2)
+        self.assertGreater(page["pkgregd_process_cpu_seconds_total"], 0)
+        self.assertGreater(page["pkgregd_process_start_time_seconds"], 1_700_000_000)
+        version = ".".join(map(str, sys.version_info[:3]))
+        self.assertEqual(page[f'pkgregd_build_info{{python="{version}",version="1.2.3"}}'], 1)
+
+    def test_lag(self) -> None:
+        """How late the reactor is for its appointments is told."""
+        self.measures.start()
+        self.late_seconds = 0.04
+        self.reactor.advance(TICK_SECONDS)
+        page = self.page()
+        self.assertEqual(page['pkgregd_reactor_lag_seconds_bucket{le="0.025"}'], 0)
+        self.assertEqual(page['pkgregd_reactor_lag_seconds_bucket{le="0.05"}'], 1)
+        self.measures.stop()
+        self.measures.stop()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_a_reader_that_fails_ends_nothing(self) -> None:
+        """It is logged, and there is a next turn."""
+        self.measures.watch(Gauge.UPLOADS, lambda: 1 / 0)
+        self.measures.start()
+        for _ in range(TICKS_PER_TURN):
+            self.reactor.advance(TICK_SECONDS)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
+
+    def test_a_note_costs_little(self) -> None:
+        """A request is noted in some two microseconds."""
+        seconds = min(
+            timeit.repeat(lambda: self.measures.request_ended("npm", "GET", 200, 0.003, 0, 500), number=2000, repeat=5)
+        )
+        self.assertLess(seconds / 2000 * 1e6, MOST_MICROSECONDS)
+
+    def test_pages_are_made_together(self) -> None:
+        """Whoever asks while one is made gets that one."""
+        pages = [Deferred.fromCoroutine(self.measures.render()) for _ in range(3)]
+        for each in pages:
+            self.reactor.wait(each)
+        first, *others = [self.successResultOf(each) for each in pages]
+        self.assertTrue(all(other is first for other in others))
+
+    def test_a_page_that_takes_too_long(self) -> None:
+        """Is not waited for."""
+        waiting = Deferred.fromCoroutine(self.measures.render())
+        self.reactor.advance(RENDER_SECONDS)
+        self.failureResultOf(waiting, Unavailable)
+        self.page()
+
+
+class PinnedNameTests(SynchronousTestCase):
+    """Private names of prometheus_client."""
+
+    def test_histograms(self) -> None:
+        """A histogram keeps a number for each class, not summed up, and one for all of it."""
+        registry = CollectorRegistry()
+        histogram = Histogram("x", "x", ["label"], buckets=(1.0, 2.0), registry=registry).labels("a")
+        timing = Timing((1.0, 2.0))
+        for seconds in (0.5, 1.0, 1.5, 2.5):
+            timing.add(seconds)
+            histogram.observe(seconds)
+        self.assertEqual(timing.hand_on(histogram), 4)
+        self.assertEqual(timing.hand_on(histogram), 0)
+        self.assertEqual([each.get() for each in histogram._buckets], [4, 2, 2])
+        self.assertEqual(histogram._sum.get(), 11)
+
+
+WORKER = """
+import os, sys
+from twisted.internet.task import Clock
+from pkgregd.metrics import open_metrics
+from pkgregd.values import Gauge
+measures = open_metrics(Clock(), "1")
+measures.watch(Gauge.UPLOADS, lambda: 3)
+measures.request_ended("npm", "GET", 200, 0.003, 0, 10)
+measures.start()
+measures.stop()
+print(os.getpid(), flush=True)
+if sys.argv[1] == "stay":
+    sys.stdin.read()
+elif sys.argv[1] == "show":
+    print(measures._write().decode())
+"""
+
+
+class WorkersTests(SynchronousTestCase):
+    """Several processes with one folder."""
+
+    def setUp(self) -> None:
+        """Make the folder."""
+        self.folder = pathlib.Path(self.mktemp()).absolute()
+        workers.empty_folder(self.folder)
+
+    def run_worker(self, how: str) -> subprocess.Popen[str]:
+        """Start a process that has a request and three uploads."""
+        environment = {**os.environ, workers.VARIABLE: str(self.folder)}
+        process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, how],
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.addCleanup(process.communicate)
+        return process
+
+    def show(self) -> dict[str, float]:
+        """Read the page of one more process."""
+        output, _ = self.run_worker("show").communicate()
+        return read_page(output.partition("\n")[2].encode())
+
+    def test_all_are_on_one_page(self) -> None:
+        """Counts are of all, also of those that ended; what goes up and down is of those that live."""
+        ended, living = self.run_worker("end"), self.run_worker("stay")
+        assert living.stdout is not None
+        living_pid = int(living.stdout.readline())
+        ended_pid = int(ended.communicate()[0])
+        workers.forget_process(self.folder, ended_pid)
+        page = self.show()
+        self.assertEqual(page['pkgregd_http_requests_total{method="GET",status="2xx",table="npm"}'], 3)
+        self.assertEqual(page['pkgregd_http_request_seconds_count{method="GET",table="npm"}'], 3)
+        self.assertEqual(page["pkgregd_uploads_in_progress"], 6)
+        by_process = [name for name in page if name.startswith("pkgregd_process_resident_bytes")]
+        self.assertEqual(len(by_process), 2)
+        self.assertIn(f'pkgregd_process_resident_bytes{{pid="{living_pid}"}}', by_process)
+
+    def test_a_new_beginning(self) -> None:
+        """Whoever starts processes anew starts from nothing."""
+        self.run_worker("end").communicate()
+        workers.empty_folder(self.folder)
+        self.assertEqual(self.show()['pkgregd_http_requests_total{method="GET",status="2xx",table="npm"}'], 1)
+
+
+class ImportTests(SynchronousTestCase):
+    """Who pays for the library."""
+
+    def test_commands_do_not_import_it(self) -> None:
+        """The operator's command starts without it, and so does the catalog that it opens."""
+        code = "import sys, pkgregd.cli, pkgregd.catalog, pkgregd.blobs; print('prometheus_client' in sys.modules)"
+        output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+        self.assertEqual(output.strip(), "False")
+
+
+class SampleTests(SynchronousTestCase):
+    """The samples in etc/ speak of what there is."""
+
+    def names(self) -> set[str]:
+        """Return the names that a daemon exports, without having done anything."""
+        measures = Measures(Clock(), "1")
+        found = set()
+        for metric in measures._registry.collect():
+            suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(metric.type, ("",))
+            found |= {metric.name + suffix for suffix in suffixes}
+        return found
+
+    def test_every_name_is_exported(self) -> None:
+        """Dashboard and alerts name metrics of ours and Prometheus' own `up` alone, and the dashboard is JSON."""
+        dashboard = json.loads((ETC / "grafana-dashboard.json").read_text("utf-8"))
+        texts = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+        self.assertGreater(len(texts), 10)
+        rules = yaml.safe_load((ETC / "prometheus-rules.yml").read_text("utf-8"))
+        texts += [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+        named = {name for text in texts for name in re.findall(r"\bpkgregd_[a-z0-9_]+", text)}
+        self.assertGreater(len(named), 10)
+        self.assertEqual(named - self.names(), set())
+
+    def test_every_name_is_in_the_manual(self) -> None:
+        """The page about monitoring has each metric, and no other."""
+        manual = ETC.parent / "pkgregd" / "web" / "pages" / "monitoring.md"
+        named = set(re.findall(r"`(pkgregd_[a-z0-9_]+)`", manual.read_text("utf-8")))
+        counted = {name.removesuffix("_bucket") for name in self.names() if not name.endswith(("_sum", "_count"))}
+        self.assertEqual(named, counted)
