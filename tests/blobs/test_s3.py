@@ -27,7 +27,8 @@ from pkgregd.testing.blob_store_contract import (
     yes,
 )
 from pkgregd.testing.blob_workers import InlineWorkers
-from pkgregd.values import BlobInfo, ByteRange
+from pkgregd.testing.measures import KeptMeasures
+from pkgregd.values import BlobInfo, ByteRange, Tally
 from tests.support.fake_s3 import Bucket, FakeAgent
 
 PLACE = S3Place("http://s3.test:9000", "bucket", "some/prefix/", "eu-test-1")
@@ -57,6 +58,7 @@ class S3Case(SynchronousTestCase):
 
     def make_store(self) -> S3BlobStore:
         """Make a store."""
+        self.measures = KeptMeasures()
         return S3BlobStore(
             self.clock,
             self.agent,
@@ -65,6 +67,7 @@ class S3Case(SynchronousTestCase):
             threads=1,
             workers=InlineWorkers(),
             wait=at_once,
+            measures=self.measures,
         )
 
     def run_to_end(self, waiting: Deferred[Any], seconds: float = 300.0) -> None:
@@ -120,6 +123,10 @@ class TransferTests(S3Case):
         """A greater one comes in parts of one size, with a receipt, and is found by it."""
         blob = self.finish(self.start())
         self.assertEqual(sum("partNumber=" in url for _, url in self.agent.asked), 4)
+        self.assertEqual(self.measures.s3["put_part", "2xx"], 4)
+        kinds = {("create_upload", "2xx"), ("put_part", "2xx"), ("complete_upload", "2xx")}
+        self.assertEqual(kinds - set(self.measures.s3), set())
+        self.assertEqual(sum(self.measures.s3.values()), len(self.agent.asked))
         self.assertEqual(blob.sha256, sha256_of(DATA))
         self.assertEqual(self.successResultOf(ensureDeferred(get(self.store, blob))), DATA)
         self.assertEqual(self.successResultOf(ensureDeferred(all_digests(self.store))), {blob.sha256})
@@ -143,6 +150,7 @@ class TransferTests(S3Case):
                 self.run_to_end(getting)
                 self.assertEqual(sha256_of(self.successResultOf(getting)), blob.sha256)
             self.agent.fault = lambda method, url: None
+            self.assertGreater(self.measures.tallies[Tally.S3_RETRIES], 0)
             self.clock.advance(ERRAND_PAUSES[0])
             found = self.successResultOf(ensureDeferred(all_digests(self.store)))
             self.assertEqual(found, {blob.sha256 for blob in blobs})

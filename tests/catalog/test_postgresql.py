@@ -18,7 +18,8 @@ from pkgregd.catalog.postgresql_pool import PostgresSettings, translated
 from pkgregd.catalog.statement import Statement, Transaction
 from pkgregd.catalog.tables import users
 from pkgregd.errors import InvalidName, OutcomeUnknown, StorageFull, Unavailable
-from pkgregd.values import OPERATOR
+from pkgregd.testing.measures import KeptMeasures
+from pkgregd.values import OPERATOR, Gauge, Tally
 from tests.catalog.support import PollingClock, emptied_database
 from tests.support.faults import FaultyProxy
 from tests.support.postgresql import server
@@ -57,6 +58,7 @@ class PostgresCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Open it."""
         self.reactor = PollingClock()
+        self.measures = KeptMeasures()
         self.proxy = FaultyProxy(server().port)
         self.addCleanup(self.proxy.close)
         emptied_database()
@@ -65,7 +67,7 @@ class PostgresCase(SynchronousTestCase):
     def open(self, port: int, host: str = "127.0.0.1") -> PostgresDatabase:
         """Open a database that is closed when the test ends."""
         url = f"postgresql://tests@{host}:{port}/postgres"
-        database = PostgresDatabase(self.reactor, url, self.settings)
+        database = PostgresDatabase(self.reactor, url, self.settings, self.measures)
         self.addCleanup(lambda: self.result(database.close()))
         return database
 
@@ -145,6 +147,8 @@ class BreakTests(PostgresCase):
         self.reactor.wait(running)
         self.assertIsNone(self.proxy.cut_at)
         self.assertEqual(self.successResultOf(running), "user-0")
+        counted = {Tally.CONNECTIONS_OPENED: 2, Tally.CONNECTIONS_BROKEN: 1, Tally.VERB_REPEATS: 1}
+        self.assertEqual(self.measures.tallies, counted)
 
     def test_broken_at_the_commit_is_told(self) -> None:
         """Nobody knows whether it happened, so it is not run again."""
@@ -237,6 +241,9 @@ class BoundsTests(PostgresCase):
         """One works, two wait, and the next is refused at once; who waits too long is refused then."""
         self.proxy.swallow()
         first, *waiting = [self.begin(self.database.read(count_users)) for _ in range(3)]
+        gauges = (Gauge.CATALOG_CONNECTIONS_BUSY, Gauge.CATALOG_CONNECTIONS_IDLE, Gauge.CATALOG_WAITING)
+        self.assertEqual([self.measures.gauges[gauge]() for gauge in gauges], [1, 0, 2])
+        self.assertEqual(self.measures.tallies[Tally.CONNECTION_WAITS], 2)
         self.failure(self.begin(self.database.read(count_users)), Unavailable)
         waiting[0].cancel()
         self.failureResultOf(waiting[0])

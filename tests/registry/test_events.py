@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.clockwork import GATHER_SECONDS
 from pkgregd.registry.events import PULLS_SECONDS, LogEvents
+from pkgregd.testing.measures import KeptMeasures
 from pkgregd.values import ANONYMOUS, Event
 
 
@@ -19,7 +20,8 @@ class LogEventsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Read the log."""
         self.clock = Clock()
-        self.events = LogEvents(self.clock)
+        self.measures = KeptMeasures()
+        self.events = LogEvents(self.clock, self.measures)
         self.seen: list[Any] = []
         globalLogPublisher.addObserver(self.seen.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.seen.append)
@@ -48,6 +50,7 @@ class LogEventsTests(SynchronousTestCase):
         """Once a minute, for each project; and what is left at the end."""
         for project_id in (1, 2, 1):
             self.emit("pull_package", project_id)
+        self.assertEqual(self.measures.events, {("pull_package", "pypi"): 3})
         self.assertEqual(self.seen, [])
         self.clock.advance(PULLS_SECONDS)
         self.emit("pull_package")
