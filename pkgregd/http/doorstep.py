@@ -32,12 +32,14 @@ class Door:
 
     Attributes:
         rule: for the log.
+        table: whose the rule is, for measures.
         routes: what it is for.
         looks_at: what its principal would be found by.
         dress: makes the reply of a refusal.
     """
 
     rule: str
+    table: str
     routes: RouteClass
     looks_at: LooksAt = LooksAt.NOTHING
     dress: Callable[[Refusal], Reply] = common_reply
@@ -69,6 +71,7 @@ class Doorstep:
         if verdict is None or verdict.retry_after_seconds is None or self._has_misplaced_token(request, door):
             return None
         request.log_fields["route"] = door.rule
+        request.table = door.table
         seconds = self._request_limits.hold_seconds(verdict)
         answer = partial(_refuse, request, door, verdict, verdict.retry_after_seconds)
         return held(request, seconds).addCallback(lambda _: answer())

@@ -146,7 +146,7 @@ def make_factory(
         doors[_add_route(app, number, rule, mount, gate)] = mount.door(rule)
     _add_health(app, readiness)
     for path, page in pages.items():
-        doors[_add_page(app, path, page, gate)] = Door(path, RouteClass.PAGES)
+        doors[_add_page(app, path, page, gate)] = Door(path, "pages", RouteClass.PAGES)
     doorstep = Doorstep(request_limits, gate.callers, accepts_query=accepts_query_tokens)
 
     def turn_away(request: FrontRequest, endpoint: str) -> Deferred[None] | None:

@@ -84,4 +84,4 @@ class Mount:
 
     def door(self, rule: str) -> Door:
         """Say what is known of a request that matched the mount's rule."""
-        return Door(rule, self.routes, self.looks_at, self.dress)
+        return Door(rule, self.table.name, self.routes, self.looks_at, self.dress)
