@@ -19,6 +19,7 @@ from zope.interface import implementer
 from pkgregd.catalog import memory_inventory, told
 from pkgregd.catalog.memory_protection import MemoryProtection
 from pkgregd.catalog.memory_settings import MemorySettings
+from pkgregd.catalog.memory_tasks import MemoryTasks
 from pkgregd.catalog.rules import (
     KEPT_CHANGES,
     from_microseconds,
@@ -81,7 +82,7 @@ class _StoredBlob:
 
 
 @implementer(ICatalog)
-class MemoryCatalog(MemoryProtection, MemorySettings):
+class MemoryCatalog(MemoryProtection, MemorySettings, MemoryTasks):
     """
     ICatalog in memory.
 

@@ -30,6 +30,7 @@ from pkgregd.catalog.foreseen import ForeseenReads
 from pkgregd.catalog.schema import check_revision
 from pkgregd.catalog.sql_protection import SqlProtection
 from pkgregd.catalog.sql_settings import SqlSettings
+from pkgregd.catalog.sql_tasks import SqlTasks
 from pkgregd.catalog.sql_tokens import SqlTokens
 from pkgregd.catalog.sql_trail import Database, SqlTrail
 from pkgregd.catalog.statement import Statement, Transaction
@@ -83,7 +84,7 @@ async def read_revision(tx: Transaction) -> str | None:
 
 
 @implementer(ICatalog)
-class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTrail):
+class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTasks, SqlTrail):
     """
     ICatalog over a database.
 

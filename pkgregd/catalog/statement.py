@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
 
 from attrs import frozen
-from sqlalchemy import BigInteger, Boolean, Table
+from sqlalchemy import BigInteger, Boolean, Table, Text
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.engine.interfaces import Dialect
@@ -131,6 +131,49 @@ def _each_id_sqlite(element: each_id, compiler: SQLCompiler, **options: Any) -> 
 def _each_id_postgresql(element: each_id, compiler: SQLCompiler, **options: Any) -> str:
     array = compiler.process(element.clauses, **options)
     return f"(SELECT CAST(json_array_elements_text(CAST({array} AS json)) AS bigint))"
+
+
+class each_text(FunctionElement[str]):  # noqa: N801 - reads as the SQL function it stands for
+    """The texts in a JSON array, as each_id is for numbers."""
+
+    type = Text()
+    inherit_cache = True
+    name = "each_text"
+
+
+@compiles(each_text, "sqlite")
+def _each_text_sqlite(element: each_text, compiler: SQLCompiler, **options: Any) -> str:
+    array = compiler.process(element.clauses, **options)
+    return f"(SELECT value FROM json_each({array}))"  # noqa: S608 - the text of a parameter's name
+
+
+@compiles(each_text, "postgresql")
+def _each_text_postgresql(element: each_text, compiler: SQLCompiler, **options: Any) -> str:
+    array = compiler.process(element.clauses, **options)
+    return f"(SELECT json_array_elements_text(CAST({array} AS json)))"
+
+
+class database_time(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it stands for
+    """
+    The present time of whoever keeps the database, in microseconds since 1970: `database_time(bindparam("now"))`.
+
+    That is the server, whose clock all hosts go by together. Without a server it is the transaction's own time.
+    """
+
+    type = BigInteger()
+    inherit_cache = True
+    name = "database_time"
+
+
+@compiles(database_time, "sqlite")
+def _database_time_sqlite(element: database_time, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(database_time, "postgresql")
+def _database_time_postgresql(element: database_time, compiler: SQLCompiler, **options: Any) -> str:
+    # of the statement, which an index can be asked with
+    return "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS bigint)"
 
 
 class contains(FunctionElement[bool]):  # noqa: N801 - reads as the SQL expression it stands for

@@ -385,6 +385,31 @@ reservations = Table(
     Index(None, "expires_at"),
 )
 
+# Work that one of all daemons does. While somebody has a task it is due when the lease ends; one that has failed is
+# never due. Times of leases are those of the database's server.
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    # of one that comes again and again, in microseconds
+    Column("interval", BigInteger),
+    Column("due_at", BigInteger),
+    Column("lessee", Text),
+    Column("lease_number", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("is_wanted_again", Boolean, nullable=False),
+    Column("bookmark", Text, nullable=False),
+    Column("error", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
+    UniqueConstraint("kind", "key"),
+    Index(None, "due_at"),
+    sqlite_autoincrement=True,
+)
+
 # No foreign keys: the trail outlives what it tells of.
 audit_entries = Table(
     "audit_entries",

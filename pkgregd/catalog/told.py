@@ -169,6 +169,17 @@ def of_approval(user_id: int | None, client: str, address: str) -> Told:
     return Told(AuditAction.APPROVE_SIGN_IN, subject, about_user_id=user_id, detail=detail)
 
 
+def of_tasks(kind: str, count: int) -> Told:
+    """Tell that all tasks of a kind were made due."""
+    return Told(AuditAction.RUN_TASKS, kind, detail={"kind": kind, "tasks": count})
+
+
+def of_task(task_id: int, kind: str, key: str) -> Told:
+    """Tell that a task begins anew."""
+    detail = {"task_id": task_id, "kind": kind, "key": key}
+    return Told(AuditAction.RETRY_TASK, f"{kind} {key}".strip(), detail=detail)
+
+
 def _at(level: Level, place_id: int, action: AuditAction, subject: str, detail: Mapping[str, object]) -> Told:
     if level is Level.PROJECT:
         return Told(action, subject, project_id=place_id, detail=detail)

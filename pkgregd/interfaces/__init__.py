@@ -39,12 +39,15 @@ from pkgregd.interfaces.packages import (
 from pkgregd.interfaces.place_settings import IPlaceSettings
 from pkgregd.interfaces.protection_catalog import MAX_RULES, IProtectionCatalog
 from pkgregd.interfaces.settings_catalog import LEASE_SECONDS, ISettingsCatalog, IUsageCatalog
+from pkgregd.interfaces.task_catalog import MAX_ERROR_CHARACTERS, MAX_TASK_ATTEMPTS, ITaskCatalog
 
 __all__ = [
     "KEPT_JOB_SECONDS",
     "LEASE_SECONDS",
     "MAX_BRANCH",
+    "MAX_ERROR_CHARACTERS",
     "MAX_RULES",
+    "MAX_TASK_ATTEMPTS",
     "WITHDRAWAL_SECONDS",
     "IAccessPolicy",
     "IAccount",
@@ -89,6 +92,7 @@ __all__ = [
     "ISettingsCatalog",
     "ISignInCatalog",
     "IStrictTable",
+    "ITaskCatalog",
     "ITokenDesk",
     "ITokenUses",
     "ITrail",

@@ -11,6 +11,7 @@ from pkgregd.interfaces.identity_catalog import IDirectoryCatalog, IIdentityCata
 from pkgregd.interfaces.package_catalog import IBlobCatalog, IInventoryCatalog, IPackageCatalog
 from pkgregd.interfaces.protection_catalog import IProtectionCatalog
 from pkgregd.interfaces.settings_catalog import ISettingsCatalog, IUsageCatalog
+from pkgregd.interfaces.task_catalog import ITaskCatalog
 from pkgregd.values import Digest, Foresight, IndexState, Level, PackageFile, Scope, TokenRecord
 
 
@@ -68,6 +69,7 @@ class ICatalog(
     IUsageCatalog,
     IBlobCatalog,
     IAuditCatalog,
+    ITaskCatalog,
     IReads,
 ):
     """All of it, over one database."""

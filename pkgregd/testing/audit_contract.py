@@ -22,6 +22,7 @@ from pkgregd.values import (
     NewToken,
     OnDuplicate,
     Origin,
+    PeriodicPlan,
     Piece,
     Principal,
     ProtectionLevel,
@@ -111,6 +112,16 @@ class AuditContract(_Base):
         async def approve() -> object:
             await catalog.add_sign_in(waiting, 9)
             return await catalog.approve_sign_in("waits", keeper, far)
+
+        async def run_tasks() -> object:
+            await catalog.plan_tasks([PeriodicPlan("sweep", 3600)])
+            return await catalog.run_tasks("sweep", who)
+
+        async def retry_task() -> object:
+            lease = await catalog.lease_task(["sweep"], "one:1", 60)
+            assert lease is not None
+            await catalog.fail_task(lease, "no luck", 600)
+            return await catalog.retry_task(lease.task_id, who)
 
         async def withdraw() -> object:
             file = await catalog.find_file([1], "pypi", "beta", "1.0", "alpha-1.0.tar.gz")
@@ -208,6 +219,8 @@ class AuditContract(_Base):
             Step("remove_place", lambda: catalog.remove_place(Level.GROUP, 2, who), A.REMOVE_GROUP, "acme/deep",
                  "acme"),
             Step("remove_user", lambda: catalog.remove_user(1, who), A.REMOVE_USER, "Jane"),
+            Step("run_tasks", run_tasks, A.RUN_TASKS, "sweep"),
+            Step("retry_task", retry_task, A.RETRY_TASK, "sweep"),
             Step("tell", lambda: catalog.tell(who, Told(A.SWEEP, "blobs")), A.SWEEP, "blobs"),
         ]  # fmt: skip
 

@@ -118,6 +118,7 @@ from pkgregd.values.settings import (
     Settlement,
     Usage,
 )
+from pkgregd.values.tasks import PeriodicPlan, TaskLease, TaskRecord, TaskState
 from pkgregd.values.tokens import (
     JOB_USER_NAME,
     IssuedToken,
@@ -208,6 +209,7 @@ __all__ = [
     "PageLayout",
     "PageSection",
     "Parameter",
+    "PeriodicPlan",
     "Permission",
     "Piece",
     "PlaceKey",
@@ -249,6 +251,9 @@ __all__ = [
     "SupersededBuild",
     "Tag",
     "Tally",
+    "TaskLease",
+    "TaskRecord",
+    "TaskState",
     "TokenKind",
     "TokenListing",
     "TokenOrder",

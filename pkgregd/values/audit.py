@@ -20,6 +20,7 @@ class AuditAction(enum.Enum):
         DESCRIBE: what is said of a version was changed, and none of its files.
         APPROVE_SIGN_IN: a user said yes to a client that waited to be signed in.
         SWEEP, REPAIR: the operator had bytes removed, or the registry repaired; told before it begins.
+        RUN_TASKS, RETRY_TASK: the operator had daemons do something before its time, or once more.
     """
 
     PUBLISH = "publish"
@@ -56,6 +57,8 @@ class AuditAction(enum.Enum):
     APPROVE_SIGN_IN = "approve_sign_in"
     SWEEP = "sweep"
     REPAIR = "repair"
+    RUN_TASKS = "run_tasks"
+    RETRY_TASK = "retry_task"
 
 
 @frozen

@@ -26,6 +26,13 @@ UNTOLD: Mapping[str, str] = {
     "reserve": "room for what is not there yet; the publish is told",
     "renew": "the same, for longer",
     "release": "the same, given back",
+    "plan_tasks": "what daemons do from time to time; whatever they change then is told",
+    "enqueue_task": "the same, for what is to be done once",
+    "lease_task": "who does it",
+    "renew_task": "the same, for longer",
+    "finish_task": "that it is done",
+    "fail_task": "that it is not; the log and the list of tasks tell",
+    "release_task": "that somebody else is to do it",
     "recount_usage": "how much there is; whatever changed it was told",
 }
 """Verbs that write and tell nothing, with the reason."""

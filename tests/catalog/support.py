@@ -164,3 +164,11 @@ def emptied_database() -> str:
         cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
         connection.commit()
     return url
+
+
+def make_tasks_older(url: str, seconds: float) -> None:
+    """Let time pass for the tasks of a database, whose server has a clock of its own."""
+    times = ", ".join(f"{name} = {name} - %(gone)s" for name in ("due_at", "created_at", "started_at", "finished_at"))
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE tasks SET " + times, {"gone": int(seconds * 1_000_000)})  # noqa: S608
+        connection.commit()

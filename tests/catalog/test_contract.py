@@ -26,11 +26,19 @@ from pkgregd.testing.settings_contract import SettingsContract, UsageContract
 from pkgregd.testing.signins_contract import SignInsContract
 from pkgregd.testing.spellings_contract import SpellingsContract
 from pkgregd.testing.tags_contract import OwnersContract, SearchContract, TagsContract
+from pkgregd.testing.tasks_contract import TasksContract
 from pkgregd.testing.traits_contract import TraitsContract
 from pkgregd.testing.withdrawals_contract import MetadataContract, WithdrawalsContract
 from pkgregd.testing.yanks_contract import DocumentsContract, YanksContract
 from tests.catalog.recorded import RecordedDatabase
-from tests.catalog.support import PollingClock, ThreadedClock, emptied_database, make_folder, migrated_file
+from tests.catalog.support import (
+    PollingClock,
+    ThreadedClock,
+    emptied_database,
+    make_folder,
+    make_tasks_older,
+    migrated_file,
+)
 
 
 class WholeContract(
@@ -59,6 +67,7 @@ class WholeContract(
     AuditContract,
     OnwardContract,
     ProtectionContract,
+    TasksContract,
     CatalogContract,
 ):
     """All that a catalog promises."""
@@ -94,7 +103,13 @@ class PostgresCatalogTests(WholeContract, SynchronousTestCase):
         """Make one whose tables are empty."""
         self.clock = self.reactor = PollingClock()
         self.clock.advance(START_SECONDS)
-        return SqlCatalog(PostgresDatabase(self.reactor, emptied_database()))
+        self.url = emptied_database()
+        return SqlCatalog(PostgresDatabase(self.reactor, self.url))
+
+    def pass_time(self, seconds: float) -> None:
+        """The server's clock is nobody's to move."""
+        super().pass_time(seconds)
+        make_tasks_older(self.url, seconds)
 
     def wait(self, deferred: Deferred[object]) -> None:
         """Take what the server answers."""

@@ -27,6 +27,7 @@ from pkgregd.catalog import (
     settings,
     signins,
     tags,
+    tasks,
     tokens,
     unconfirmed,
     usage,
@@ -120,6 +121,13 @@ PARAMETERS = {
     "the_token_id": 1,
     "known_json": "{}",
     "new_metadata_json": "{}",
+    "kinds": json.dumps(["sweep", "scrub"]),
+    "due_until": 0,
+    "task_id": 1,
+    "the_kind": None,
+    **{f"new_{name}": 0 for name in ("interval", "due_at", "lease_number", "attempts", "is_wanted_again")},
+    **{f"new_{name}": None for name in ("lessee", "error", "started_at", "finished_at")},
+    "new_bookmark": "",
     "status": "default",
     "tag": "latest",
     "to_time": 0,
@@ -293,6 +301,15 @@ class PlanTests(SynchronousTestCase):
             self.assertNotIn("USE TEMP B-TREE", " ".join(self.plan(statement)))
         for statement in audit.COUNT_ENTRIES.values():
             self.assertIn("USING COVERING INDEX", " ".join(self.plan(statement)))
+
+    def test_tasks(self) -> None:
+        """What is due is found by its time, and nothing is sorted for that; the rest by number or name."""
+        self.assert_by_index(tasks.ANY_DUE, tasks.DUE_TASKS, tasks.FIND_TASK, tasks.TASK_BY_ID, tasks.STORE_TASK)
+        self.assert_by_index(tasks.REMOVE_TASK, tasks.TASKS_OF_KIND, *tasks.LIST_TASKS.values())
+        for statement in (tasks.ANY_DUE, tasks.DUE_TASKS):
+            plan = " ".join(self.plan(statement))
+            self.assertIn("ix_tasks_due_at (due_at<?)", plan)
+            self.assertNotIn("USE TEMP B-TREE FOR ORDER BY", plan)
 
     def test_the_check_itself_sees_a_scan(self) -> None:
         """A statement that does go through everything is found out."""

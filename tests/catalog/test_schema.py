@@ -329,6 +329,8 @@ class DialectTests(SynchronousTestCase):
             self.assertNotIn("RETURNING", sql.text)
             named = set(re.findall(r":(\w+)", sql.text)) - set(sql.constants)
             their_named = set(re.findall(r"%\((\w+)\)s", theirs[statement].text))
+            if "statement_timestamp()" in theirs[statement].text:
+                their_named.add("now")  # a server knows the time itself
             self.assertEqual(their_named - set(theirs[statement].constants), named)
 
     def test_tables_compile_for_postgresql(self) -> None:
