@@ -7,7 +7,9 @@ Each turn may be cut short by a stop; the next one goes on with what is left.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
@@ -16,11 +18,12 @@ from twisted.logger import Logger
 from pkgregd.auth.tokenuses import WRITE_SECONDS, TokenUses
 from pkgregd.clockwork import PeriodicTask, utc_now
 from pkgregd.config import Config
-from pkgregd.parts import Parts
+from pkgregd.parts import Parts, task_settings
 from pkgregd.registry.events import LogEvents
 from pkgregd.registry.quotas import RENEWAL_SECONDS
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.sweep import sweep
+from pkgregd.registry.tasks import TaskKind, TaskRunner, Turn
 from pkgregd.registry.tidy import Tidying, rules_of
 from pkgregd.registry.trail import forget
 
@@ -29,6 +32,7 @@ log = Logger()
 RECOVERY_SECONDS = 3600.0
 SWEEP_SECONDS = 3600.0
 SWEEP_GRACE = datetime.timedelta(hours=24)
+SWEEP_DEADLINE_SECONDS = 6 * 3600.0
 FORGET_SECONDS = 300.0
 TIDY_SECONDS = 300.0
 TIDY_TURN_SECONDS = 10.0
@@ -37,10 +41,13 @@ TIDY_TURN_SECONDS = 10.0
 
 class Chores:
     """
-    The periodic work of one daemon.
+    The work of one daemon beside its requests: its own, and its share of what concerns the whole registry.
 
     Args:
         is_stopping: whether the daemon is about to end, which ends a turn early.
+
+    Attributes:
+        tasks: does what is due, and takes more.
     """
 
     def __init__(
@@ -56,31 +63,40 @@ class Chores:
         self._reactor = reactor
         self._config = config
         self._parts = parts
-        self._is_stopping = is_stopping
-        self._tasks = [
+        rules = rules_of(parts.formats, parts.limits_by_format)
+        self._tidying = Tidying(parts.catalog, rules, remotes.pages.run, events.emit, utc_now)
+        self._own = [
             PeriodicTask(reactor, RECOVERY_SECONDS, self.recover, "clearing staging files"),
-            PeriodicTask(reactor, SWEEP_SECONDS, self._sweep, "sweeping blobs"),
             PeriodicTask(reactor, WRITE_SECONDS, uses.write, "noting when tokens were used"),
-            PeriodicTask(reactor, FORGET_SECONDS, parts.catalog.forget_ended, "forgetting jobs that ended"),
             PeriodicTask(reactor, RENEWAL_SECONDS, remotes.quotas.renew, "renewing reservations"),
         ]
-        if config.audit.keep_days:
-            self._tasks.append(PeriodicTask(reactor, FORGET_SECONDS, self._forget, "removing old audit entries"))
-        rules = rules_of(parts.formats, parts.limits_by_format)
-        if rules:
-            self._tidying = Tidying(parts.catalog, rules, remotes.pages.run, events.emit, utc_now)
-            self._tasks.append(PeriodicTask(reactor, TIDY_SECONDS, self._tidy, "removing old builds"))
+        kinds = [*self._kinds(), *parts.more_tasks]
+        self.tasks = TaskRunner(reactor, parts.catalog, kinds, lessee(), task_settings(config), is_stopping)
+
+    def _kinds(self) -> Sequence[TaskKind]:
+        """
+        List what one of all daemons does.
+
+        Every daemon has all of them, whatever its configuration: a kind that there is nothing to do for does nothing.
+        """
+        return [
+            TaskKind("sweep", self._sweep, SWEEP_SECONDS, SWEEP_DEADLINE_SECONDS),
+            TaskKind("tidy", self._tidy, TIDY_SECONDS),
+            TaskKind("forget_audit_entries", self._forget_audit_entries, FORGET_SECONDS),
+            TaskKind("forget_ended_jobs", self._forget_ended_jobs, FORGET_SECONDS),
+        ]
 
     def start(self) -> None:
         """Begin."""
-        for task in self._tasks:
+        for task in self._own:
             task.startService()
+        self.tasks.start()
 
     async def stop(self) -> None:
         """Begin no turn any more, and wait for those that run."""
-        for task in self._tasks:
+        for stop in (self.tasks.stop, *(task.stopService for task in self._own)):
             try:
-                await maybeDeferred(task.stopService)
+                await maybeDeferred(stop)
             except Exception:
                 log.failure("stopping periodic work failed", event="daemon.stop_failed")
 
@@ -88,7 +104,7 @@ class Chores:
         """Clear what dead processes left in the store; returns how many files."""
         return await self._parts.blobs.recover(self._parts.catalog.forget_blob)
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, turn: Turn) -> None:
         report = await sweep(self._parts.catalog, self._parts.blobs, grace=SWEEP_GRACE, now=utc_now())
         log.info(
             "sweep removed {removed} blobs, {removed_bytes} bytes",
@@ -97,15 +113,22 @@ class Chores:
             event="sweep.done",
         )
 
-    async def _forget(self) -> None:
+    async def _forget_ended_jobs(self, turn: Turn) -> None:
+        await self._parts.catalog.forget_ended()
+
+    async def _forget_audit_entries(self, turn: Turn) -> None:
+        if not self._config.audit.keep_days:
+            return
         before = utc_now() - datetime.timedelta(days=self._config.audit.keep_days)
-        removed = await forget(self._parts.catalog, before, self._is_stopping)
+        removed = await forget(self._parts.catalog, before, turn.is_over)
         if removed:
             log.info("{removed} old audit entries removed", removed=removed, event="audit.forgotten")
 
-    async def _tidy(self) -> None:
+    async def _tidy(self, turn: Turn) -> None:
         ends_at = self._reactor.seconds() + TIDY_TURN_SECONDS
-        report = await self._tidying.go_on(lambda: self._is_stopping() or self._reactor.seconds() >= ends_at)
+        self._tidying.after = int(turn.bookmark or 0)
+        report = await self._tidying.go_on(lambda: turn.is_over() or self._reactor.seconds() >= ends_at)
+        turn.bookmark = str(self._tidying.after or "")
         if report.builds:
             log.info(
                 "{builds} old builds removed, {files} files, {file_bytes} bytes",
@@ -114,3 +137,8 @@ class Chores:
                 file_bytes=report.file_bytes,
                 event="tidy.done",
             )
+
+
+def lessee() -> str:
+    """Name this process, for those who look at tasks."""
+    return f"{socket.gethostname()}:{os.getpid()}"

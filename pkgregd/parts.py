@@ -17,6 +17,7 @@ from pkgregd.interfaces import IBlobStore, IBuildFormat, ICatalog, IMetrics, IPa
 from pkgregd.metrics import open_metrics
 from pkgregd.plugin import find_formats, read_manuals
 from pkgregd.registry.inspector_process import InspectionLimits
+from pkgregd.registry.tasks import TaskKind, TaskSettings
 from pkgregd.unmeasured import UNMEASURED
 from pkgregd.values import FormatLimits
 
@@ -29,6 +30,7 @@ class Parts:
     Attributes:
         manuals: the manual page of each format, by its name.
         metrics: where what happens is noted.
+        more_tasks: what is done beside the daemon's own tasks.
     """
 
     catalog: ICatalog
@@ -37,6 +39,7 @@ class Parts:
     limits_by_format: Mapping[str, FormatLimits]
     manuals: Mapping[str, str] = field(factory=dict, repr=False)
     metrics: IMetrics = UNMEASURED
+    more_tasks: Sequence[TaskKind] = ()
 
 
 def make_parts(reactor: Any, config: Config) -> Parts:
@@ -102,4 +105,12 @@ def inspection_limits(config: Config) -> InspectionLimits:
         memory_bytes=inspection.memory_bytes,
         cpu_seconds=inspection.cpu_seconds,
         deadline_seconds=inspection.deadline_seconds,
+    )
+
+
+def task_settings(config: Config) -> TaskSettings:
+    """Take from the configuration how a daemon goes about tasks."""
+    tasks = config.tasks
+    return TaskSettings(
+        concurrency=tasks.concurrency, poll_seconds=tasks.poll_seconds, lease_seconds=tasks.lease_seconds
     )

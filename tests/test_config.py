@@ -22,6 +22,7 @@ from pkgregd.config import (
     MetricsConfig,
     PackagesConfig,
     RateLimitingConfig,
+    TasksConfig,
     anchor_endpoint,
     known_keys,
     load,
@@ -44,6 +45,7 @@ SECTIONS = {
     "packages": PackagesConfig,
     "audit": AuditConfig,
     "metrics": MetricsConfig,
+    "tasks": TasksConfig,
     "formats.generic": FormatConfig,
 }
 

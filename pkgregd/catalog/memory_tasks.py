@@ -79,10 +79,10 @@ class MemoryTasks(MemoryTrail):
         """See ITaskCatalog."""
         return self._change_held(lease, lambda row: taskrules.finished(row, bookmark, self._now()))
 
-    async def fail_task(self, lease: TaskLease, reason: str, delay_seconds: float) -> bool:
+    async def fail_task(self, lease: TaskLease, reason: str, delay_seconds: float, bookmark: str) -> bool:
         """See ITaskCatalog."""
         delay, now = microseconds(delay_seconds), self._now()
-        return self._change_held(lease, lambda row: taskrules.failed(row, reason, delay, now))
+        return self._change_held(lease, lambda row: taskrules.failed(row, reason, delay, bookmark, now))
 
     async def release_task(self, lease: TaskLease, bookmark: str) -> bool:
         """See ITaskCatalog."""

@@ -40,9 +40,9 @@ class SqlTasks:
         """See ITaskCatalog."""
         return await self._database.write(tasks.finish_task, lease, bookmark)
 
-    async def fail_task(self, lease: TaskLease, reason: str, delay_seconds: float) -> bool:
+    async def fail_task(self, lease: TaskLease, reason: str, delay_seconds: float, bookmark: str) -> bool:
         """See ITaskCatalog."""
-        return await self._database.write(tasks.fail_task, lease, reason, delay_seconds)
+        return await self._database.write(tasks.fail_task, lease, reason, delay_seconds, bookmark)
 
     async def release_task(self, lease: TaskLease, bookmark: str) -> bool:
         """See ITaskCatalog."""

@@ -147,9 +147,9 @@ def finished(row: TaskRow, bookmark: str, now: int) -> TaskRow | None:
     return evolve(ended, is_wanted_again=False)
 
 
-def failed(row: TaskRow, reason: str, delay: int, now: int) -> TaskRow:
+def failed(row: TaskRow, reason: str, delay: int, bookmark: str, now: int) -> TaskRow:
     """End a task badly, to be tried again so many microseconds from now if it may."""
-    ended = evolve(_ended(row, now), error=reason[:MAX_ERROR_CHARACTERS])
+    ended = evolve(_ended(row, now), error=reason[:MAX_ERROR_CHARACTERS], bookmark=_checked(bookmark))
     is_over = row.attempts >= MAX_TASK_ATTEMPTS
     if row.interval is not None:
         return evolve(ended, due_at=now + (row.interval if is_over else min(delay, row.interval)))
@@ -158,7 +158,7 @@ def failed(row: TaskRow, reason: str, delay: int, now: int) -> TaskRow:
 
 def exhausted(row: TaskRow, now: int) -> TaskRow:
     """Take a task from those who died of it too often."""
-    return failed(row, DIED, 0, now)
+    return failed(row, DIED, 0, row.bookmark, now)
 
 
 def released(row: TaskRow, bookmark: str, now: int) -> TaskRow:

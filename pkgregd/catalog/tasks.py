@@ -250,10 +250,10 @@ async def finish_task(tx: Transaction, lease: TaskLease, bookmark: str) -> bool:
     return await _change_held(tx, lease, lambda row, now: taskrules.finished(row, bookmark, now))
 
 
-async def fail_task(tx: Transaction, lease: TaskLease, reason: str, delay_seconds: float) -> bool:
+async def fail_task(tx: Transaction, lease: TaskLease, reason: str, delay_seconds: float, bookmark: str) -> bool:
     """See ITaskCatalog."""
     delay = microseconds(delay_seconds)
-    return await _change_held(tx, lease, lambda row, now: taskrules.failed(row, reason, delay, now))
+    return await _change_held(tx, lease, lambda row, now: taskrules.failed(row, reason, delay, bookmark, now))
 
 
 async def release_task(tx: Transaction, lease: TaskLease, bookmark: str) -> bool:

@@ -29,6 +29,7 @@ from pkgregd.config.sections import (
     MetricsConfig,
     PackagesConfig,
     RateLimitingConfig,
+    TasksConfig,
     blobs_section,
     format_sections,
     http_section,
@@ -51,6 +52,7 @@ __all__ = [
     "MetricsConfig",
     "PackagesConfig",
     "RateLimitingConfig",
+    "TasksConfig",
     "anchor_endpoint",
     "known_keys",
     "load",
@@ -67,6 +69,7 @@ class Config:
         file: name of the file it came from, for people.
         folder: the folder of that file, absolute; relative paths start here.
         http, catalog, blobs, auth, inspection, packages, audit, metrics, rate_limiting: see their classes.
+        http, catalog, blobs, auth, inspection, packages, audit, tasks, rate_limiting: see their classes.
         formats: by name; a format that is not there is enabled with its own limits.
         rate_limits: each prefix once for a class of routes, in the order of the file.
         oidc: each issuer once.
@@ -84,6 +87,7 @@ class Config:
     packages: PackagesConfig = field(factory=PackagesConfig, metadata={"check": partial(make_section, PackagesConfig)})
     audit: AuditConfig = field(factory=AuditConfig, metadata={"check": partial(make_section, AuditConfig)})
     metrics: MetricsConfig = field(factory=MetricsConfig, metadata={"check": partial(make_section, MetricsConfig)})
+    tasks: TasksConfig = field(factory=TasksConfig, metadata={"check": partial(make_section, TasksConfig)})
     formats: Mapping[str, FormatConfig] = option({}, format_sections)
     rate_limiting: RateLimitingConfig = field(
         factory=RateLimitingConfig, metadata={"check": partial(make_section, RateLimitingConfig)}

@@ -216,6 +216,22 @@ class MetricsConfig:
 
 
 @frozen
+class TasksConfig:
+    """
+    `[tasks]`.
+
+    Attributes:
+        concurrency: tasks that a process does at once.
+        poll_seconds: how often it looks whether something is due.
+        lease_seconds: how long a task stays with a process that does not say that it goes on.
+    """
+
+    concurrency: int = option(2, integer_from(1, 64))
+    poll_seconds: float = option(5.0, number_from(0.1, 3600))
+    lease_seconds: float = option(60.0, number_from(1, 3600))
+
+
+@frozen
 class FormatConfig:
     """
     `[formats.NAME]`. What is None is left to the format.

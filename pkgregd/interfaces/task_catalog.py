@@ -66,7 +66,7 @@ class ITaskCatalog(Interface):
             bookmark: for the next turn of a periodic one.
         """
 
-    async def fail_task(lease: TaskLease, reason: str, delay_seconds: float) -> bool:
+    async def fail_task(lease: TaskLease, reason: str, delay_seconds: float, bookmark: str) -> bool:
         """
         Tell that it failed; False if somebody else has the task by now: nothing was changed.
 

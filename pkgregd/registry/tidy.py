@@ -132,6 +132,9 @@ class Tidying:
         emit: takes an event for each file that was removed.
         clock: tells the time, aware UTC.
         principal: who removes, for the audit trail.
+
+    Attributes:
+        after: the package behind which the next go begins; 0 at the beginning, and when all were looked at.
     """
 
     def __init__(
@@ -151,7 +154,7 @@ class Tidying:
         self._clock = clock
         self._limits = limits
         self._principal = principal
-        self._after = 0
+        self.after = 0
 
     async def go_on(self, is_over: Callable[[], bool] = lambda: False, *, dry_run: bool = False) -> TidyReport:
         """
@@ -164,12 +167,12 @@ class Tidying:
         report = TidyReport(is_dry_run=dry_run)
         if not self._rules:
             return report
-        while page := await self._catalog.list_all_packages(self._after, self._limits.page):
+        while page := await self._catalog.list_all_packages(self.after, self._limits.page):
             for package in page:
                 if is_over() or not await self._look_at(package, report, is_over):
                     return report
-                self._after = package.id
-        self._after = 0
+                self.after = package.id
+        self.after = 0
         return report
 
     async def _look_at(self, package: PackageRecord, report: TidyReport, is_over: Callable[[], bool]) -> bool:

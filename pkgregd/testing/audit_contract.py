@@ -120,7 +120,7 @@ class AuditContract(_Base):
         async def retry_task() -> object:
             lease = await catalog.lease_task(["sweep"], "one:1", 60)
             assert lease is not None
-            await catalog.fail_task(lease, "no luck", 600)
+            await catalog.fail_task(lease, "no luck", 600, "")
             return await catalog.retry_task(lease.task_id, who)
 
         async def withdraw() -> object:

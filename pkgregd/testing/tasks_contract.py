@@ -47,7 +47,7 @@ class TasksContract(_Base):
     def fail_once(self, delay_seconds: float = 60.0) -> TaskLease:
         """Take a task, and fail at it."""
         lease = self.take_task()
-        self.assertTrue(self.get(self.catalog.fail_task(lease, "no luck", delay_seconds)))
+        self.assertTrue(self.get(self.catalog.fail_task(lease, "no luck", delay_seconds, "there")))
         return lease
 
     # --------------------------------------------------------------- once
@@ -123,7 +123,7 @@ class TasksContract(_Base):
         self.assertEqual((held.task_id, held.number, held.attempt), (lost.task_id, lost.number + 1, 2))
         self.assertFalse(self.get(self.catalog.renew_task(lost, LEASE_SECONDS, "x")))
         self.assertFalse(self.get(self.catalog.finish_task(lost)))
-        self.assertFalse(self.get(self.catalog.fail_task(lost, "late", 1)))
+        self.assertFalse(self.get(self.catalog.fail_task(lost, "late", 1, "x")))
         self.assertFalse(self.get(self.catalog.release_task(lost, "x")))
         self.assertEqual(self.all_tasks()[0].lessee, "lives:1")
         self.assertTrue(self.get(self.catalog.finish_task(held)))
@@ -169,7 +169,8 @@ class TasksContract(_Base):
         self.get(self.catalog.enqueue_task("derive"))
         self.assert_none_due()
         self.pass_time(660)
-        self.assertEqual(self.take_task().attempt, 2)
+        again = self.take_task()
+        self.assertEqual((again.attempt, again.bookmark), (2, "there"))
 
     def test_after_too_many_it_is_left_alone(self) -> None:
         """It is there to be seen, until somebody has it begin anew."""
@@ -206,7 +207,7 @@ class TasksContract(_Base):
     def test_long_reasons_are_cut(self) -> None:
         """No more is kept than anybody reads."""
         self.get(self.catalog.enqueue_task("derive"))
-        self.get(self.catalog.fail_task(self.take_task(), "x" * 100_000, 1))
+        self.get(self.catalog.fail_task(self.take_task(), "x" * 100_000, 1, ""))
         self.assertEqual(self.all_tasks()[0].error, "x" * MAX_ERROR_CHARACTERS)
 
     # --------------------------------------------------------------- again and again

@@ -137,7 +137,9 @@ class TaskMachine(RuleBasedStateMachine):
     def fail(self, position: int, delay: int) -> None:
         """Fail."""
         if self.given:
-            lease = self.use(position, lambda catalog, lease: catalog.fail_task(lease, "no", delay), ends=True)
+            lease = self.use(
+                position, lambda catalog, lease: catalog.fail_task(lease, "no", delay, lease.bookmark), ends=True
+            )
             if lease.kind in ONCE:
                 self.wanted.add(lease.key)
 
