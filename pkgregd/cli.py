@@ -16,16 +16,16 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TextIO, TypeVar
 
-from pkgregd.commands import audit, identity, seed, settings, tokens, upkeep
+from pkgregd.commands import audit, identity, seed, settings, tasks, tokens, upkeep
 from pkgregd.commands.instance import Instance, Outcome, UsageError, read_duration, who_operates
 from pkgregd.config import Config, load
 from pkgregd.errors import PkgregdError
-from pkgregd.values import Role, TokenKind, Visibility
+from pkgregd.values import Role, TaskState, TokenKind, Visibility
 
 T = TypeVar("T")
 
 OK, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
-MAX_ENTRY_DIGITS = 18
+MAX_ID_DIGITS = 18
 SWEEP_GRACE = datetime.timedelta(days=1)
 
 
@@ -204,6 +204,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     subcommands.add("usage recount", settings.recount_usage)
 
+    listing = subcommands.add("task list", tasks.list_tasks)
+    listing.add_argument("--state", type=_task_state, metavar=_TASK_STATES)
+    listing.add_argument("--kind", metavar="KIND")
+    subcommands.add("task run", tasks.run_tasks).add_argument("kind", metavar="KIND")
+    subcommands.add("task retry", tasks.retry_task).add_argument("id", metavar="ID", type=_task_id)
+
     token = subcommands.add("token add", tokens.add_token)
     token.set_defaults(check_request=tokens.check_request)
     token.add_argument("--kind", type=_kind, required=True, metavar=_KINDS)
@@ -243,6 +249,7 @@ class _Subcommands:
 
 _ROLES = ", ".join(role.name.lower() for role in Role)
 _KINDS = "|".join(kind.value for kind in TokenKind)
+_TASK_STATES = "|".join(state.value for state in TaskState)
 
 
 def _role(text: str) -> Role:
@@ -257,6 +264,13 @@ def _kind(text: str) -> TokenKind:
         return TokenKind(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be one of {_KINDS.replace('|', ', ')}") from None
+
+
+def _task_state(text: str) -> TaskState:
+    try:
+        return TaskState(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be one of {_TASK_STATES.replace('|', ', ')}") from None
 
 
 def _change(text: str) -> tuple[str, str]:
@@ -274,8 +288,16 @@ def _visibility(text: str) -> Visibility:
 
 
 def _entry(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= MAX_ENTRY_DIGITS):
-        raise argparse.ArgumentTypeError("must be the number of an entry, or 0")
+    return _number(text, "the number of an entry, or 0")
+
+
+def _task_id(text: str) -> int:
+    return _number(text, "the number of a task, as `task list` shows it")
+
+
+def _number(text: str, what: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS):
+        raise argparse.ArgumentTypeError(f"must be {what}")
     return int(text)
 
 

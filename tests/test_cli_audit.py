@@ -11,6 +11,7 @@ import pathlib
 import pwd
 from collections.abc import Iterator, Mapping
 
+from twisted.internet.defer import ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd import cli
@@ -19,7 +20,7 @@ from pkgregd.catalog.memory import MemoryCatalog
 from pkgregd.commands.instance import Instance, who_operates
 from pkgregd.commands.seed import fill
 from pkgregd.config import parse
-from pkgregd.values import AuditAction, AuditEntry, Principal
+from pkgregd.values import AuditAction, AuditEntry, PeriodicPlan, Principal
 
 A = AuditAction
 NOW = datetime.datetime(2030, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
@@ -33,6 +34,8 @@ TOLD: Mapping[str, tuple[str, tuple[AuditAction, ...]]] = {
     "token add": ("--kind job --project acme/tools", (A.ADD_TOKEN,)),
     "token revoke": ("TOKEN", (A.REVOKE_TOKEN,)),
     "settings set": ("acme/tools npm_enabled=false", (A.CHANGE_SETTINGS,)),
+    "task run": ("tidy", (A.RUN_TASKS,)),
+    "task retry": ("1", (A.RETRY_TASK,)),
     "sweep": ("", (A.SWEEP,)),
     "fsck": ("--repair", (A.REPAIR,)),
 }
@@ -42,6 +45,7 @@ ELSEWHERE = {
     "audit": "changes nothing",
     "check": "changes nothing",
     "token list": "changes nothing",
+    "task list": "changes nothing",
     "settings show": "changes nothing",
     "usage recount": "counts what there is; whatever changed it was told",
     "migrate": "changes the schema alone",
@@ -87,6 +91,8 @@ class TellingTests(OperatorCase):
     def test_each_tells_who_did_it(self) -> None:
         """The entry names the operator's login; none that changes something is left out."""
         self.assertEqual(set(subcommands(cli.make_parser())), set(TOLD) | set(ELSEWHERE))
+        plans = [PeriodicPlan(kind, 3600) for kind in ("sweep", "tidy")]
+        self.successResultOf(ensureDeferred(self.catalog.plan_tasks(plans)))
         public_id = ""
         for words, (rest, actions) in TOLD.items():
             entries = self.run_command(f"{words} {rest}".replace("TOKEN", public_id))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from attrs import asdict, frozen
 
 from pkgregd.auth.tokendesk import API_SCOPES, DEPLOY_SCOPES, check_name, check_username
 from pkgregd.auth.tokens import is_public_id, mint, parse
+from pkgregd.commands.columns import columns
 from pkgregd.commands.instance import Instance, Outcome, UsageError, show_time
 from pkgregd.errors import InvalidCredentials, InvalidRequest, NotFound
 from pkgregd.values import NewToken, Role, TokenKind, TokenRecord
 
 JOB_LIFETIME = datetime.timedelta(hours=1)
+SHOWN = ("public_id", "kind", "state", "expires_at", "last_used_at", "scopes", "name")
 
 
 @frozen
@@ -127,7 +129,7 @@ async def list_tokens(instance: Instance, arguments: Namespace) -> Outcome:
     """List all tokens, revoked and expired ones included; no secrets."""
     now = instance.clock()
     rows = [_row(record, now) for record in await instance.catalog.list_tokens()]
-    return Outcome(_columns(rows), rows)
+    return Outcome(columns(SHOWN, rows), rows)
 
 
 def _row(record: TokenRecord, now: datetime.datetime) -> dict[str, object]:
@@ -156,21 +158,6 @@ def _row(record: TokenRecord, now: datetime.datetime) -> dict[str, object]:
         "origin": None if record.origin is None else asdict(record.origin),
         "revoked_at": show_time(record.revoked_at),
     }
-
-
-def _columns(rows: Sequence[Mapping[str, object]]) -> str:
-    """Lay rows out for a terminal; every row in one line, whatever is in it."""
-
-    def cell(row: Mapping[str, object], name: str) -> str:
-        value = row[name]
-        text = ",".join(value) if isinstance(value, list) else str("-" if value is None else value)
-        return (text or "-") if text.isprintable() else ascii(text)
-
-    names = ("public_id", "kind", "state", "expires_at", "last_used_at", "scopes", "name")
-    table = [names, *(tuple(cell(row, name) for name in names) for row in rows)]
-    widths = [max(len(line[column]) for line in table) for column in range(len(names))]
-    padded = (" ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in table)
-    return "\n".join(line.rstrip() for line in padded)
 
 
 async def revoke_token(instance: Instance, arguments: Namespace) -> Outcome:

@@ -142,8 +142,8 @@ class TaskRunner:
         self._work: set[Deferred[object]] = set()
 
     def start(self) -> None:
-        """Begin to look."""
-        self._call = self._clock.callLater(self._spread(0, self._settings.poll_seconds), self.wake)
+        """Begin to look, once the reactor runs."""
+        self._call = self._clock.callLater(0, self.wake)
 
     async def enqueue(self, kind: str, key: str = "") -> int:
         """Have something done by whoever has time first, here at once; returns the number of the task."""

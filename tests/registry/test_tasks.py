@@ -111,7 +111,7 @@ class RunnerCase(SynchronousTestCase):
             self.clock, self.catalog, kinds, lessee, SETTINGS, is_stopping=lambda: self.is_stopping, spread=spread
         )
         runner.start()
-        self.clock.advance(SETTINGS.poll_seconds)
+        self.clock.advance(0)
         return runner
 
     def get(self, awaitable: Awaitable[Any]) -> Any:
@@ -216,7 +216,7 @@ class WorkTests(RunnerCase):
             return most
 
         self.begin(TaskKind("derive", self.wait), spread=spread)
-        self.assertEqual(asked, [(0, 4.0), (2.0, 6.0)])
+        self.assertEqual(asked, [(2.0, 6.0)])
 
 
 class LeaseTests(RunnerCase):
