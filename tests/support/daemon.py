@@ -307,6 +307,11 @@ class Daemon:
             raise AssertionError("the daemon does not run")
         return self._process
 
+    @property
+    def pid(self) -> int | None:
+        """The number of its process, None if it does not run."""
+        return None if self._process is None else self._process.pid
+
     def log_text(self) -> str:
         """Return all that it has written so far."""
         return self._log_file.read_text("utf-8", "replace")
