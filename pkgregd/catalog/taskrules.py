@@ -11,6 +11,9 @@ from pkgregd.values import TaskLease, TaskRecord, TaskState
 MAX_KEY_CHARACTERS = 1000
 MAX_BOOKMARK_CHARACTERS = 10_000
 
+MAX_LEASE = 3600 * 1_000_000
+"""No lease is longer than that, in microseconds; see `[tasks] lease_seconds`."""
+
 DIED = "whoever did it ended, or was out of reach, before it was done"
 
 
@@ -88,13 +91,13 @@ def new(task_id: int, kind: str, key: str, interval: int | None, now: int) -> Ta
 
 
 def planned(row: TaskRow, interval: int, now: int) -> TaskRow:
-    """Let a task come every so often."""
-    if row.interval == interval:
-        return row
-    due_at = row.due_at
-    if row.state is not TaskState.RUNNING:
-        due_at = now + interval if due_at is None else min(due_at, now + interval)
-    return evolve(row, interval=interval, due_at=due_at)
+    """
+    Let a task come every so often.
+
+    One that would be due later than that was planned by a clock that has been set back since.
+    """
+    latest = now + (max(interval, MAX_LEASE) if row.state is TaskState.RUNNING else interval)
+    return evolve(row, interval=interval, due_at=latest if row.due_at is None else min(row.due_at, latest))
 
 
 def wanted(row: TaskRow, now: int) -> TaskRow:

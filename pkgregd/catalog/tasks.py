@@ -193,9 +193,11 @@ async def plan_tasks(tx: Transaction, plans: Sequence[PeriodicPlan]) -> None:
 
 async def are_planned(tx: Transaction, plans: Sequence[PeriodicPlan]) -> bool:
     """Whether plan_tasks() would change nothing."""
+    now = await _now(tx)
     for plan in plans:
-        row = await tx.fetch_one(FIND_TASK, kind=plan.kind, key="")
-        if row is None or _read(row).interval != microseconds(plan.interval_seconds):
+        found = await tx.fetch_one(FIND_TASK, kind=plan.kind, key="")
+        row = None if found is None else _read(found)
+        if row is None or taskrules.planned(row, microseconds(plan.interval_seconds), now) != row:
             return False
     return True
 

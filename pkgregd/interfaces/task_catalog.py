@@ -32,7 +32,8 @@ class ITaskCatalog(Interface):
         """
         Have a periodic task for each of some kinds; doing it again changes nothing.
 
-        A new one is due after its interval, and one whose interval was another no later than that.
+        Each is due after its interval at the latest, also one whose interval was another, or which was planned while
+        the clock was wrong.
         """
 
     async def enqueue_task(kind: str, key: str = "") -> int:

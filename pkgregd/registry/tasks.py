@@ -33,6 +33,9 @@ MAX_RETRY_SECONDS = 3600.0
 MAX_POLL_SECONDS = 60.0
 """How long a daemon that cannot reach the catalog waits at most before it looks again."""
 
+PLAN_SECONDS = 3600.0
+"""How often a daemon makes sure that periodic tasks are planned: clocks are set back, and databases from backups."""
+
 STOP_SECONDS = 5.0
 """How long work may go on that was told to end, before it is cut off at whatever it waits for."""
 
@@ -127,7 +130,7 @@ class TaskRunner:
         self._plans = [
             PeriodicPlan(kind.name, kind.interval_seconds) for kind in kinds if kind.interval_seconds is not None
         ]
-        self._are_planned = False
+        self._planned_until = float("-inf")
         self._lessee = lessee
         self._settings = settings
         self._is_stopping_by = is_stopping
@@ -183,9 +186,10 @@ class TaskRunner:
                 self._call = self._clock.callLater(self._spread(pause / 2, pause * 1.5), self.wake)
 
     async def _take_all(self) -> None:
-        if not self._are_planned:
+        now = self._clock.seconds()
+        if not now < self._planned_until <= now + PLAN_SECONDS:
             await self._catalog.plan_tasks(self._plans)
-            self._are_planned = True
+            self._planned_until = now + PLAN_SECONDS
         while len(self._running) < self._settings.concurrency and not self._is_stopping():
             hold = _Hold(self._clock, self._catalog, self._settings.lease_seconds)
             lease = await self._catalog.lease_task(list(self._kinds), self._lessee, self._settings.lease_seconds)

@@ -240,6 +240,21 @@ class TasksContract(_Base):
         (record,) = self.all_tasks(kind="sweep")
         self.assertEqual(record.interval_seconds, HOUR_SECONDS)
 
+    def test_a_clock_that_is_set_back(self) -> None:
+        """What is due, or leased, far in the future was planned by a wrong clock: it is due after its interval."""
+        self.plan_task("sweep")
+        self.pass_time(-1000 * HOUR_SECONDS)
+        self.plan_task("sweep")
+        self.pass_time(HOUR_SECONDS + 60)
+        lease = self.take_task()
+        self.pass_time(-1000 * HOUR_SECONDS)
+        self.plan_task("sweep")
+        self.assertTrue(self.get(self.catalog.renew_task(lease, LEASE_SECONDS, "")))
+        self.pass_time(-1000 * HOUR_SECONDS)
+        self.plan_task("sweep")
+        self.pass_time(HOUR_SECONDS + 60)
+        self.assertEqual(self.take_task().attempt, 2)
+
     def test_a_periodic_one_never_fails_for_good(self) -> None:
         """What fails is tried again before its period, then once each period; that it fails can be seen."""
         self.plan_task("sweep")

@@ -16,6 +16,7 @@ from pkgregd.errors import Unavailable
 from pkgregd.interfaces import MAX_TASK_ATTEMPTS
 from pkgregd.registry.tasks import (
     MAX_RETRY_SECONDS,
+    PLAN_SECONDS,
     RETRY_SECONDS,
     STOP_SECONDS,
     TaskKind,
@@ -354,6 +355,16 @@ class FailureTests(RunnerCase):
         self.catalog.is_away = False
         self.clock.pump([1.0] * 91)
         self.assertEqual(self.task().kind, "sweep")
+
+    def test_what_is_planned_is_planned_again(self) -> None:
+        """After a while, should it have gone: the database may have come from a backup."""
+        self.begin(TaskKind("sweep", self.wait, 10 * HOUR))
+        self.assertEqual(self.tasks(), 1)
+        self.catalog._task_rows.clear()
+        self.clock.pump([2.0] * int(PLAN_SECONDS / 2 - 10))
+        self.assertEqual(self.tasks(), 0)
+        self.clock.pump([2.0] * 20)
+        self.assertEqual(self.tasks(), 1)
 
 
 class StopTests(RunnerCase):

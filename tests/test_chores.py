@@ -1,0 +1,43 @@
+"""What a daemon does beside its requests."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+from typing import Any
+
+import pkgregd
+from tests.support.cases import DaemonTestCase
+from tests.support.daemon import wait_until
+
+MANUAL = pathlib.Path(pkgregd.__file__).parent / "web" / "pages" / "operating.md"
+
+
+class TaskTests(DaemonTestCase):
+    """The tasks that come with the daemon."""
+
+    settings = "[tasks]\npoll_seconds = 0.1\n[audit]\nkeep_days = 1\n[formats.maven]\nkeep_builds = 1\n"
+
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """What there is, by kind."""
+        return {row["kind"]: row for row in json.loads(self.daemon.cli("task", "list", "--json"))}
+
+    def test_the_manual_tells_of_each(self) -> None:
+        """Its table and the list of a new registry name the same kinds; none is due at once."""
+        wait_until(lambda: bool(self.tasks()), "planning")
+        rows = self.tasks()
+        table = MANUAL.read_text("utf-8").partition("| kind |")[2].partition("\n\n")[0]
+        self.assertEqual(set(rows), set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)))
+        self.assertEqual({row["state"] for row in rows.values()}, {"waiting"})
+
+    def test_each_can_be_done(self) -> None:
+        """Asked for by the operator each is done at once, and well."""
+        self.daemon.query("UPDATE audit_entries SET happened_at = 0 WHERE id = 1")
+        wait_until(lambda: bool(self.tasks()), "planning")
+        for kind in self.tasks():
+            self.daemon.cli("task", "run", kind)
+            wait_until(lambda: self.tasks()[kind]["finished_at"] is not None, kind)  # noqa: B023
+            self.assertEqual((self.tasks()[kind]["error"], self.tasks()[kind]["attempts"]), (None, 0))
+        self.assertEqual(self.daemon.query("SELECT id FROM audit_entries WHERE happened_at = 0"), [])
+        self.assertIn("sweep removed 0 blobs", self.daemon.log_text())
