@@ -2,7 +2,8 @@
 `pkgregd`, the operator's command.
 
 Results go to stdout and everything else to stderr. The exit status is 0, 1 when
-something was refused, 2 when the arguments are wrong.
+something was refused, 2 when the arguments are wrong. Of `sweep`, `fsck` and `scrub` 1 means that something is not as
+it should be, and 2 also that they could not find out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TextIO, TypeVar
 
-from pkgregd.commands import audit, identity, seed, settings, tasks, tokens, upkeep
+from pkgregd.commands import audit, identity, integrity, seed, settings, tasks, tokens, upkeep
 from pkgregd.commands.instance import Instance, Outcome, UsageError, read_duration, who_operates
 from pkgregd.config import Config, load
 from pkgregd.errors import PkgregdError
@@ -47,10 +48,10 @@ def main(argv: Sequence[str] | None = None, stdout: TextIO | None = None, stderr
     except SystemExit as stopped:
         return stopped.code if isinstance(stopped.code, int) else USAGE
     try:
-        outcome = run(load(arguments.config), arguments, stdout)
+        outcome = run(load(arguments.config), arguments, stdout, stderr)
     except PkgregdError as error:
         print(f"pkgregd: {_one_line(str(error))}", file=stderr)
-        return REFUSED
+        return int(arguments.failure)
     except KeyboardInterrupt:
         return INTERRUPTED
     return write(outcome, stdout, stderr, as_json=arguments.json)
@@ -70,7 +71,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def run(config: Config, arguments: argparse.Namespace, stdout: TextIO) -> Outcome:
+def run(config: Config, arguments: argparse.Namespace, stdout: TextIO, stderr: TextIO | None = None) -> Outcome:
     """
     Run the subcommand on the reactor.
 
@@ -79,7 +80,7 @@ def run(config: Config, arguments: argparse.Namespace, stdout: TextIO) -> Outcom
     """
 
     async def use(reactor: Any) -> Outcome:
-        instance = open_instance(reactor, config, stdout)
+        instance = open_instance(reactor, config, stdout, stderr)
         try:
             answer: Outcome = await arguments.run(instance, arguments)
         finally:
@@ -89,7 +90,7 @@ def run(config: Config, arguments: argparse.Namespace, stdout: TextIO) -> Outcom
     return on_reactor(use)
 
 
-def open_instance(reactor: Any, config: Config, stdout: TextIO) -> Instance:
+def open_instance(reactor: Any, config: Config, stdout: TextIO, stderr: TextIO | None = None) -> Instance:
     """Make the Instance of a configuration; what it opens is imported when it is asked for."""
 
     def make_catalog() -> Any:
@@ -108,7 +109,11 @@ def open_instance(reactor: Any, config: Config, stdout: TextIO) -> Instance:
         )
 
     operator = who_operates(os.getuid())
-    return Instance(config, lambda: datetime.datetime.now(datetime.UTC), make_catalog, make_blobs, operator, stdout)
+
+    def clock() -> datetime.datetime:
+        return datetime.datetime.now(datetime.UTC)
+
+    return Instance(config, clock, make_catalog, make_blobs, operator, stdout, stderr)
 
 
 def on_reactor(work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
@@ -144,7 +149,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         SystemExit: after help or the usage was printed.
     """
     parser = make_parser()
-    arguments = parser.parse_args(argv, argparse.Namespace(config=None, json=False, check_request=None))
+    defaults = argparse.Namespace(config=None, json=False, check_request=None, failure=REFUSED)
+    arguments = parser.parse_args(argv, defaults)
     if arguments.config is None:
         arguments.subparser.error("--config FILE is needed")
     if arguments.check_request is not None:
@@ -172,8 +178,17 @@ def make_parser() -> argparse.ArgumentParser:
     sweep.add_argument("--grace", metavar="TIME", type=_duration, default=SWEEP_GRACE, help="least age, 1d by default")
     sweep.add_argument("--dry-run", action="store_true", help="remove nothing")
     subcommands.add("tidy", upkeep.tidy).add_argument("--dry-run", action="store_true", help="remove nothing")
-    fsck = subcommands.add("fsck", upkeep.fsck)
+    fsck = subcommands.add("fsck", integrity.fsck)
     fsck.add_argument("--repair", action="store_true", help="repair what can be repaired")
+    fsck.add_argument("--verify", action="store_true", help="read all bytes")
+    fsck.add_argument(
+        "--grace", metavar="TIME", type=_duration, default=SWEEP_GRACE, help="age of unknown objects, 1d by default"
+    )
+    scrub = subcommands.add("scrub", integrity.scrub)
+    for reading in (fsck, scrub):
+        reading.add_argument("--bytes-per-second", metavar="N", type=_rate, help="read no faster")
+    for judging in (sweep, fsck, scrub):
+        judging.set_defaults(failure=USAGE)
 
     trail = subcommands.add("audit", audit.print_trail)
     trail.add_argument("--after", metavar="ID", type=_entry, default=0, help="begin behind this entry")
@@ -298,6 +313,12 @@ def _task_id(text: str) -> int:
 def _number(text: str, what: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS):
         raise argparse.ArgumentTypeError(f"must be {what}")
+    return int(text)
+
+
+def _rate(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_ENTRY_DIGITS and int(text)):
+        raise argparse.ArgumentTypeError("must be a number of bytes from 1")
     return int(text)
 
 

@@ -395,6 +395,16 @@ class BlobMissing(PkgregdError):
     """The catalog knows the blob, the store does not: damage, not a client's mistake."""
 
 
+class BlobDamaged(PkgregdError):
+    """What is stored of a file is known not to be its bytes, so none of it is served."""
+
+    def __init__(self, file_name: str) -> None:
+        super().__init__(
+            f"the bytes of {file_name} are damaged here: publish the same file again, which mends it, "
+            "or ask the operator to run `pkgregd fsck`"
+        )
+
+
 # --- start-up and the operator's commands ------------------------------------------------------
 
 

@@ -49,6 +49,7 @@ ELSEWHERE = {
     "settings show": "changes nothing",
     "usage recount": "counts what there is; whatever changed it was told",
     "migrate": "changes the schema alone",
+    "scrub": "notes what is known of bytes; every file is what it was",
     "seed": "see SeedTests",
     "tidy": "tells of each package that loses something; see tests.registry.test_tidy",
 }

@@ -195,6 +195,16 @@ class FileBlobStore:
         await self._workers.run(partial(self._folder.drop, dead, name))
         return removed_count + 1
 
+    async def list_leftovers(self) -> tuple[str, ...]:
+        """See IBlobStore."""
+        found: list[str] = []
+        try:
+            for name in await self._workers.run(self._folder.staging_names):
+                found += await self._workers.run(partial(self._folder.leftovers, name))
+        except OSError as error:
+            raise as_domain_error(error) from error
+        return tuple(found)
+
     # ------------------------------------------------------------------ health and end
 
     async def check(self) -> None:

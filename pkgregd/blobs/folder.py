@@ -311,6 +311,16 @@ class BlobFolder:
             return None
         return DeadStaging(path, lock)
 
+    def leftovers(self, name: str) -> list[str]:
+        """Name the files in a staging folder whose process is gone."""
+        dead = self.try_bury(name)
+        if dead is None:
+            return []
+        try:
+            return [os.path.join("staging", name, left) for left in dead.names()]
+        finally:
+            dead.lock.release()
+
     def drop(self, dead: DeadStaging, name: str) -> None:
         """Delete one file of a dead process."""
         self.operations.unlink(os.path.join(dead.path, name))

@@ -182,6 +182,10 @@ class MemoryBlobStore:
         """See IBlobStore. Nothing outlives the process, so there is nothing to clear."""
         return 0
 
+    async def list_leftovers(self) -> tuple[str, ...]:
+        """See IBlobStore."""
+        return ()
+
     async def check(self) -> None:
         """See IBlobStore."""
 

@@ -19,6 +19,7 @@ from zope.interface import implementer
 from pkgregd.blobs.digesting import Digester
 from pkgregd.blobs.flow import IN_FLIGHT_BYTES, FlowingSink, InFlight
 from pkgregd.blobs.operations import FileOperations
+from pkgregd.blobs.s3_answers import Listed
 from pkgregd.blobs.s3_client import S3Client, Timeouts
 from pkgregd.blobs.s3_names import BLOBS, LARGE, PROBE, RECEIPTS, keys_of, read_name
 from pkgregd.blobs.s3_signing import Signer
@@ -116,6 +117,7 @@ class S3BlobStore:
         staging: folder for parts on their way.
         threads: the most threads to hash and gather on.
         timeouts: how long the service is waited for.
+        abandoned_seconds: for how long no upload may be under way.
         close_connections: closes what the agent keeps open.
         measures: told of requests.
         operations, workers, wait: for tests; see FileBlobStore and S3BlobSource.
@@ -135,6 +137,7 @@ class S3BlobStore:
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         close_connections: Callable[[], Awaitable[object]] = _nothing_to_close,
         measures: IMeasures = UNMEASURED,
+        abandoned_seconds: float = ABANDONED_SECONDS,
         operations: FileOperations = FileOperations(),  # noqa: B008 - frozen
         workers: IWorkers | None = None,
         wait: Wait | None = None,
@@ -149,6 +152,7 @@ class S3BlobStore:
         self._pins: Counter[Digest] = Counter()
         self._errands: dict[Deferred[None], None] = {}
         self._pauses: dict[Deferred[None], None] = {}
+        self._abandoned_seconds = abandoned_seconds
         self._close_connections = close_connections
         self._probed_at: float | None = None
         self._is_closed = False
@@ -253,13 +257,21 @@ class S3BlobStore:
         return await shielded(self._recover())
 
     async def _recover(self) -> int:
-        before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=ABANDONED_SECONDS)
         removed_count = 0
+        async for found in self._abandoned():
+            await self._client.abort_upload(found.key, found.upload_id)
+            removed_count += 1
+        return removed_count
+
+    async def list_leftovers(self) -> tuple[str, ...]:
+        """See IBlobStore."""
+        return tuple([f"unfinished upload of {found.key}" async for found in self._abandoned()])
+
+    async def _abandoned(self) -> AsyncIterator[Listed]:
+        before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=self._abandoned_seconds)
         async for found in self._client.list_uploads(LARGE):
             if found.at < before:
-                await self._client.abort_upload(found.key, found.upload_id)
-                removed_count += 1
-        return removed_count
+                yield found
 
     # ------------------------------------------------------------------ health and end
 

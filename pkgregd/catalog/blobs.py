@@ -10,14 +10,16 @@ from sqlalchemy import bindparam, delete, func, literal_column, null, select, up
 from pkgregd.catalog.rules import to_microseconds
 from pkgregd.catalog.statement import Row, Statement, Transaction, insert
 from pkgregd.catalog.tables import blobs, package_files
-from pkgregd.values import BlobInfo, Digest
+from pkgregd.values import BlobInfo, Damage, Digest
 
 # =================================================================== statements
 
 _is_used = select(literal_column("1")).where(package_files.c.sha256 == blobs.c.sha256).exists()
 
 FIND_BLOB = Statement(
-    select(blobs.c.digests_json, blobs.c.released_at).where(blobs.c.sha256 == bindparam("sha256")).with_for_update()
+    select(blobs.c.digests_json, blobs.c.released_at, blobs.c.damage)
+    .where(blobs.c.sha256 == bindparam("sha256"))
+    .with_for_update()
 )
 
 ADD_BLOB = Statement(
@@ -38,6 +40,19 @@ KEEP_BLOB = Statement(
     .values(digests_json=bindparam("new_digests_json"), released_at=null())
 )
 
+MEND_BLOB = Statement(
+    update(blobs)
+    .where(blobs.c.sha256 == bindparam("the_sha256"))
+    .values(
+        size_bytes=bindparam("new_size_bytes"),
+        locator=bindparam("new_locator"),
+        digests_json=bindparam("new_digests_json"),
+        released_at=null(),
+        damage=null(),
+        damaged_at=null(),
+    )
+)
+
 RELEASE_BLOB = Statement(
     update(blobs).where(blobs.c.sha256 == bindparam("the_sha256"), ~_is_used).values(released_at=bindparam("now"))
 )
@@ -51,8 +66,12 @@ USES_OF_BLOB = Statement(
 
 USES_OF_COPY = Statement(
     select(literal_column("1"))
-    .select_from(blobs.join(package_files, package_files.c.sha256 == blobs.c.sha256))
-    .where(blobs.c.sha256 == bindparam("sha256"), blobs.c.locator == bindparam("locator"))
+    .select_from(package_files.outerjoin(blobs, package_files.c.sha256 == blobs.c.sha256))
+    # a file whose blob has lost its row may need any copy
+    .where(
+        package_files.c.sha256 == bindparam("sha256"),
+        blobs.c.locator.is_(null()) | (blobs.c.locator == bindparam("locator")),
+    )
     .limit(literal_column("1"))
 )
 
@@ -67,21 +86,21 @@ FORGET_COPY = Statement(
 MOVE_BLOB = Statement(
     update(blobs)
     .where(blobs.c.sha256 == bindparam("the_sha256"), blobs.c.locator == bindparam("old_locator"))
-    .values(locator=bindparam("new_locator"))
+    .values(locator=bindparam("new_locator"), damage=null(), damaged_at=null())
 )
 
 LOCATOR_OF_BLOB = Statement(select(blobs.c.locator).where(blobs.c.sha256 == bindparam("sha256")))
 
-_blob_columns = select(blobs.c.sha256, blobs.c.size_bytes, blobs.c.locator, blobs.c.digests_json)
+_blob_columns = select(blobs.c.sha256, blobs.c.size_bytes, blobs.c.locator, blobs.c.digests_json, blobs.c.damage)
 
 UNUSED_BLOBS = Statement(
-    _blob_columns.where(func.coalesce(blobs.c.released_at, blobs.c.created_at) < bindparam("before"), ~_is_used)
+    _blob_columns.where(
+        blobs.c.sha256 > bindparam("after"),
+        func.coalesce(blobs.c.released_at, blobs.c.created_at) < bindparam("before"),
+        ~_is_used,
+    )
     .order_by(blobs.c.sha256)
     .limit(bindparam("row_limit"))
-)
-
-LIST_BLOBS = Statement(
-    _blob_columns.where(blobs.c.sha256 > bindparam("after")).order_by(blobs.c.sha256).limit(bindparam("row_limit"))
 )
 
 # ======================================================================== verbs
@@ -91,7 +110,8 @@ async def adopt_blob(tx: Transaction, blob: BlobInfo) -> None:
     """
     Make sure that a blob has a row, with every digest known of it.
 
-    The first locator stays: other rows' readers may be on their way to it.
+    The first locator stays: other rows' readers may be on their way to it. But where the first bytes are known to be
+    damaged, these, which were checked a moment ago, take their place.
     """
     row = await tx.fetch_one(FIND_BLOB, sha256=blob.sha256.hex)
     if row is None:
@@ -104,10 +124,18 @@ async def adopt_blob(tx: Transaction, blob: BlobInfo) -> None:
             now=tx.now,
         )
         return
-    digests_json, released_at = row
-    known = json.loads(digests_json)
+    digests_json, released_at, damage = row
+    known = read_digests(digests_json)
     merged = {**blob.digests, **known}
-    if merged != known or released_at is not None:
+    if damage is not None:
+        await tx.execute(
+            MEND_BLOB,
+            the_sha256=blob.sha256.hex,
+            new_size_bytes=blob.size_bytes,
+            new_locator=blob.locator,
+            new_digests_json=json.dumps({**known, **blob.digests}),
+        )
+    elif merged != known or released_at is not None:
         await tx.execute(KEEP_BLOB, the_sha256=blob.sha256.hex, new_digests_json=json.dumps(merged))
 
 
@@ -139,17 +167,25 @@ async def move_blob(tx: Transaction, sha256: Digest, locator: str, new_locator: 
     return row is not None and row[0] == new_locator
 
 
-async def find_unused_blobs(tx: Transaction, before: datetime.datetime, limit: int) -> tuple[BlobInfo, ...]:
+async def find_unused_blobs(
+    tx: Transaction, before: datetime.datetime, limit: int, after: str = ""
+) -> tuple[BlobInfo, ...]:
     """See IBlobCatalog."""
-    rows = await tx.fetch_all(UNUSED_BLOBS, before=to_microseconds(before), row_limit=limit)
-    return tuple(_blob_info(row) for row in rows)
+    rows = await tx.fetch_all(UNUSED_BLOBS, before=to_microseconds(before), after=after, row_limit=limit)
+    return tuple(blob_info(row) for row in rows)
 
 
-async def list_blobs(tx: Transaction, after: str, limit: int) -> tuple[BlobInfo, ...]:
-    """See IBlobCatalog."""
-    return tuple(_blob_info(row) for row in await tx.fetch_all(LIST_BLOBS, after=after, row_limit=limit))
+def blob_info(row: Row) -> BlobInfo:
+    """Make a blob of its sha256, size, locator, digests and damage."""
+    sha256, size_bytes, locator, digests_json, damage = row
+    digests = read_digests(digests_json)
+    return BlobInfo(Digest("sha256", sha256), size_bytes, locator, digests, None if damage is None else Damage(damage))
 
 
-def _blob_info(row: Row) -> BlobInfo:
-    sha256, size_bytes, locator, digests_json = row
-    return BlobInfo(Digest("sha256", sha256), size_bytes, locator, json.loads(digests_json))
+def read_digests(digests_json: str) -> dict[str, str]:
+    """Return the digests of a blob; none of a row that is damaged, which fsck then tells."""
+    try:
+        digests = json.loads(digests_json)
+    except ValueError:
+        return {}
+    return digests if isinstance(digests, dict) else {}

@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import copy
 import datetime
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from attrs import define, evolve
+from attrs import evolve
 from zope.interface import implementer
 
 from pkgregd.catalog import memory_inventory, told
 from pkgregd.catalog.memory_protection import MemoryProtection
-from pkgregd.catalog.memory_settings import MemorySettings
 from pkgregd.catalog.memory_tasks import MemoryTasks
+from pkgregd.catalog.memory_upkeep import MemoryUpkeep
 from pkgregd.catalog.rules import (
     KEPT_CHANGES,
     from_microseconds,
     index_state,
     search_text,
     search_words,
-    to_microseconds,
     trait_texts,
     traits_text,
 )
@@ -75,14 +73,8 @@ from pkgregd.values import (
 )
 
 
-@define
-class _StoredBlob:
-    info: BlobInfo
-    unused_since: int
-
-
 @implementer(ICatalog)
-class MemoryCatalog(MemoryProtection, MemorySettings, MemoryTasks):
+class MemoryCatalog(MemoryUpkeep, MemoryProtection, MemoryTasks):
     """
     ICatalog in memory.
 
@@ -95,9 +87,7 @@ class MemoryCatalog(MemoryProtection, MemorySettings, MemoryTasks):
 
     def __init__(self, seconds: Callable[[], float] = time.time) -> None:
         super().__init__(seconds)
-        self._files: dict[int, PackageFile] = {}
         self._package_times: dict[int, datetime.datetime] = {}
-        self._blobs: dict[str, _StoredBlob] = {}
         self._tombstones: dict[tuple[int, str, str, str, str], str] = {}
         self._documents: dict[int, dict[str, bytes]] = {}
         self._revisions: dict[tuple[int, str, str], tuple[int, int]] = {}
@@ -169,10 +159,11 @@ class MemoryCatalog(MemoryProtection, MemorySettings, MemoryTasks):
             token_id, _ = self._unconfirmed.get(existing.id, (None, 0))
             if publication.awaits_checksum and token_id != principal.token_id:
                 self._unconfirmed.pop(existing.id, None)
-            return Published(self._with_blob(existing), created=False)
+            return Published(self._mended(existing, blob, principal), created=False)
         shown_before = self._shown_name(wanted.project_id, wanted.format, wanted.canonical_name)
         if existing is not None and same:
             file = existing
+            self._adopt(blob)
         else:
             file = self._new_file(publication, package, existing, self._adopt(blob))
             self._files[file.id] = file
@@ -237,6 +228,15 @@ class MemoryCatalog(MemoryProtection, MemorySettings, MemoryTasks):
         ]
         if spelt and max(spelt)[1] != wanted.name:
             raise NameSpelledOtherwise(wanted.name, max(spelt)[1])
+
+    def _mended(self, file: PackageFile, blob: BlobInfo, principal: Principal) -> PackageFile:
+        """Have a file whose bytes are damaged refer to the same bytes that were sent again, if it is one."""
+        if self._with_blob(file).blob.damage is None:
+            return self._with_blob(file)
+        self._adopt(blob)
+        file = self._with_blob(file)
+        self._tell(principal, told.of_file(AuditAction.MEND, file))
+        return file
 
     def _with_blob(self, file: PackageFile) -> PackageFile:
         """Show a file with all that is known of its blob by now."""
@@ -811,63 +811,6 @@ class MemoryCatalog(MemoryProtection, MemorySettings, MemoryTasks):
         self._bump(first, shown_before)
         self._tell(principal, _told_of_package(AuditAction.DELETE_FILES, first, len(files)))
         return True
-
-    # ------------------------------------------------------------------- blobs
-
-    def _adopt(self, blob: BlobInfo) -> BlobInfo:
-        stored = self._blobs.get(blob.sha256.hex)
-        # By way of JSON: a later change of the caller's dictionary must not reach us.
-        digests = json.loads(json.dumps(dict(blob.digests)))
-        if stored is None:
-            stored = _StoredBlob(evolve(blob, digests=digests), self._now())
-            self._blobs[blob.sha256.hex] = stored
-        else:
-            stored.info = evolve(stored.info, digests={**digests, **stored.info.digests})
-        return stored.info
-
-    def _is_used(self, sha256: str) -> bool:
-        return any(file.blob.sha256.hex == sha256 for file in self._files.values())
-
-    def _release(self, sha256: str) -> None:
-        if not self._is_used(sha256):
-            self._blobs[sha256].unused_since = self._now()
-
-    async def is_blob_unused(self, sha256: Digest, locator: str | None = None) -> bool:
-        """See IBlobCatalog."""
-        return not self._is_used(sha256.hex) or self._is_another_copy(sha256, locator)
-
-    def _is_another_copy(self, sha256: Digest, locator: str | None) -> bool:
-        stored = self._blobs.get(sha256.hex)
-        return locator is not None and stored is not None and stored.info.locator != locator
-
-    async def forget_blob(self, sha256: Digest, locator: str | None = None) -> bool:
-        """See IBlobCatalog."""
-        if self._is_another_copy(sha256, locator):
-            return True
-        if self._is_used(sha256.hex):
-            return False
-        self._blobs.pop(sha256.hex, None)
-        return True
-
-    async def move_blob(self, sha256: Digest, locator: str, new_locator: str) -> bool:
-        """See IBlobCatalog."""
-        stored = self._blobs.get(sha256.hex)
-        if stored is not None and stored.info.locator == locator:
-            stored.info = evolve(stored.info, locator=new_locator)
-        return stored is not None and stored.info.locator == new_locator
-
-    async def find_unused_blobs(self, before: datetime.datetime, limit: int) -> tuple[BlobInfo, ...]:
-        """See IBlobCatalog."""
-        unused = [
-            stored.info
-            for sha256, stored in sorted(self._blobs.items())
-            if stored.unused_since < to_microseconds(before) and not self._is_used(sha256)
-        ]
-        return tuple(unused[:limit])
-
-    async def list_blobs(self, after: str, limit: int) -> tuple[BlobInfo, ...]:
-        """See IBlobCatalog."""
-        return tuple(stored.info for sha256, stored in sorted(self._blobs.items()) if sha256 > after)[:limit]
 
     def foreseeing(self, foresight: Foresight) -> IReads:
         """See ICatalog."""

@@ -10,7 +10,7 @@ from sqlalchemy import Select, bindparam, delete, func, literal_column, select, 
 
 from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
-from pkgregd.catalog.blobs import adopt_blob, release_blob
+from pkgregd.catalog.blobs import adopt_blob, blob_info, release_blob
 from pkgregd.catalog.changes import count_change, keep_summary, record_change
 from pkgregd.catalog.documents import drop_documents, keep_documents
 from pkgregd.catalog.keys import set_keys
@@ -156,6 +156,7 @@ _file_columns = (
         blobs.c.size_bytes,
         blobs.c.locator,
         blobs.c.digests_json,
+        blobs.c.damage,
     )
     .select_from(packages)
     .join(package_files, package_files.c.package_id == packages.c.id)
@@ -343,7 +344,7 @@ async def _publish(tx: Transaction, publication: Publication, principal: Princip
         assert existing is not None
         if publication.awaits_checksum:
             await note_sent_again(tx, existing[0], principal)
-        return Published(await _load(tx, existing[0]), created=False), 0
+        return Published(await _mended(tx, await _load(tx, existing[0]), blob, principal), created=False), 0
     if not has_bytes:
         if existing is not None and publication.on_duplicate is OnDuplicate.REFUSE:
             raise FileExists(wanted.file_name)
@@ -357,6 +358,7 @@ async def _publish(tx: Transaction, publication: Publication, principal: Princip
         await _check_spellings(tx, publication, publication.file_key, package_id)
     if has_bytes:
         assert existing is not None
+        await adopt_blob(tx, blob)
         action, file_id, more_bytes = AuditAction.SET_STATUS, existing[0], 0
     else:
         more_bytes = blob.size_bytes - (await size_of_blob(tx, present_sha256) if present_sha256 is not None else 0)
@@ -379,6 +381,16 @@ async def _publish(tx: Transaction, publication: Publication, principal: Princip
     replaced_sha256 = present_sha256 if action is AuditAction.REPLACE else None
     await add_audit_entry(tx, principal, told.of_file(action, file, replaced_sha256=replaced_sha256))
     return Published(file, created=not has_bytes), more_bytes
+
+
+async def _mended(tx: Transaction, file: PackageFile, blob: BlobInfo, principal: Principal) -> PackageFile:
+    """Have a file whose bytes are damaged refer to the same bytes that were sent again, if it is one."""
+    if file.blob.damage is None:
+        return file
+    await adopt_blob(tx, blob)
+    mended = await _load(tx, file.id)
+    await add_audit_entry(tx, principal, told.of_file(AuditAction.MEND, mended))
+    return mended
 
 
 async def _demand_file(tx: Transaction, package: Row | None, file_name: str) -> None:
@@ -694,7 +706,6 @@ async def index_state(
 def _package_file(row: Row) -> PackageFile:
     (file_id, package_id, project_id, format, name, canonical_name, version, canonical_version, *rest) = row
     file_name, status, package_json, yanked_reason, file_json, created_at, sha256, *blob = rest
-    size_bytes, locator, digests_json = blob
     return PackageFile(
         id=file_id,
         package_id=package_id,
@@ -706,7 +717,7 @@ def _package_file(row: Row) -> PackageFile:
         canonical_version=canonical_version,
         file_name=file_name,
         status=PackageStatus(status),
-        blob=BlobInfo(Digest("sha256", sha256), size_bytes, locator, json.loads(digests_json)),
+        blob=blob_info((sha256, *blob)),
         package_metadata_json=package_json,
         file_metadata_json=file_json,
         created_at=from_microseconds(created_at),

@@ -18,7 +18,7 @@ from pkgregd.errors import SchemaError, Unavailable
 
 REVISIONS = (
     "0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013",
-    "0014", "0015",
+    "0014", "0015", "0016",
 )  # fmt: skip
 """All revisions in order; the last one is what this code works with."""
 

@@ -33,6 +33,7 @@ from pkgregd.catalog.sql_settings import SqlSettings
 from pkgregd.catalog.sql_tasks import SqlTasks
 from pkgregd.catalog.sql_tokens import SqlTokens
 from pkgregd.catalog.sql_trail import Database, SqlTrail
+from pkgregd.catalog.sql_upkeep import SqlUpkeep
 from pkgregd.catalog.statement import Statement, Transaction
 from pkgregd.interfaces import ICatalog, IReads
 from pkgregd.values import (
@@ -84,7 +85,7 @@ async def read_revision(tx: Transaction) -> str | None:
 
 
 @implementer(ICatalog)
-class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTasks, SqlTrail):
+class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTasks, SqlUpkeep, SqlTrail):
     """
     ICatalog over a database.
 
@@ -425,13 +426,9 @@ class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTasks, SqlTrail):
         """See IBlobCatalog."""
         return await self._database.write(blobs.move_blob, sha256, locator, new_locator)
 
-    async def find_unused_blobs(self, before: datetime.datetime, limit: int) -> tuple[BlobInfo, ...]:
+    async def find_unused_blobs(self, before: datetime.datetime, limit: int, after: str = "") -> tuple[BlobInfo, ...]:
         """See IBlobCatalog."""
-        return await self._database.read(blobs.find_unused_blobs, before, limit)
-
-    async def list_blobs(self, after: str, limit: int) -> tuple[BlobInfo, ...]:
-        """See IBlobCatalog."""
-        return await self._database.read(blobs.list_blobs, after, limit)
+        return await self._database.read(blobs.find_unused_blobs, before, limit, after)
 
     def foreseeing(self, foresight: Foresight) -> IReads:
         """See ICatalog."""

@@ -239,8 +239,28 @@ blobs = Table(
     Column("created_at", BigInteger, nullable=False),
     # When the last file let go of it; NULL while one holds it.
     Column("released_at", BigInteger),
+    # What is wrong with its bytes, and since when that is known; NULL while nothing is.
+    Column("damage", Text),
+    Column("damaged_at", BigInteger),
     CheckConstraint("length(sha256) = 64", name="sha256"),
     CheckConstraint("size_bytes >= 0", name="size_bytes"),
+)
+
+# How far the reading of all blobs has come, in one row; who is at it has it until held_until.
+scrubs = Table(
+    "scrubs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("holder", Text, nullable=False),
+    Column("held_until", BigInteger, nullable=False),
+    Column("position", Text, nullable=False),
+    Column("blobs", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("damaged", BigInteger, nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    # Of the last round that came to its end.
+    Column("ended_at", BigInteger),
+    CheckConstraint("id = 1", name="id"),
 )
 
 package_files = Table(

@@ -51,6 +51,7 @@ class Instance:
         make_catalog, make_blobs: open them.
         operator: who runs the command, for the audit trail.
         out: where a subcommand writes that does not come to an end; standard output if none is given.
+        errors: where a subcommand tells how far it has come; standard error if none is given.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class Instance:
         make_blobs: Callable[[], IBlobStore],
         operator: Principal = OPERATOR,
         out: TextIO | None = None,
+        errors: TextIO | None = None,
     ) -> None:
         self.config = config
         self.clock = clock
         self.operator = operator
         self.out = out or sys.stdout
+        self.errors = errors or sys.stderr
         self._make_catalog = make_catalog
         self._make_blobs = make_blobs
         self._catalog: ICatalog | None = None

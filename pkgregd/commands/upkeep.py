@@ -1,4 +1,4 @@
-"""`check`, `migrate`, `sweep`, `tidy`, `fsck`."""
+"""`check`, `migrate`, `sweep`, `tidy`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from pkgregd.values import AuditAction, Told
 
 if TYPE_CHECKING:
     from pkgregd.interfaces import IPackageFormat
-    from pkgregd.registry.sweep import FsckReport, SweepReport
     from pkgregd.registry.tidy import TidyReport
 
 T = TypeVar("T")
@@ -115,7 +114,13 @@ async def sweep(instance: Instance, arguments: Namespace) -> Outcome:
     report = await run_sweep(
         instance.catalog, instance.blobs, grace=arguments.grace, now=instance.clock(), dry_run=arguments.dry_run
     )
-    return _report(report)
+    if arguments.dry_run:
+        report.leftovers = len(await instance.blobs.list_leftovers())
+    else:
+        report.leftovers = await instance.blobs.recover(instance.catalog.forget_blob)
+    data = attrs.asdict(report)
+    text = "\n".join(f"{name}: {value}" for name, value in data.items())
+    return Outcome(text, data, is_refused=report.failed > 0)
 
 
 async def tidy(instance: Instance, arguments: Namespace) -> Outcome:
@@ -146,19 +151,3 @@ def _tidied(report: TidyReport) -> str:
     ]
     sums = {name: value for name, value in attrs.asdict(report).items() if name != "named"}
     return "\n".join([*lines, *(f"{name}: {value}" for name, value in sums.items())])
-
-
-async def fsck(instance: Instance, arguments: Namespace) -> Outcome:
-    """Compare catalog and blobs; answers what was found, and refuses a registry that cannot serve all it promises."""
-    from pkgregd.registry.sweep import fsck as run_fsck
-
-    if arguments.repair:
-        await instance.catalog.tell(instance.operator, Told(AuditAction.REPAIR, "catalog and blobs"))
-    report = await run_fsck(instance.catalog, instance.blobs, now=instance.clock(), repair=arguments.repair)
-    return _report(report, is_refused=not report.is_clean)
-
-
-def _report(report: SweepReport | FsckReport, is_refused: bool = False) -> Outcome:
-    data = attrs.asdict(report)
-    text = "\n".join(f"{name}: {value}" for name, value in data.items())
-    return Outcome(text, data, is_refused=is_refused)

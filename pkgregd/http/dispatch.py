@@ -22,6 +22,7 @@ from twisted.logger import Logger
 
 from pkgregd.clockwork import shielded
 from pkgregd.errors import (
+    BlobMissing,
     BodyTooLarge,
     FileTooLarge,
     InvalidCredentials,
@@ -169,7 +170,7 @@ def _explain(error: Exception, request: FrontRequest, challenge: str | None) -> 
         refusal = refuse(error, request.request_id, challenge)
     else:
         refusal = internal_error(request.request_id)
-    if refusal.status == 500:
+    if refusal.status == 500 or isinstance(error, BlobMissing):
         log.failure("request {request_id} failed", request_id=request.request_id, event="request.failed")
     request.log_fields["error"] = refusal.code
     return refusal

@@ -43,7 +43,8 @@ STATUSES: tuple[tuple[type[errors.PkgregdError], int, str], ...] = (
     (errors.ClientGone, 400, "client_gone"),
     (errors.StorageFull, 507, "storage_full"),
     (errors.Unavailable, 503, "unavailable"),
-    (errors.BlobMissing, 500, "blob_missing"),
+    (errors.BlobDamaged, 503, "blob_damaged"),
+    (errors.BlobMissing, 503, "blob_missing"),
 )
 
 
@@ -69,7 +70,11 @@ def refuse(error: errors.PkgregdError, request_id: str, challenge: str | None) -
         challenge: the value of `WWW-Authenticate` on 401.
     """
     status, code = _meaning(type(error))
-    message = str(error) if status != 500 else "something is damaged here; the operator finds the request id in the log"
+    message = str(error)
+    if status == 500:
+        message = "something is damaged here; the operator finds the request id in the log"
+    elif isinstance(error, errors.BlobMissing):  # its own words are about the store, for the log
+        message = "the bytes of this file cannot be read here; the operator finds the request id in the log"
     headers: list[tuple[str, str]] = []
     if isinstance(error, errors.AuthenticationRequired) and challenge is not None:
         headers.append(("WWW-Authenticate", _explained(challenge, error)))

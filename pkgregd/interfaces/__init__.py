@@ -40,6 +40,7 @@ from pkgregd.interfaces.place_settings import IPlaceSettings
 from pkgregd.interfaces.protection_catalog import MAX_RULES, IProtectionCatalog
 from pkgregd.interfaces.settings_catalog import LEASE_SECONDS, ISettingsCatalog, IUsageCatalog
 from pkgregd.interfaces.task_catalog import MAX_ERROR_CHARACTERS, MAX_TASK_ATTEMPTS, ITaskCatalog
+from pkgregd.interfaces.upkeep_catalog import SCRUB_LEASE_SECONDS, STALE_SECONDS, IUpkeepCatalog
 
 __all__ = [
     "KEPT_JOB_SECONDS",
@@ -48,6 +49,8 @@ __all__ = [
     "MAX_ERROR_CHARACTERS",
     "MAX_RULES",
     "MAX_TASK_ATTEMPTS",
+    "SCRUB_LEASE_SECONDS",
+    "STALE_SECONDS",
     "WITHDRAWAL_SECONDS",
     "IAccessPolicy",
     "IAccount",
@@ -96,6 +99,7 @@ __all__ = [
     "ITokenDesk",
     "ITokenUses",
     "ITrail",
+    "IUpkeepCatalog",
     "IUsageCatalog",
     "Inspector",
 ]

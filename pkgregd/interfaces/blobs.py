@@ -184,6 +184,9 @@ class IBlobStore(Interface):
             How many files were removed. Never touches what a living process is writing.
         """
 
+    async def list_leftovers() -> tuple[str, ...]:
+        """Name what dead processes left and recover() clears, each in words of the store."""
+
     async def check() -> None:
         """
         Find out whether writing would work now (for readiness).

@@ -12,6 +12,7 @@ from pkgregd.interfaces.package_catalog import IBlobCatalog, IInventoryCatalog, 
 from pkgregd.interfaces.protection_catalog import IProtectionCatalog
 from pkgregd.interfaces.settings_catalog import ISettingsCatalog, IUsageCatalog
 from pkgregd.interfaces.task_catalog import ITaskCatalog
+from pkgregd.interfaces.upkeep_catalog import IUpkeepCatalog
 from pkgregd.values import Digest, Foresight, IndexState, Level, PackageFile, Scope, TokenRecord
 
 
@@ -68,6 +69,7 @@ class ICatalog(
     IProtectionCatalog,
     IUsageCatalog,
     IBlobCatalog,
+    IUpkeepCatalog,
     IAuditCatalog,
     ITaskCatalog,
     IReads,

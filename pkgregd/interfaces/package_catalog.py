@@ -402,8 +402,10 @@ class IBlobCatalog(Interface):
             Whether the blob lies at the new locator now.
         """
 
-    async def find_unused_blobs(before: datetime.datetime, limit: int) -> tuple[BlobInfo, ...]:
-        """Blobs that no file has referred to since `before`, at most `limit` of them."""
+    async def find_unused_blobs(before: datetime.datetime, limit: int, after: str = "") -> tuple[BlobInfo, ...]:
+        """
+        Blobs that no file has referred to since `before`, by sha256, at most `limit` of them.
 
-    async def list_blobs(after: str, limit: int) -> tuple[BlobInfo, ...]:
-        """Blobs with a sha256 hex greater than `after`, in that order, at most `limit`: for fsck."""
+        Args:
+            after: the sha256 hex to go on behind.
+        """

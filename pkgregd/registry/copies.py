@@ -16,5 +16,13 @@ async def is_unused(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo) -> boo
     return await catalog.is_blob_unused(blob.sha256, _copy(blobs, blob))
 
 
+async def is_unknown(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo) -> bool:
+    """Whether the catalog has no row of what lies here, and no file that may need it."""
+    stored = await catalog.find_blob(blob.sha256)
+    if stored is not None and (not blobs.has_copies or stored.info.locator == blob.locator):
+        return False
+    return await is_unused(catalog, blobs, blob)
+
+
 def _copy(blobs: IBlobStore, blob: BlobInfo) -> str | None:
     return blob.locator if blobs.has_copies else None

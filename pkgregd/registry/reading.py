@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pkgregd.errors import BlobDamaged
 from pkgregd.interfaces import IBlobSource, IBlobStore, IEventSink
 from pkgregd.values import ByteRange, Event, PackageFile, Principal
 
@@ -22,8 +23,10 @@ async def open_package_file(
         may_redirect: whether the client may be sent to where the bytes are.
 
     Raises:
-        BlobMissing.
+        BlobMissing. BlobDamaged: known before it is opened.
     """
+    if file.blob.damage is not None:
+        raise BlobDamaged(file.file_name)
     source = await blobs.open_blob(file.blob, byte_range)
     source.may_redirect = may_redirect
     if byte_range is None or byte_range.start == 0:

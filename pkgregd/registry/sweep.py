@@ -1,8 +1,10 @@
 """
-Removal of blobs that nothing refers to, and the comparison of catalog and store.
+Removal of blobs that nothing refers to.
 
-The decision is made per digest over the whole catalog, with the blob's exclusive pin
-held, so an upload of the same bytes cannot come in between.
+In two phases: the transaction that lets go of a blob's last file notes the time, and after a grace period the sweep
+asks again, over the whole catalog and with the blob's exclusive pin held, so that an upload of the same bytes cannot
+come in between. The row goes before the bytes: whoever dies in the middle leaves bytes without a row, which the next
+sweep finds.
 """
 
 from __future__ import annotations
@@ -10,50 +12,39 @@ from __future__ import annotations
 import datetime
 from functools import partial
 
-from attrs import define, field
+from attrs import define
+from twisted.logger import Logger
 
+from pkgregd.errors import PkgregdError
 from pkgregd.interfaces import IBlobStore, ICatalog
-from pkgregd.registry.copies import forget, is_unused
+from pkgregd.registry.copies import forget, is_unknown
 from pkgregd.values import BlobInfo
 
+log = Logger()
+
 PAGE = 500
-MAX_NAMED = 1000
-"""How many blobs a report names; all are counted."""
+MAX_FAILURES = 20
+"""After so many blobs that could not be removed the rest will not be either."""
 
 
 @define
 class SweepReport:
-    """What a sweep did, or would do."""
+    """
+    What a sweep did, or would do.
+
+    Attributes:
+        removed, removed_bytes: blobs that are gone, or would be.
+        kept_in_use: blobs that are needed again, or are pinned by an upload: the next sweep asks again.
+        failed: blobs that could not be removed; the log says why.
+        leftovers: files and unfinished uploads of dead processes that are gone, or would be.
+    """
 
     removed: int = 0
     removed_bytes: int = 0
     kept_in_use: int = 0
+    failed: int = 0
+    leftovers: int = 0
     is_dry_run: bool = False
-
-
-@define
-class FsckReport:
-    """
-    What catalog and store disagree about.
-
-    Attributes:
-        checked: blobs of the catalog that were looked at.
-        missing, wrong_size: sha256 of blobs that files refer to and that cannot be served.
-        orphans: stored blobs that the catalog does not know; a sweep removes them.
-    """
-
-    checked: int = 0
-    missing: list[str] = field(factory=list)
-    wrong_size: list[str] = field(factory=list)
-    missing_count: int = 0
-    wrong_size_count: int = 0
-    orphan_count: int = 0
-    removed_orphans: int = 0
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether everything the catalog promises can be served."""
-        return not self.missing_count and not self.wrong_size_count
 
 
 async def sweep(
@@ -71,71 +62,41 @@ async def sweep(
         grace: leave what was in use, or was written, so recently.
         now: aware UTC.
         dry_run: only count.
+
+    Raises:
+        Unavailable: catalog or store cannot be asked.
     """
     report = SweepReport(is_dry_run=dry_run)
-    before = now - grace
-    seen: set[str] = set()
-    while page := [blob for blob in await catalog.find_unused_blobs(before, PAGE) if blob.sha256.hex not in seen]:
+    before, after = now - grace, ""
+    while page := await catalog.find_unused_blobs(before, PAGE, after):
         for blob in page:
-            # a blob that stays (pinned, or in use again) is not asked for twice
-            seen.add(blob.sha256.hex)
-            if dry_run or await blobs.remove(blob, partial(forget, catalog, blobs, blob)):
-                report.removed += 1
-                report.removed_bytes += blob.size_bytes
-            else:
-                report.kept_in_use += 1
-        if dry_run or len(page) < PAGE:
-            break
-    before = min(before, _settled_before(blobs, now))
-    async for blob, written_at in blobs.iter_blobs():
-        if written_at >= before or blob.sha256.hex in seen or not await is_unused(catalog, blobs, blob):
-            continue
-        if dry_run or await blobs.remove(blob, partial(forget, catalog, blobs, blob)):
-            report.removed += 1
-            report.removed_bytes += blob.size_bytes
-    return report
-
-
-async def fsck(catalog: ICatalog, blobs: IBlobStore, *, now: datetime.datetime, repair: bool = False) -> FsckReport:
-    """
-    Compare what the catalog promises with what the store has.
-
-    Args:
-        now: aware UTC.
-        repair: remove stored blobs that nothing refers to, whatever their age; but for such as may be of an upload of
-            another process.
-    """
-    report = FsckReport()
-    after = ""
-    while page := await catalog.list_blobs(after, PAGE):
-        for blob in page:
-            report.checked += 1
-            size_bytes = await blobs.stat(blob)
-            if size_bytes == blob.size_bytes or await catalog.is_blob_unused(blob.sha256):
-                continue
-            if size_bytes is None:
-                report.missing_count += 1
-                _name(report.missing, blob)
-            else:
-                report.wrong_size_count += 1
-                _name(report.wrong_size, blob)
+            await _remove(catalog, blobs, blob, report)
         after = page[-1].sha256.hex
-    settled_before = _settled_before(blobs, now)
+    before = min(before, settled_before(blobs, now))
     async for blob, written_at in blobs.iter_blobs():
-        if written_at < settled_before and await is_unused(catalog, blobs, blob):
-            report.orphan_count += 1
-            if repair and await blobs.remove(blob, partial(forget, catalog, blobs, blob)):
-                report.removed_orphans += 1
+        if written_at < before and await is_unknown(catalog, blobs, blob):
+            await _remove(catalog, blobs, blob, report)
     return report
 
 
-def _settled_before(blobs: IBlobStore, now: datetime.datetime) -> datetime.datetime:
+async def _remove(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo, report: SweepReport) -> None:
+    try:
+        is_gone = report.is_dry_run or await blobs.remove(blob, partial(forget, catalog, blobs, blob))
+    except PkgregdError:
+        log.failure("the blob {sha256} cannot be removed", sha256=blob.sha256.hex, event="sweep.failed")
+        report.failed += 1
+        if report.failed >= MAX_FAILURES:
+            raise
+        return
+    if is_gone:
+        report.removed += 1
+        report.removed_bytes += blob.size_bytes
+    else:
+        report.kept_in_use += 1
+
+
+def settled_before(blobs: IBlobStore, now: datetime.datetime) -> datetime.datetime:
     """Return from when on a stored blob may be of an upload that nobody here can see."""
     if not blobs.unsettled_seconds:
         return datetime.datetime.max.replace(tzinfo=datetime.UTC)
     return now - datetime.timedelta(seconds=blobs.unsettled_seconds)
-
-
-def _name(named: list[str], blob: BlobInfo) -> None:
-    if len(named) < MAX_NAMED:
-        named.append(blob.sha256.hex)

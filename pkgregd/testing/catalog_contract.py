@@ -115,6 +115,10 @@ class CatalogContract(_Base):
         """Close the catalog."""
         self.get(self.catalog.close())
 
+    def list_blobs(self, after: str, limit: int) -> tuple[BlobInfo, ...]:
+        """List blobs, without what else is known of them."""
+        return tuple(stored.info for stored in self.get(self.catalog.list_blobs(after, limit)))
+
     def get(self, awaitable: Awaitable[T]) -> T:
         """Return the result of a verb."""
         deferred = ensureDeferred(_awaited(awaitable))
@@ -437,7 +441,7 @@ class CatalogContract(_Base):
     def test_project_must_exist(self) -> None:
         """Publishing into a project that went away is refused and leaves nothing."""
         self.refused(self.catalog.publish(publication_of(b"x", project_id=9), ANONYMOUS), ProjectNotFound)
-        self.assertEqual(self.get(self.catalog.list_blobs("", 10)), ())
+        self.assertEqual(self.list_blobs("", 10), ())
 
     def test_equal_bytes_again(self) -> None:
         """Equal bytes succeed, create nothing and change no index."""
@@ -455,7 +459,7 @@ class CatalogContract(_Base):
         self.assertIn("alpha-1.0.tar.gz", text)
         self.assertEqual(self.get(self.catalog.list_files([1], "pypi", "alpha")), (first.file,))
         self.assertEqual(self.state(), state)
-        self.assertEqual(len(self.get(self.catalog.list_blobs("", 10))), 1)
+        self.assertEqual(len(self.list_blobs("", 10)), 1)
 
     def test_other_bytes_replace(self) -> None:
         """REPLACE swaps bytes and metadata of the same row, and lets go of the old blob."""
@@ -797,7 +801,7 @@ class CatalogContract(_Base):
         found = self.get(self.catalog.find_file([1], "pypi", "alpha", "1.0", "alpha-1.0.tar.gz"))
         assert found is not None
         self.assertEqual(found.blob, expected)
-        self.assertEqual(self.get(self.catalog.list_blobs("", 9)), (expected,))
+        self.assertEqual(self.list_blobs("", 9), (expected,))
 
     def test_a_blob_is_used_while_any_file_refers_to_it(self) -> None:
         """Only the last file to go releases the blob, and the time counts from then."""
@@ -833,10 +837,10 @@ class CatalogContract(_Base):
         self.assertTrue(self.get(self.catalog.forget_blob(sha256)))
         file = self.publish(publication_of(b"x")).file
         self.assertFalse(self.get(self.catalog.forget_blob(sha256)))
-        self.assertEqual(len(self.get(self.catalog.list_blobs("", 9))), 1)
+        self.assertEqual(len(self.list_blobs("", 9)), 1)
         self.delete(file)
         self.assertTrue(self.get(self.catalog.forget_blob(sha256)))
-        self.assertEqual(self.get(self.catalog.list_blobs("", 9)), ())
+        self.assertEqual(self.list_blobs("", 9), ())
         moved = evolve(blob_of(b"x"), locator="elsewhere")
         self.assertEqual(self.publish(evolve(publication_of(b"x"), blob=moved)).file.blob, moved)
 
@@ -847,13 +851,13 @@ class CatalogContract(_Base):
         self.assertFalse(self.get(self.catalog.forget_blob(blob.sha256, blob.locator)))
         self.assertTrue(self.get(self.catalog.is_blob_unused(blob.sha256, "elsewhere")))
         self.assertTrue(self.get(self.catalog.forget_blob(blob.sha256, "elsewhere")))
-        self.assertEqual(self.get(self.catalog.list_blobs("", 9)), (blob,))
+        self.assertEqual(self.list_blobs("", 9), (blob,))
         for file in self.get(self.catalog.list_files([1], "pypi", "alpha")):
             self.delete(file)
         self.assertTrue(self.get(self.catalog.forget_blob(blob.sha256, "elsewhere")))
-        self.assertEqual(self.get(self.catalog.list_blobs("", 9)), (blob,))
+        self.assertEqual(self.list_blobs("", 9), (blob,))
         self.assertTrue(self.get(self.catalog.forget_blob(blob.sha256, blob.locator)))
-        self.assertEqual(self.get(self.catalog.list_blobs("", 9)), ())
+        self.assertEqual(self.list_blobs("", 9), ())
         self.assertTrue(self.get(self.catalog.is_blob_unused(blob.sha256, blob.locator)))
 
     def test_moving_a_blob(self) -> None:
@@ -872,8 +876,8 @@ class CatalogContract(_Base):
         blobs = sorted((blob_of(b"%d" % number) for number in range(7)), key=lambda blob: blob.sha256.hex)
         for number in range(7):
             self.publish(publication_of(b"%d" % number, file_name=f"{number}"))
-        self.assertEqual(self.get(self.catalog.list_blobs("", 3)), tuple(blobs[:3]))
-        self.assertEqual(self.get(self.catalog.list_blobs(blobs[2].sha256.hex, 100)), tuple(blobs[3:]))
+        self.assertEqual(self.list_blobs("", 3), tuple(blobs[:3]))
+        self.assertEqual(self.list_blobs(blobs[2].sha256.hex, 100), tuple(blobs[3:]))
         for file in self.get(self.catalog.list_files([1], "pypi", "alpha")):
             self.delete(file)
         self.assertEqual(self.unused(3), tuple(blobs[:3]))

@@ -26,7 +26,7 @@ from pkgregd.values.audit import (
     AuditQuery,
     Told,
 )
-from pkgregd.values.blobs import HEX_LENGTHS, BlobInfo, ByteRange, Digest
+from pkgregd.values.blobs import HEX_LENGTHS, BlobInfo, ByteRange, Damage, Digest
 from pkgregd.values.directory import (
     MemberListing,
     MemberRecord,
@@ -136,6 +136,7 @@ from pkgregd.values.tokens import (
     TokenRecord,
     user_name_beside,
 )
+from pkgregd.values.upkeep import CatalogCheck, Fault, ScrubState, StoredBlob
 
 __all__ = [
     "ANONYMOUS",
@@ -160,10 +161,13 @@ __all__ = [
     "BlobInfo",
     "BodyContent",
     "ByteRange",
+    "CatalogCheck",
     "ChosenVersions",
     "Coordinates",
+    "Damage",
     "Digest",
     "Event",
+    "Fault",
     "FileListing",
     "FileLookup",
     "FileOrder",
@@ -237,6 +241,7 @@ __all__ = [
     "RuleListing",
     "RuleTerms",
     "Scope",
+    "ScrubState",
     "SettingKind",
     "SettingValue",
     "Settings",
@@ -246,6 +251,7 @@ __all__ = [
     "SignIn",
     "SignInStart",
     "SpentIdToken",
+    "StoredBlob",
     "StreamBody",
     "Stretch",
     "SupersededBuild",

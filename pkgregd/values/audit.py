@@ -19,6 +19,7 @@ class AuditAction(enum.Enum):
         WITHDRAW: a file was taken back by who had just published it, because its checksum was another.
         DESCRIBE: what is said of a version was changed, and none of its files.
         APPROVE_SIGN_IN: a user said yes to a client that waited to be signed in.
+        MEND: the bytes of a file, which were damaged here, were sent again.
         SWEEP, REPAIR: the operator had bytes removed, or the registry repaired; told before it begins.
         RUN_TASKS, RETRY_TASK: the operator had daemons do something before its time, or once more.
     """
@@ -55,6 +56,7 @@ class AuditAction(enum.Enum):
     CHANGE_PROTECTION_RULE = "change_protection_rule"
     REMOVE_PROTECTION_RULE = "remove_protection_rule"
     APPROVE_SIGN_IN = "approve_sign_in"
+    MEND = "mend"
     SWEEP = "sweep"
     REPAIR = "repair"
     RUN_TASKS = "run_tasks"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Mapping
 
@@ -59,6 +60,14 @@ class Digest:
         return f"{self.algorithm}:{self.hex}"
 
 
+class Damage(enum.Enum):
+    """What is wrong with the stored bytes of a blob."""
+
+    MISSING = "missing"
+    WRONG_SIZE = "wrong_size"
+    WRONG_BYTES = "wrong_bytes"
+
+
 @frozen
 class BlobInfo:
     """
@@ -69,12 +78,14 @@ class BlobInfo:
         size_bytes: its length.
         locator: where its bytes lie, in the words of the store that made it.
         digests: the digests that were computed, sha256 included, by algorithm, as hex.
+        damage: what the catalog knows to be wrong with the bytes; None while nothing is known.
     """
 
     sha256: Digest
     size_bytes: int
     locator: str
     digests: Mapping[str, str] = field(factory=dict)
+    damage: Damage | None = None
 
 
 @frozen

@@ -33,6 +33,13 @@ UNTOLD: Mapping[str, str] = {
     "finish_task": "that it is done",
     "fail_task": "that it is not; the log and the list of tasks tell",
     "release_task": "that somebody else is to do it",
+    "mend_fault": "told as a whole, before it begins",
+    "restore_blob": "the same",
+    "set_digests": "the same",
+    "mark_blob": "what is known of bytes; every file is what it was",
+    "take_scrub": "who reads all blobs",
+    "end_scrub": "that it has come to its end",
+    "keep_scrub": "how far that has come",
     "recount_usage": "how much there is; whatever changed it was told",
 }
 """Verbs that write and tell nothing, with the reason."""

@@ -28,6 +28,7 @@ from pkgregd.testing.spellings_contract import SpellingsContract
 from pkgregd.testing.tags_contract import OwnersContract, SearchContract, TagsContract
 from pkgregd.testing.tasks_contract import TasksContract
 from pkgregd.testing.traits_contract import TraitsContract
+from pkgregd.testing.upkeep_contract import UpkeepContract
 from pkgregd.testing.withdrawals_contract import MetadataContract, WithdrawalsContract
 from pkgregd.testing.yanks_contract import DocumentsContract, YanksContract
 from tests.catalog.recorded import RecordedDatabase
@@ -64,6 +65,7 @@ class WholeContract(
     BranchesContract,
     SettingsContract,
     UsageContract,
+    UpkeepContract,
     AuditContract,
     OnwardContract,
     ProtectionContract,

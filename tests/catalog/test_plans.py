@@ -16,6 +16,7 @@ from pkgregd.catalog import (
     directory,
     documents,
     exchange,
+    faults,
     identity,
     inventory,
     keys,
@@ -30,6 +31,7 @@ from pkgregd.catalog import (
     tasks,
     tokens,
     unconfirmed,
+    upkeep,
     usage,
     versions,
 )
@@ -136,6 +138,22 @@ PARAMETERS = {
     "user_id": 1,
     "version": None,
     "word": "a",
+    **{f"after_{number}": "" for number in range(4)},
+    "holder": "a",
+    "name": "d",
+    "new_began_at": 0,
+    "new_blobs": 0,
+    "new_damage": "missing",
+    "new_damaged": 0,
+    "new_digests_json": "{}",
+    "new_ended_at": 0,
+    "new_held_until": 0,
+    "new_position": "",
+    "new_size_bytes": 0,
+    "stale_before": 0,
+    "the_canonical_name": "alpha",
+    "the_format": "pypi",
+    "the_holder": "a",
     **{f"trait_{number}": "a" for number in range(4)},
     **{f"word_{number}": "a" for number in range(8)},
 }
@@ -290,8 +308,18 @@ class PlanTests(SynchronousTestCase):
 
     def test_blobs(self) -> None:
         """Whether a blob is needed, and pages of blobs."""
-        self.assert_by_index(blobs.USES_OF_BLOB, blobs.FIND_BLOB, blobs.LIST_BLOBS, blobs.RELEASE_BLOB)
+        self.assert_by_index(blobs.USES_OF_BLOB, blobs.FIND_BLOB, upkeep.LIST_BLOBS, blobs.RELEASE_BLOB)
         self.assert_by_index(blobs.USES_OF_COPY, blobs.FORGET_COPY, blobs.MOVE_BLOB, blobs.LOCATOR_OF_BLOB)
+
+    def test_upkeep(self) -> None:
+        """Pages of blobs and of what is wrong begin behind a key; what they are compared with is found by an index."""
+        self.assert_by_index(upkeep.FIND_STORED, upkeep.NAME_FILES, upkeep.MARK_BLOB, upkeep.UNMARK_BLOB, upkeep.USES)
+        self.assert_by_index(upkeep.SET_DIGESTS, upkeep.FIND_SCRUB, upkeep.KEEP_SCRUB, blobs.UNUSED_BLOBS)
+        self.assert_by_index(*(look.page for look in faults.LOOKS.values()))
+        for look in faults.LOOKS.values():
+            self.assertNotIn("USE TEMP B-TREE FOR ORDER BY", self.plan(look.page), self.texts[look.page].text)
+        self.assert_by_index(faults.USE_BLOB, faults.NAME_OF_PACKAGE, faults.CATCH_UP, faults.REMOVE_TAG)
+        self.assert_by_index(faults.REMOVE_DOCUMENT, faults.REMOVE_KEY, faults.REMOVE_UNCONFIRMED)
 
     def test_the_audit_trail(self) -> None:
         """By place and time without sorting, by number, and the oldest ones, however long the trail is."""

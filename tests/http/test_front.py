@@ -920,13 +920,15 @@ class ReplyTests(FrontCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_missing_blob(self):
-        """Damage that shows before the first byte is a 500."""
+        """Damage that shows before the first byte is a 503, and logged: what the store says of it is not told."""
 
         async def missing(piece):
             raise errors.BlobMissing("gone")
 
         self.result = evolve(self.result, body=StreamBody(1, missing))
-        self.assertEqual(self.get().status, 500)
+        reply = self.get()
+        self.assertEqual(reply.status, 503)
+        self.assertNotIn(b"gone", reply.body)
         self.assertEqual(len(self.flushLoggedErrors(errors.BlobMissing)), 1)
 
     def test_keep_alive_after_a_stream(self):

@@ -40,7 +40,8 @@ class CopiesTests(StoreCase):
             if left is not None:
                 self.bucket.store(first.locator, left)
             self.get(self.publish(b"abc", self.coordinates("g")))
-            (kept,) = self.get(self.catalog.list_blobs("", 9))
+            (stored,) = self.get(self.catalog.list_blobs("", 9))
+            kept = stored.info
             self.assertNotEqual(kept.locator, first.locator)
             self.assertEqual(self.get(get(self.blobs, kept)), b"abc")
             first = kept

@@ -22,7 +22,7 @@ from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.deriving import FILL_SECONDS, Derivations
 from pkgregd.registry.publishing import RETRY_SECONDS, UNSURE_SECONDS, Leftovers
 from pkgregd.registry.remotes import GroupRemote, ProjectRemote, Remotes
-from pkgregd.registry.sweep import fsck, sweep
+from pkgregd.registry.sweep import MAX_FAILURES, PAGE, sweep
 from pkgregd.testing.calls import InlineInspections, RecordingSink
 from pkgregd.values import (
     NO_PRECONDITION,
@@ -444,8 +444,7 @@ class SweepTests(StoreCase):
             await sink.abort()
 
         self.get(leak())
-        report = self.get(fsck(self.catalog, self.blobs, now=datetime.datetime.now(datetime.UTC)))
-        self.assertEqual(report.orphan_count, 1)
+        self.assertEqual(self.sweep(dry_run=True).removed, 1)
         self.assertEqual(self.sweep().removed, 1)
         self.assertEqual(self.stored(), [])
 
@@ -474,14 +473,49 @@ class SweepTests(StoreCase):
         self.get(sink.abort())
         self.assertEqual(self.sweep().removed, 1)
 
-    def test_fsck_finds_damage(self):
-        """A file whose bytes are gone is named."""
-        file = self.get(self.publish(b"abc")).file
-        self.assertTrue(self.get(fsck(self.catalog, self.blobs, now=datetime.datetime.now(datetime.UTC))).is_clean)
+    def test_many_are_counted_once(self):
+        """A dry run counts what a sweep removes, page by page, whether it has a row or not."""
+        number = PAGE + 3
 
-        async def always():
-            return True
+        async def leak():
+            for count in range(number):
+                blob = await self.commit(b"%d" % count)
+                if count % 2:
+                    where = self.coordinates(str(count))
+                    published = await self.catalog.publish(Publication(where, blob), self.principal)
+                    await self.catalog.delete_file(published.file.id, self.principal, NO_PRECONDITION)
 
-        self.get(self.blobs.remove(file.blob, always))
-        report = self.get(fsck(self.catalog, self.blobs, now=datetime.datetime.now(datetime.UTC)))
-        self.assertEqual((report.missing, report.is_clean), ([file.blob.sha256.hex], False))
+        self.get(leak())
+        self.assertEqual(self.sweep(dry_run=True).removed, number)
+        report = self.sweep()
+        self.assertEqual((report.removed, report.kept_in_use, self.stored()), (number, 0, []))
+
+    async def commit(self, data):
+        """Have bytes in the store, and nobody holding them."""
+        sink = await self.blobs.open_sink()
+        sink.write(data)
+        blob = await sink.commit()
+        await sink.abort()
+        return blob
+
+    def test_one_that_cannot_be_removed(self):
+        """The others are removed all the same, and it is counted; if nothing can be, the sweep gives up."""
+        blobs = [self.get(self.commit(b"%d" % count)) for count in range(30)]
+        bad, remove = {blobs[3].sha256}, self.blobs.remove
+
+        async def refuse(blob, is_unused):
+            if blob.sha256 in bad:
+                raise Unavailable("no")
+            return await remove(blob, is_unused)
+
+        self.blobs.remove = refuse
+        report = self.sweep()
+        self.assertEqual((report.removed, report.failed, self.stored()), (29, 1, [1]))
+        bad.update(blob.sha256 for blob in blobs)
+        for count in range(30):
+            self.get(self.commit(b"%d" % count))
+        now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=365)
+        self.failureResultOf(
+            ensureDeferred(sweep(self.catalog, self.blobs, grace=datetime.timedelta(days=1), now=now)), Unavailable
+        )
+        self.assertEqual(len(self.flushLoggedErrors(Unavailable)), 1 + MAX_FAILURES)

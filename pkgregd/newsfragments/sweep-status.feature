@@ -1,0 +1,1 @@
+`pkgregd sweep` goes on when a single file cannot be removed, clears what dead processes left, unfinished uploads to S3 among it, and ends with 0, 1 (some could not be removed) or 2 (it could not be done).
