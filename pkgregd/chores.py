@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from pkgregd.auth.tokenuses import WRITE_SECONDS, TokenUses
@@ -22,12 +23,19 @@ from pkgregd.parts import Parts, task_settings
 from pkgregd.registry.events import LogEvents
 from pkgregd.registry.quotas import RENEWAL_SECONDS
 from pkgregd.registry.remotes import Remotes
+from pkgregd.registry.scrub import Scrubbing
 from pkgregd.registry.sweep import sweep
 from pkgregd.registry.tasks import TaskKind, TaskRunner, Turn
 from pkgregd.registry.tidy import Tidying, rules_of
 from pkgregd.registry.trail import forget
 
 log = Logger()
+
+SCRUB_SECONDS = 60.0
+"""How often it is asked whether files are to be read."""
+
+SCRUB_TURN_SECONDS = 600.0
+"""How long one turn of that goes on; the next one goes on where it ended."""
 
 RECOVERY_SECONDS = 3600.0
 SWEEP_SECONDS = 3600.0
@@ -70,6 +78,16 @@ class Chores:
             PeriodicTask(reactor, WRITE_SECONDS, uses.write, "noting when tokens were used"),
             PeriodicTask(reactor, RENEWAL_SECONDS, remotes.quotas.renew, "renewing reservations"),
         ]
+        self._scrubbing: Scrubbing | None = None
+        if days := config.scrub.days(config.blobs.url):
+            self._scrubbing = Scrubbing(
+                reactor,
+                parts.catalog,
+                parts.blobs,
+                self._on_a_thread,
+                datetime.timedelta(days=days),
+                config.scrub.bytes_per_second,
+            )
         kinds = [*self._kinds(), *parts.more_tasks]
         self.tasks = TaskRunner(reactor, parts.catalog, kinds, lessee(), task_settings(config), is_stopping)
 
@@ -82,6 +100,7 @@ class Chores:
         return [
             TaskKind("sweep", self._sweep, SWEEP_SECONDS, SWEEP_DEADLINE_SECONDS),
             TaskKind("tidy", self._tidy, TIDY_SECONDS),
+            TaskKind("scrub", self._scrub, SCRUB_SECONDS),
             TaskKind("forget_audit_entries", self._forget_audit_entries, FORGET_SECONDS),
             TaskKind("forget_ended_jobs", self._forget_ended_jobs, FORGET_SECONDS),
         ]
@@ -112,6 +131,21 @@ class Chores:
             removed_bytes=report.removed_bytes,
             event="sweep.done",
         )
+
+    async def _on_a_thread(self, job: Callable[[], None]) -> None:
+        await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), job)
+
+    async def _scrub(self, turn: Turn) -> None:
+        if self._scrubbing is None:
+            return
+        ends_at = self._reactor.seconds() + SCRUB_TURN_SECONDS
+        report = await self._scrubbing.go_on(lambda: turn.is_over() or self._reactor.seconds() >= ends_at)
+        if report is not None and report.is_whole:
+            log.info(
+                "all blobs were read, {damaged} are damaged",
+                damaged=(await self._parts.catalog.find_scrub()).damaged,
+                event="scrub.done",
+            )
 
     async def _forget_ended_jobs(self, turn: Turn) -> None:
         await self._parts.catalog.forget_ended()

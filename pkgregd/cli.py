@@ -317,7 +317,7 @@ def _number(text: str, what: str) -> int:
 
 
 def _rate(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= MAX_ENTRY_DIGITS and int(text)):
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS and int(text)):
         raise argparse.ArgumentTypeError("must be a number of bytes from 1")
     return int(text)
 

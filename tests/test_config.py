@@ -22,6 +22,7 @@ from pkgregd.config import (
     MetricsConfig,
     PackagesConfig,
     RateLimitingConfig,
+    ScrubConfig,
     TasksConfig,
     anchor_endpoint,
     known_keys,
@@ -46,6 +47,7 @@ SECTIONS = {
     "audit": AuditConfig,
     "metrics": MetricsConfig,
     "tasks": TasksConfig,
+    "scrub": ScrubConfig,
     "formats.generic": FormatConfig,
 }
 
@@ -469,9 +471,11 @@ class SampleTests(SynchronousTestCase):
     def test_uncommented_it_holds_the_defaults(self) -> None:
         """With every key in force the configuration is the same, but for the tables that have no default."""
         config = parse(uncommented_sample(), FOLDER)
-        bare = evolve(config, formats={}, rate_limits=(), oidc=(), packages=PackagesConfig())
+        bare = evolve(config, formats={}, rate_limits=(), oidc=(), packages=PackagesConfig(), scrub=ScrubConfig())
         self.assertEqual(bare, parse("", FOLDER))
         self.assertEqual(config.packages.quota_bytes, 100 << 30)  # an example: there is no quota by default
+        self.assertEqual(config.scrub, ScrubConfig(30))  # which is what it is for a folder
+        self.assertEqual([ScrubConfig().days(url) for url in ("file:blobs", "s3://b/p")], [30, 0])
         (issuer,) = config.oidc
         self.assertEqual(evolve(issuer, jwks_url=""), OidcIssuer(issuer.issuer, issuer.audience, issuer.rules))
         packages = [rule for rule in config.rate_limits if rule.routes is RouteClass.PACKAGES]

@@ -29,6 +29,7 @@ from pkgregd.config.sections import (
     MetricsConfig,
     PackagesConfig,
     RateLimitingConfig,
+    ScrubConfig,
     TasksConfig,
     blobs_section,
     format_sections,
@@ -52,6 +53,7 @@ __all__ = [
     "MetricsConfig",
     "PackagesConfig",
     "RateLimitingConfig",
+    "ScrubConfig",
     "TasksConfig",
     "anchor_endpoint",
     "known_keys",
@@ -70,6 +72,7 @@ class Config:
         folder: the folder of that file, absolute; relative paths start here.
         http, catalog, blobs, auth, inspection, packages, audit, metrics, rate_limiting: see their classes.
         http, catalog, blobs, auth, inspection, packages, audit, tasks, rate_limiting: see their classes.
+        http, catalog, blobs, auth, inspection, packages, audit, scrub, rate_limiting: see their classes.
         formats: by name; a format that is not there is enabled with its own limits.
         rate_limits: each prefix once for a class of routes, in the order of the file.
         oidc: each issuer once.
@@ -88,6 +91,7 @@ class Config:
     audit: AuditConfig = field(factory=AuditConfig, metadata={"check": partial(make_section, AuditConfig)})
     metrics: MetricsConfig = field(factory=MetricsConfig, metadata={"check": partial(make_section, MetricsConfig)})
     tasks: TasksConfig = field(factory=TasksConfig, metadata={"check": partial(make_section, TasksConfig)})
+    scrub: ScrubConfig = field(factory=ScrubConfig, metadata={"check": partial(make_section, ScrubConfig)})
     formats: Mapping[str, FormatConfig] = option({}, format_sections)
     rate_limiting: RateLimitingConfig = field(
         factory=RateLimitingConfig, metadata={"check": partial(make_section, RateLimitingConfig)}

@@ -232,6 +232,27 @@ class TasksConfig:
 
 
 @frozen
+class ScrubConfig:
+    """
+    `[scrub]`.
+
+    Attributes:
+        interval_days: how long after all files were read it begins again; 0 for never. None is 30 days for a folder,
+            and never for a bucket, whose service looks after its disks.
+        bytes_per_second: how fast, at most.
+    """
+
+    interval_days: int | None = option(None, optional(integer_from(0, 3650)))
+    bytes_per_second: int = option(8 * MIB, integer_from(1024, MAX_BYTES))
+
+    def days(self, blobs_url: str) -> int:
+        """Return how many days are between two readings of a store, 0 for never."""
+        if self.interval_days is None:
+            return 0 if blobs_url.startswith("s3:") else 30
+        return self.interval_days
+
+
+@frozen
 class FormatConfig:
     """
     `[formats.NAME]`. What is None is left to the format.
