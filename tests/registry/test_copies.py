@@ -7,6 +7,7 @@ from pkgregd.blobs.s3_signing import S3Keys, S3Place, Signer
 from pkgregd.registry.remotes import Remotes
 from pkgregd.testing.blob_store_contract import get
 from pkgregd.testing.blob_workers import InlineWorkers
+from pkgregd.values import Damage
 from tests.registry.test_publishing import LIMITS, AccessPolicy, InlineInspections, StoreCase
 from tests.support.fake_s3 import Bucket, FakeAgent
 
@@ -45,3 +46,15 @@ class CopiesTests(StoreCase):
             self.assertNotEqual(kept.locator, first.locator)
             self.assertEqual(self.get(get(self.blobs, kept)), b"abc")
             first = kept
+
+    def test_a_copy_that_is_known_to_be_damaged_is_replaced(self):
+        """Also one of the right length, and also where the same file is published again."""
+        first = self.get(self.publish(b"abc")).file.blob
+        self.bucket.store(first.locator, b"abd")
+        self.get(self.catalog.mark_blob(first.sha256, first.locator, Damage.WRONG_BYTES))
+        again = self.get(self.publish(b"abc"))
+        self.assertFalse(again.created)
+        self.assertNotEqual(again.file.blob.locator, first.locator)
+        self.assertIsNone(again.file.blob.damage)
+        self.assertEqual(self.get(get(self.blobs, again.file.blob)), b"abc")
+        self.assertEqual(set(self.bucket.objects), {first.locator, again.file.blob.locator})
