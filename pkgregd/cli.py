@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TextIO, TypeVar
 
-from pkgregd.commands import audit, identity, integrity, seed, settings, tasks, tokens, upkeep
+from pkgregd.commands import audit, backup, identity, integrity, seed, settings, tasks, tokens, upkeep
 from pkgregd.commands.instance import Instance, Outcome, UsageError, read_duration, who_operates
 from pkgregd.config import Config, load
 from pkgregd.errors import PkgregdError
@@ -189,6 +189,9 @@ def make_parser() -> argparse.ArgumentParser:
         reading.add_argument("--bytes-per-second", metavar="N", type=_rate, help="read no faster")
     for judging in (sweep, fsck, scrub):
         judging.set_defaults(failure=USAGE)
+
+    subcommands.add("backup", backup.back_up).add_argument("file", metavar="FILE", help="is not there yet")
+    subcommands.add("restore", backup.restore).add_argument("file", metavar="FILE", help="made by backup")
 
     trail = subcommands.add("audit", audit.print_trail)
     trail.add_argument("--after", metavar="ID", type=_entry, default=0, help="begin behind this entry")

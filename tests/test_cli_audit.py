@@ -43,6 +43,8 @@ TOLD: Mapping[str, tuple[str, tuple[AuditAction, ...]]] = {
 
 ELSEWHERE = {
     "audit": "changes nothing",
+    "backup": "changes nothing",
+    "restore": "puts the trail back with all else",
     "check": "changes nothing",
     "token list": "changes nothing",
     "task list": "changes nothing",

@@ -119,7 +119,7 @@ class ScrubTests(SynchronousTestCase):
         """It can be switched off, and is for a bucket unless somebody wants it."""
         for text in (
             "[scrub]\ninterval_days = 0\n",
-            '[blobs]\nurl = "s3://bucket/prefix"\nendpoint_url = "http://s3.test"\naccess_key_id = "a"\nsecret_access_key = "b"\n',
+            '[blobs]\nurl = "s3://bucket/prefix"\nendpoint_url = "http://s3.test"\n',
         ):
             self.start(text)
             self.reactor.pump([60, 60, 60])

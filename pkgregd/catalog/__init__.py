@@ -18,7 +18,7 @@ from pkgregd.interfaces import ICatalog, IMeasures
 from pkgregd.unmeasured import UNMEASURED
 from pkgregd.values import Gauge
 
-__all__ = ["migrate", "open_catalog"]
+__all__ = ["back_up", "migrate", "open_catalog", "restore"]
 
 NO_DRIVER = "catalog.url: postgresql:// needs the extra: pip install 'pkgregd[postgres]'"
 
@@ -87,6 +87,48 @@ def migrate(url: str, folder: Path) -> str:
             raise ConfigError(NO_DRIVER) from error
         return migrate_server(url)
     return migrate_file(_sqlite_path(url, folder))
+
+
+def back_up(url: str, folder: Path, target: Path) -> None:
+    """
+    Copy the catalog at a URL to a file, while daemons work on it. Blocks.
+
+    Raises:
+        ConfigError: a URL we have no driver for.
+        SchemaError: it cannot be copied, or the file is there already.
+        Unavailable: it is locked.
+    """
+    from pkgregd.catalog.backup import back_up_file, back_up_server
+
+    if _is_postgresql(url):
+        back_up_server(url, target)
+    else:
+        back_up_file(_sqlite_path(url, folder), target)
+
+
+def restore(url: str, folder: Path, source: Path) -> str:
+    """
+    Put a copy of the catalog back, into an empty place. Blocks.
+
+    Returns:
+        The revision of its schema.
+
+    Raises:
+        ConfigError: a URL we have no driver for.
+        SchemaError: the place is not empty, or the copy is not one that this code can work with.
+        Unavailable: the place cannot be reached.
+    """
+    from pkgregd.catalog.backup import restore_file, restore_server
+
+    if not _is_postgresql(url):
+        return restore_file(source, _sqlite_path(url, folder))
+    try:
+        from pkgregd.catalog.postgresql_schema import require_empty, revision_of
+    except ImportError as error:
+        raise ConfigError(NO_DRIVER) from error
+    require_empty(url)
+    restore_server(source, url)
+    return revision_of(url)
 
 
 def _is_postgresql(url: str) -> bool:

@@ -64,6 +64,33 @@ def check_server(url: str) -> None:
         check_revision(read_revision(connection))
 
 
+def require_empty(url: str) -> None:
+    """
+    Pass if the database at a URL has no table.
+
+    Raises:
+        SchemaError: it has. Unavailable: it cannot be reached.
+    """
+    with connected(url) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public' LIMIT 1")
+        if cursor.fetchone() is not None:
+            raise SchemaError("the database is not empty: name a new one in the configuration")
+
+
+def revision_of(url: str) -> str:
+    """
+    Return the revision of the database at a URL.
+
+    Raises:
+        SchemaError: it has none. Unavailable: it cannot be reached.
+    """
+    with connected(url) as connection:
+        revision = read_revision(connection)
+    if revision is None or revision not in REVISIONS:
+        check_revision(revision)
+    return str(revision)
+
+
 def migrate_server(url: str) -> str:
     """
     Bring the database at a URL to our revision, in one transaction; of two at once the second finds nothing to do.

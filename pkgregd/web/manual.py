@@ -18,7 +18,9 @@ from attrs import frozen
 from pkgregd.errors import ConfigError
 from pkgregd.web.markdown import relink
 
-GENERAL = ("access", "administration", "audit", "management", "settings", "operating", "monitoring", "refusals")
+GENERAL = (
+    "access", "administration", "audit", "management", "settings", "operating", "backup", "monitoring", "refusals",
+)  # fmt: skip
 """The pages that belong to no format, in the order of the list."""
 
 INDEX = "index"
