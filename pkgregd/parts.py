@@ -94,6 +94,7 @@ def front_settings(config: Config) -> FrontSettings:
         max_connections_per_address=http.max_connections_per_address,
         too_large_status=http.too_large_status,
         trusted_proxies=http.trusted_proxies,
+        accel_redirect=config.blobs.accel_redirect,
     )
 
 

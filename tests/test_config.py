@@ -234,6 +234,17 @@ class ParseTests(SynchronousTestCase):
             refusal = self.refusal(f'[http]\nlisten = ["{endpoint}"]\ntrusted_proxies = ["::1"]')
             self.assertIn("http.listen[1]: the PROXY protocol is taken on", refusal)
 
+    def test_location_of_blobs(self) -> None:
+        """A path between slashes, for files on this host alone."""
+        for text in ("", "/-/blobs/", "/"):
+            config = parse(f'[blobs]\naccel_redirect = "{text}"', FOLDER)
+            self.assertEqual(config.blobs.accel_redirect, text)
+        for text in ("blobs/", "/blobs", "//", "/../", "/a/./", "/a?b/", "/%2e/"):
+            refusal = self.refusal(f'[blobs]\naccel_redirect = "{text}"')
+            self.assertIn("blobs.accel_redirect: must be a path between slashes", refusal)
+        s3 = 'url = "s3://bucket"\nendpoint_url = "https://s3.example.com"\naccel_redirect = "/-/blobs/"'
+        self.assertIn("blobs.accel_redirect: is for file: stores", self.refusal(f"[blobs]\n{s3}"))
+
     def test_rates(self) -> None:
         """A rate has a count and a time, both at least 1."""
         for text, rate in [("1000/15s", Rate(1000, 15)), ("5/m", Rate(5, 60)), ("7/2h", Rate(7, 7200))]:

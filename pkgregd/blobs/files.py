@@ -127,7 +127,8 @@ class FileBlobStore:
         if content is None:
             opening = self._workers.run(partial(open_source, self._operations, path, blob, byte_range))
             content = await acquired(opening, _close)
-        return FileBlobSource(blob, span, content, path, self._workers, self._downloads)
+        locator = self._folder.locator(blob.sha256.hex)
+        return FileBlobSource(blob, span, content, path, locator, self._workers, self._downloads)
 
     async def stat(self, blob: BlobInfo) -> int | None:
         """See IBlobStore."""

@@ -104,6 +104,7 @@ class MemoryBlobSource:
         self.info = info
         self.size_bytes = span.size_bytes
         self.may_redirect = False
+        self.shared_path: str | None = None
         self._data = data
         self._span = span
 

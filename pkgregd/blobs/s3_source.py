@@ -51,6 +51,7 @@ class S3BlobSource:
         self.info = info
         self.size_bytes = span.size_bytes
         self.may_redirect = False
+        self.shared_path: str | None = None
         self._client = client
         self._span = span
         self._content = content

@@ -156,6 +156,7 @@ class FileBlobSource:
         span: what push_to() delivers.
         content: the open file, or the bytes of the span.
         path: for open_seekable().
+        locator: the same, below the store's folder.
         downloads: the other ones of the store.
     """
 
@@ -165,11 +166,13 @@ class FileBlobSource:
         span: ByteRange,
         content: OpenFile | bytes,
         path: str,
+        locator: str,
         workers: IWorkers,
         downloads: Downloads,
     ) -> None:
         self.info = info
         self.size_bytes = span.size_bytes
+        self.shared_path = locator if isinstance(content, OpenFile) else None
         self.may_redirect = False
         self._span = span
         self._content = content

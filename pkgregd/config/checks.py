@@ -29,6 +29,7 @@ _RATE = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})?([smh])", re.ASCII)
 _RATE_UNITS = {"s": 1, "m": 60, "h": 3600}
 _LIMIT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _RATE_PREFIX = re.compile(r"/[A-Za-z0-9/:._~-]{0,255}", re.ASCII)
+_LOCATION = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}){0,8}/", re.ASCII)
 _URL = re.compile(
     r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])"
     r"(?::([1-9][0-9]{0,4}))?(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?",
@@ -192,6 +193,14 @@ def blobs_url(value: object, place: Place) -> str:
 def url_or_empty(value: object, place: Place) -> str:
     """Take a URL, or nothing."""
     return "" if value == "" else a_url(value, place)
+
+
+def accel_location(value: object, place: Place) -> str:
+    """Take the path of a location of nginx, or nothing."""
+    text = a_text(value, place)
+    if text and not _LOCATION.fullmatch(text):
+        raise place.must_be('a path between slashes such as "/-/blobs/"', value)
+    return text
 
 
 def a_rate(value: object, place: Place) -> Rate:

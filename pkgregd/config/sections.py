@@ -15,6 +15,7 @@ from pkgregd.config.checks import (
     a_flag,
     a_text,
     a_url,
+    accel_location,
     blobs_url,
     catalog_url,
     checked,
@@ -130,6 +131,7 @@ class BlobsConfig:
         staging: folder for the parts of uploads on their way to S3.
         secret_access_key_file: where secret_access_key was read from; empty when not given.
         redirect_downloads: send clients to S3 instead of streaming through, where a format does not say otherwise.
+        accel_redirect: the location at which nginx in front has the folder; empty when it has not.
     """
 
     url: str = option("file:blobs", blobs_url)
@@ -143,6 +145,7 @@ class BlobsConfig:
     ca_file: str = option("", a_text)
     staging: str = option("staging", a_text)
     redirect_downloads: bool = option(False, a_flag)
+    accel_redirect: str = option("", accel_location)
 
 
 @frozen
@@ -289,6 +292,8 @@ def blobs_section(table: object, place: Place) -> BlobsConfig:
     blobs = make_section(BlobsConfig, table, place)
     if blobs.url.startswith("s3:") and not blobs.endpoint_url:
         raise place.child("endpoint_url").wrong("must be given for s3, such as https://s3.example.com")
+    if blobs.accel_redirect and not blobs.url.startswith("file:"):
+        raise place.child("accel_redirect").wrong("is for file: stores; clients are sent to s3 by redirect_downloads")
     if not blobs.secret_access_key_file:
         return blobs
     here = place.child("secret_access_key_file")

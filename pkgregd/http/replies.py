@@ -12,6 +12,7 @@ from attrs import evolve
 from twisted.logger import Logger
 
 from pkgregd.errors import ClientGone, PkgregdError
+from pkgregd.http.accel import HEADER, path_for_proxy
 from pkgregd.http.conditions import accepts_gzip, choose_range, http_date, is_precondition_met, is_unmodified
 from pkgregd.http.flow import send_flow
 from pkgregd.http.ratelimits import limit_headers
@@ -191,6 +192,10 @@ async def _send_stream(
         if url is not None and may_follow(request, url):
             _send_elsewhere(request, url)
             return
+        path = path_for_proxy(request, source, piece) if status in (200, 206) else None
+        if path is not None:
+            _send_to_proxy(request, headers, path)
+            return
         _begin(request, status, headers)
         await _push(request, source)
     finally:
@@ -201,6 +206,14 @@ def _send_elsewhere(request: FrontRequest, url: str) -> None:
     """Answer with a link that is good for a while, and that nobody may keep."""
     headers = [("Date", _now()), ("X-Request-Id", request.request_id), ("Location", url)]
     _send_bytes(request, 307, [*headers, ("Cache-Control", "private, no-store")], b"")
+
+
+def _send_to_proxy(request: FrontRequest, headers: Headers, path: str) -> None:
+    """Have the proxy send a file of which it finds out length and range itself."""
+    of_the_file = ("Content-Length", "Content-Range")
+    kept = [pair for pair in headers if pair[0] not in of_the_file]
+    request.log_fields["handed_over"] = True
+    _send_bytes(request, 200, [*kept, (HEADER, path)], b"")
 
 
 def _header(headers: Headers, name: str) -> str:

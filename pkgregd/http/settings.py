@@ -30,6 +30,7 @@ class FrontSettings:
         max_connections, max_connections_per_address: past them a connection is answered 503 and closed. A
             trusted proxy's connections count as those of the clients whose requests it brings at the moment.
         trusted_proxies: networks of the proxies that are believed about their clients; see TrustedProxies.
+        accel_redirect: what stands before the path of a blob that a trusted proxy is to send; empty: none does.
     """
 
     max_head_bytes: int = 32 * KIB
@@ -48,3 +49,4 @@ class FrontSettings:
     max_connections_per_address: int = 1_000
     too_large_status: int = 413
     trusted_proxies: tuple[str, ...] = ()
+    accel_redirect: str = ""

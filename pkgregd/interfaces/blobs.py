@@ -89,6 +89,10 @@ class IBlobSource(Interface):
 
     info: BlobInfo = Attribute("the whole blob")
     size_bytes: int = Attribute("how many bytes push_to() delivers")
+    shared_path: str | None = Attribute(
+        "where the whole blob lies below the store's folder, for a proxy on this host; None if there is no such file, "
+        "or its bytes are in hand"
+    )
     may_redirect: bool = Attribute("whether redirect_url() may answer; False until who opened it says otherwise")
 
     def redirect_url(content_type: str, disposition: str) -> str | None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,6 +17,7 @@ from pkgregd.blobs import open_blob_store
 from pkgregd.blobs.files import FileBlobStore
 from pkgregd.blobs.operations import FileOperations
 from pkgregd.blobs.sink import PIN_WAIT_SECONDS
+from pkgregd.blobs.source import SMALL_BYTES
 from pkgregd.errors import BlobMissing, ConfigError, StorageFull, Unavailable
 from pkgregd.interfaces import IBlobStore
 from pkgregd.testing.blob_store_contract import (
@@ -30,7 +32,7 @@ from pkgregd.testing.blob_store_contract import (
     yes,
 )
 from pkgregd.testing.blob_workers import InlineWorkers, SteppedWorkers
-from pkgregd.values import BlobInfo, Digest
+from pkgregd.values import BlobInfo, ByteRange, Digest
 from tests.blobs.disk import Disk
 
 
@@ -132,6 +134,18 @@ class LayoutTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(ensureDeferred(get(store, small))), b"small")
         self.assertEqual(self.workers.job_count - before, 1)
         self.assertEqual(len(self.successResultOf(ensureDeferred(get(self.store, blob)))), 8 * 16_384)
+
+    def test_where_a_proxy_finds_it(self) -> None:
+        """A file that is open is named by its digest, whatever the catalog calls it; bytes in hand are not named."""
+        store = self.make_store()
+        great, small = b"x" * (SMALL_BYTES + 1), b"x"
+        for data, span in ((great, None), (small, None), (great, ByteRange(0, 10))):
+            blob = evolve(info_of(data), locator="../../etc/passwd")
+            stored = self.successResultOf(ensureDeferred(put(store, data)))
+            source = self.successResultOf(ensureDeferred(store.open_blob(blob, span)))
+            named = stored.locator if data is great and span is None else None
+            self.assertEqual(source.shared_path, named)
+            self.successResultOf(ensureDeferred(source.close()))
 
     def test_pins_hold_across_processes(self) -> None:
         """What one process has committed and not published, another one does not remove."""

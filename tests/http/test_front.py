@@ -75,6 +75,7 @@ class Source:
         self.fails = fails
         self.producer_calls = []
         self.may_redirect = False
+        self.shared_path = None
         self.url = None
         Source.opened += 1
 
