@@ -201,6 +201,7 @@ class Daemon:
         catalog: URL of a catalog that the test makes itself, and knows who is in it; empty for a copy of every test's.
         program: what runs it; gets `--config FILE` behind it.
         engine: one of ENGINES: what its catalog is kept in.
+        beside: another daemon, whose catalog it shares, and which is closed after it.
     """
 
     def __init__(
@@ -213,10 +214,15 @@ class Daemon:
         catalog: str = "",
         program: Sequence[str] | None = None,
         engine: str = ENGINE,
+        beside: Daemon | None = None,
     ) -> None:
         template = _template(engine)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="daemon-", dir=os.getcwd()))
-        self.catalog_url = catalog or copied_url(engine, template.folder, self.folder)
+        self._owns_catalog = beside is None
+        if beside is None:
+            self.catalog_url = catalog or copied_url(engine, template.folder, self.folder)
+        else:
+            self.catalog_url = beside.catalog_url
         self.world = template.world
         self.certificates = template.certificates
         self.ca_file = str(template.certificates.authority)
@@ -291,7 +297,8 @@ class Daemon:
                 self.stop()
         finally:
             canary.look_at_folder(self.folder, ("daemon.log", "pkgregd.sqlite3*"))
-            drop(self.catalog_url)
+            if self._owns_catalog:
+                drop(self.catalog_url)
             shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- looking at it
