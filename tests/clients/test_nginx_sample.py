@@ -14,21 +14,11 @@ from unittest import SkipTest
 
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import Daemon, clean_environment, wait_until
-from tests.support.nginx import SampleNginx, complaints, nginx_program
+from tests.support.nginx import SampleNginx, complaints, demand_nginx
 from tests.support.rawhttp import Answer, RawConnection
 
 GREAT = os.urandom(300_000)
 SMALL = b"small"
-
-
-def demand_nginx() -> str:
-    """Return its path; skip the test without it, or fail where clients have to be there."""
-    program = nginx_program()
-    if program is None:
-        if os.environ.get("PKGREGD_REQUIRE_CLIENTS") == "1":
-            raise AssertionError("nginx is not installed")
-        raise SkipTest("nginx is not installed")
-    return program
 
 
 class SampleTests(DaemonTestCase):

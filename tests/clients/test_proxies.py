@@ -7,11 +7,10 @@ import os
 import pathlib
 import socket
 from typing import ClassVar
-from unittest import SkipTest
 
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import Daemon, free_ports, wait_until
-from tests.support.nginx import NginxProxy, nginx_program
+from tests.support.nginx import NginxProxy, demand_nginx
 from tests.support.rawhttp import RawConnection
 
 PREFIX = "/api/v4/projects/:id/packages/"
@@ -76,11 +75,7 @@ class NginxTests(ProxiedCase):
 
     def setUp(self) -> None:
         """Start nginx."""
-        program = nginx_program()
-        if program is None:
-            if os.environ.get("PKGREGD_REQUIRE_CLIENTS") == "1":
-                self.fail("nginx is not installed")
-            raise SkipTest("nginx is not installed")
+        program = demand_nginx()
         super().setUp()
         nginx = NginxProxy(program, pathlib.Path(self.mktemp()).absolute(), self.daemon.port)
         self.addCleanup(nginx.close)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from unittest import SkipTest
 
 from tests.support.daemon import clean_environment, free_ports, wait_until
 from tests.support.rawhttp import RawConnection
@@ -26,6 +27,16 @@ _TCP_MODE = "#frontend packages_tcp\n"
 def haproxy_program() -> str | None:
     """Return where HAProxy is installed, None if it is not."""
     return shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def demand_haproxy() -> str:
+    """Return its path; skip the test without it, or fail where clients have to be there."""
+    program = haproxy_program()
+    if program is None:
+        if os.environ.get("PKGREGD_REQUIRE_CLIENTS") == "1":
+            raise AssertionError("haproxy is not installed")
+        raise SkipTest("haproxy is not installed")
+    return program
 
 
 class Haproxy:

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+from unittest import SkipTest
 
 from tests.support.daemon import clean_environment, free_ports, wait_until
 from tests.support.rawhttp import RawConnection
@@ -39,6 +40,16 @@ _CONFIG = (
 def nginx_program() -> str | None:
     """Return where nginx is installed, None if it is not."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def demand_nginx() -> str:
+    """Return its path; skip the test without it, or fail where clients have to be there."""
+    program = nginx_program()
+    if program is None:
+        if os.environ.get("PKGREGD_REQUIRE_CLIENTS") == "1":
+            raise AssertionError("nginx is not installed")
+        raise SkipTest("nginx is not installed")
+    return program
 
 
 class NginxProxy:

@@ -15,14 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from unittest import SkipTest
 from urllib.parse import urljoin, urlsplit
 
 from attrs import define, field, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.daemon import clean_environment
-from tests.support.haproxy import haproxy_program
+from tests.support.haproxy import demand_haproxy
 from tests.support.npm import make_document, make_package
 from tests.support.packages import make_wheel, small_form, wheel_name
 from tests.support.rawhttp import Answer, RawConnection
@@ -364,14 +363,9 @@ class ScaleOutTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Start two daemons and HAProxy."""
-        program = haproxy_program()
-        if program is None:
-            if os.environ.get("PKGREGD_REQUIRE_CLIENTS") == "1":
-                self.fail("haproxy is not installed")
-            raise SkipTest("haproxy is not installed")
         self.folder = pathlib.Path(self.mktemp()).absolute()
         self.folder.mkdir(parents=True)
-        self.scaled = ScaledOut(program, self.folder / "haproxy", WORKERS)
+        self.scaled = ScaledOut(demand_haproxy(), self.folder / "haproxy", WORKERS)
         self.addCleanup(self.scaled.close)
         self._chance = random.Random(SEED)
         self._phases = 0
