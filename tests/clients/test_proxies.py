@@ -1,4 +1,4 @@
-"""Proxies in front of a daemon: nginx with X-Forwarded-For, and the PROXY protocol over sockets."""
+"""Proxies in front of a daemon: nginx and HAProxy with X-Forwarded-For, and with the PROXY protocol."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 import os
 import pathlib
 import socket
-from typing import ClassVar
+import ssl
+from typing import TYPE_CHECKING, ClassVar
 
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import Daemon, free_ports, wait_until
+from tests.support.haproxy import Haproxy, demand_haproxy
 from tests.support.nginx import NginxProxy, demand_nginx
 from tests.support.rawhttp import RawConnection
 
@@ -23,11 +25,12 @@ class ProxiedCase(DaemonTestCase):
 
     http = 'trusted_proxies = ["127.0.0.1"]'
     settings = f'[[rate_limits]]\nprefix = "{PREFIX}"\nanonymous = "3/h"\n'
+    blobs: ClassVar[str] = 'url = "file:blobs"\naccel_redirect = "/-/blobs/"'
     _used: ClassVar[int] = 10
 
     def make_daemon(self) -> Daemon:
         """Let it listen on one more port."""
-        daemon = super().make_daemon()
+        daemon = Daemon(self.settings, http=self.http, blobs=self.blobs)
         cls = type(self)
         (cls.proxy_port,) = free_ports(1)
         listen = f'listen = ["haproxy:tcp:{cls.proxy_port}:interface=127.0.0.1", '
@@ -141,3 +144,97 @@ class ProxyProtocolTests(ProxiedCase):
             self.assertEqual(sent.status, 201)
             for _ in range(2):
                 self.assertEqual(connection.request("GET", path, headers).body, body)
+
+
+class HaproxyCase(ProxiedCase):
+    """HAProxy in front, with its sample."""
+
+    tcp_mode: ClassVar[bool]
+
+    def setUp(self) -> None:
+        """Start HAProxy."""
+        program = demand_haproxy()
+        super().setUp()
+        target = self.proxy_port if self.tcp_mode else self.daemon.port
+        self.haproxy = self.start_haproxy(program, target)
+        self.haproxy.wait_until_up("one")
+        self.port = self.haproxy.port
+        self.tls = ssl.create_default_context(cafile=self.daemon.ca_file)
+
+    def start_haproxy(self, program: str, target: int) -> Haproxy:
+        """Start one for a daemon at a port."""
+        folder = pathlib.Path(self.mktemp()).absolute()
+        haproxy = Haproxy(program, folder, self.daemon.certificates, [target], tcp_mode=self.tcp_mode)
+        self.addCleanup(haproxy.close)
+        return haproxy
+
+    def exchange(self, port: int, sent: bytes, source: str = "127.0.0.1") -> bytes:
+        """Send bytes over TLS from an address, and return all that comes until HAProxy closes."""
+        with (
+            socket.create_connection(("127.0.0.1", port), 30, (source, 0)) as connection,
+            self.tls.wrap_socket(connection, server_hostname="localhost") as wrapped,
+        ):
+            wrapped.sendall(sent)
+            return b"".join(iter(lambda: wrapped.recv(65536), b""))
+
+
+if TYPE_CHECKING:
+    _Base = HaproxyCase
+else:
+    _Base = object
+
+
+class HaproxyContract(_Base):
+    """What holds in both of its modes."""
+
+    def test_each_client_has_its_budget(self) -> None:
+        """Behind one HAProxy each address is limited and logged by itself."""
+        one, two = self.new_address(), self.new_address()
+        self.assertEqual([self.get(self.port, one) for _ in range(4)], [200, 200, 200, 429])
+        self.assertEqual([self.get(self.port, two) for _ in range(4)], [200, 200, 200, 429])
+        wait_until(lambda: self.logged(one) == self.logged(two) == 4, "the lines of the log")
+
+    def test_a_client_that_writes_the_header_itself(self) -> None:
+        """The true address counts, whatever the client says."""
+        liar = self.new_address()
+        found = [self.get(self.port, liar, header=f"X-Forwarded-For: 192.0.2.{last}\r\n") for last in range(4)]
+        self.assertEqual(found, [200, 200, 200, 429])
+        self.assertEqual(self.logged("192.0.2.1"), 0)
+
+    def test_a_client_that_says_that_files_can_be_left_to_it(self) -> None:
+        """Nobody but nginx says so with effect."""
+        great = os.urandom(200_000)
+        path = self.daemon.packages_path("generic", self.daemon.world.private_id) + "/left/1.0/file"
+        headers = {"PRIVATE-TOKEN": self.daemon.world.writer}
+        with RawConnection(self.port, tls=self.tls) as connection:
+            sent = connection.request("PUT", path, {**headers, "Content-Length": str(len(great))}, [great])
+            self.assertEqual(sent.status, 201)
+        said = {**headers, "X-Sendfile-Type": "X-Accel-Redirect", "Host": "x", "Connection": "close"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+        answer = self.exchange(self.port, f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode(), self.new_address())
+        self.assertTrue(answer.endswith(great), answer[:500])
+
+
+class HaproxyHttpTests(HaproxyContract, HaproxyCase):
+    """The mode that reads HTTP, and says X-Forwarded-For."""
+
+    tcp_mode = False
+
+    def test_no_daemon(self) -> None:
+        """While none is ready clients are told to come again."""
+        (nowhere,) = free_ports(1)
+        haproxy = self.start_haproxy(demand_haproxy(), nowhere)
+        answer = self.exchange(haproxy.port, b"GET /-/livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        self.assertTrue(answer.startswith(b"HTTP/1.1 503 "), answer)
+        self.assertIn(b"\r\nretry-after: 5\r\n", answer.lower())
+        self.assertIn(b"no daemon is ready: try again in some seconds", answer)
+
+
+class HaproxyTcpTests(HaproxyContract, HaproxyCase):
+    """The mode that does not, with the PROXY protocol, to an endpoint that expects it."""
+
+    tcp_mode = True
+
+    def test_it_finds_out_whether_the_daemon_is_ready(self) -> None:
+        """Its own questions begin with the PROXY protocol too, and are the proxy's."""
+        wait_until(lambda: self.haproxy.is_up("one") and '"/-/readyz"' in self.daemon.log_text(), "a look at readiness")
