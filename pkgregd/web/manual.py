@@ -19,7 +19,8 @@ from pkgregd.errors import ConfigError
 from pkgregd.web.markdown import relink
 
 GENERAL = (
-    "access", "administration", "audit", "management", "settings", "operating", "backup", "monitoring", "refusals",
+    "access", "administration", "audit", "management", "settings", "operating", "scaling", "backup", "monitoring",
+    "refusals",
 )  # fmt: skip
 """The pages that belong to no format, in the order of the list."""
 
