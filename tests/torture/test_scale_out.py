@@ -329,19 +329,27 @@ class Phase:
             if not wheels:
                 continue
             name, version, *_ = chance.choice(wheels).split("-")
+            self._download(f"{index}/packages/pypi/simple/", f"{name}=={version}")
+
+    def _download(self, index: str, wanted: str) -> None:
+        command = [
+            sys.executable, "-m", "pip", "--isolated", "download", "--no-deps", "--no-cache-dir", "--quiet",
+            "--disable-pip-version-check", "--cert", str(self._scaled.certificates.authority),
+            "--index-url", index, "--dest", str(self._folder / "pip"), wanted,
+        ]  # fmt: skip
+        for _ in range(3):
+            began_at = time.monotonic()
             done = subprocess.run(
-                [
-                    sys.executable, "-m", "pip", "--isolated", "download", "--no-deps", "--no-cache-dir", "--quiet",
-                    "--disable-pip-version-check", "--cert", str(self._scaled.certificates.authority),
-                    "--index-url", f"{index}/packages/pypi/simple/", "--dest", str(self._folder / "pip"),
-                    f"{name}=={version}",
-                ],
-                env=clean_environment(self._folder), capture_output=True, text=True, timeout=120, check=False,
-            )  # fmt: skip
+                command, env=clean_environment(self._folder), capture_output=True, text=True, timeout=120, check=False
+            )
             with self._record.lock:
-                self._record.clients += 1
-                if done.returncode:
-                    self._record.faults.append(f"pip: {done.stderr[-500:]}")
+                if not done.returncode:
+                    self._record.clients += 1
+                    return
+                failure = Failure(f"pip download {wanted}", done.stderr[-500:], began_at, time.monotonic())
+                self._record.failures.append(failure)
+        with self._record.lock:
+            self._record.faults.append(f"pip does not get {wanted}")
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
