@@ -13,7 +13,7 @@ from typing import ClassVar
 from unittest import SkipTest
 
 from tests.support.cases import DaemonTestCase
-from tests.support.daemon import Daemon, clean_environment, wait_until
+from tests.support.daemon import Daemon, clean_environment, free_ports, wait_until
 from tests.support.nginx import SampleNginx, complaints, demand_nginx
 from tests.support.rawhttp import Answer, RawConnection
 
@@ -164,6 +164,18 @@ class SampleTests(DaemonTestCase):
         self.assertEqual(self.ask("GET", "great").body, GREAT)
         self.assertEqual(self.ask("GET", "great", {"Range": "bytes=100000-"}).body, GREAT[100_000:])
         wait_until(lambda: self.handed_over() == before + 2, "the lines of the log")
+
+    def test_no_daemon(self) -> None:
+        """While it does not answer clients are told to come again."""
+        (nowhere,) = free_ports(1)
+        folder = pathlib.Path(self.mktemp()).absolute()
+        nginx = SampleNginx(demand_nginx(), folder, nowhere, self.daemon.certificates, self.link)
+        self.addCleanup(nginx.close)
+        self.port = nginx.port
+        for method, headers in (("GET", {}), ("PUT", {"Content-Length": "5"})):
+            answer = self.ask(method, "small", headers, SMALL if headers else b"")
+            self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "5"), method)
+            self.assertIn(b"try again", answer.body)
 
     def test_metrics_are_not_public(self) -> None:
         """However they are spelt."""
