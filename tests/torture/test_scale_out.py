@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from urllib.parse import urljoin, urlsplit
 
@@ -25,7 +25,7 @@ from tests.support.haproxy import demand_haproxy
 from tests.support.npm import make_document, make_package
 from tests.support.packages import make_wheel, small_form, wheel_name
 from tests.support.rawhttp import Answer, RawConnection
-from tests.support.scaled import ScaledOut
+from tests.support.scaled import DELAY_SECONDS, ScaledOut
 
 REQUESTS = int(os.environ.get("PKGREGD_TORTURE_REQUESTS", "300"))
 """Publishes and installs of the phase with kills; the one without has half as many."""
@@ -38,6 +38,9 @@ PAUSE_SECONDS = 0.03
 REQUEST_SECONDS = 30.0
 RETRIES = 20
 RETRY_SECONDS = 0.5
+
+SLOW_SECONDS = DELAY_SECONDS + 2
+SLOW_PIECES = 20
 
 KILL_SECONDS = 0.5
 """How long after a kill HAProxy may still take a connection that it kept for a living one."""
@@ -80,6 +83,7 @@ class Record:
         fetched: files that were listed and read.
         clients: how often real clients came to their end.
         changes: how often a daemon was restarted or killed.
+        slow: how many slow uploads came to their end.
     """
 
     lock: threading.Lock = field(factory=threading.Lock)
@@ -91,6 +95,7 @@ class Record:
     fetched: set[Published] = field(factory=set)
     clients: int = 0
     changes: int = 0
+    slow: int = 0
     latencies: list[float] = field(factory=list)
 
     def unexplained(self) -> list[Failure]:
@@ -104,6 +109,14 @@ class Record:
 
 class Refused(Exception):
     """An answer that means that nothing is known of how the request went: it may be sent again."""
+
+
+def _slowly(body: bytes) -> Iterator[bytes]:
+    """Cut a body into pieces, with pauses between them."""
+    size_bytes = -(-len(body) // SLOW_PIECES)
+    for start in range(0, len(body), size_bytes):
+        yield body[start : start + size_bytes]
+        threading.Event().wait(SLOW_SECONDS / SLOW_PIECES)
 
 
 class User:
@@ -138,15 +151,22 @@ class User:
 
     # ------------------------------------------------------------------ requests
 
-    def ask(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Answer:
-        """Send a request, again as long as nothing is known of it, as clients do; each failure is noted."""
+    def ask(
+        self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"", *, is_slow: bool = False
+    ) -> Answer:
+        """
+        Send a request, again as long as nothing is known of it, as clients do; each failure is noted.
+
+        Args:
+            is_slow: take SLOW_SECONDS for the body, which is more than a daemon waits before it closes its port.
+        """
         fields = {"PRIVATE-TOKEN": self._scaled.world.writer, **(headers or {})}
         if body:
             fields["Content-Length"] = str(len(body))
         for _ in range(RETRIES):
             began_at = time.monotonic()
             try:
-                answer = self._exchange(method, path, fields, body)
+                answer = self._exchange(method, path, fields, _slowly(body) if is_slow else [body])
             except (OSError, Refused) as error:
                 self.hang_up()
                 failure = Failure(f"{method} {path}", repr(error), began_at, time.monotonic())
@@ -159,11 +179,11 @@ class User:
                 return answer
         raise AssertionError(f"{method} {path} does not come through")
 
-    def _exchange(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+    def _exchange(self, method: str, path: str, headers: dict[str, str], pieces: Iterable[bytes]) -> Answer:
         if self._connection is None:
             port, tls = self._scaled.port, self._scaled.tls
             self._connection = RawConnection(port, tls=tls, timeout_seconds=REQUEST_SECONDS)
-        answer = self._connection.request(method, path, headers, [body])
+        answer = self._connection.request(method, path, headers, pieces)
         if answer.headers.get("connection", "").lower() == "close":
             self.hang_up()
         if answer.status >= 500:
@@ -210,10 +230,17 @@ class User:
         integrity = base64.b64encode(hashlib.sha512(tarball).digest()).decode()
         self._note(answer, Published("npm", name, f"{name}-{version}.tgz", f"sha512-{integrity}"))
 
-    def _publish_generic(self) -> None:
+    def _publish_generic(self, *, is_slow: bool = False) -> None:
         name, version, data = self._name(), self._new_version(), self._payload()
-        answer = self.ask("PUT", f"{self._path('generic')}/{name}/{version}/file", None, data)
+        answer = self.ask("PUT", f"{self._path('generic')}/{name}/{version}/file", None, data, is_slow=is_slow)
         self._note(answer, Published("generic", name, f"{version}/file", hashlib.sha256(data).hexdigest()))
+
+    def publish_slowly(self) -> None:
+        """Publish a file whose upload is longer than the end of a daemon."""
+        self._publish_generic(is_slow=True)
+        with self._record.lock:
+            self._record.done += 1
+            self._record.slow += 1
 
     def _note(self, answer: Answer, published: Published) -> None:
         with self._record.lock:
@@ -290,7 +317,7 @@ class Phase:
         self._folder = folder
         self._is_over = threading.Event()
         self._errors: list[BaseException] = []
-        works = [*[self._use] * USERS, self._check, self._run_pip]
+        works = [*[self._use] * USERS, self._use_slowly, self._check, self._run_pip]
         self._threads = [
             threading.Thread(target=self._guard, args=(work, number * 100 + place), daemon=True)
             for place, work in enumerate(works)
@@ -306,6 +333,12 @@ class Phase:
         user = User(self._scaled, self._record, number)
         while not self._is_over.wait(PAUSE_SECONDS):
             user.act()
+        user.hang_up()
+
+    def _use_slowly(self, number: int) -> None:
+        user = User(self._scaled, self._record, number)
+        while not self._is_over.wait(PAUSE_SECONDS):
+            user.publish_slowly()
         user.hang_up()
 
     def _check(self, number: int) -> None:
@@ -408,7 +441,8 @@ class ScaleOutTests(SynchronousTestCase):
         sys.stdout.write(
             f"\n  {record.done} publishes and installs ({len(record.latencies)} requests), {record.changes} changes, "
             f"{len(record.acknowledged)} files acknowledged, {len(record.fetched)} listed and fetched, "
-            f"{record.clients} runs of pip, {len(record.failures)} failed requests, longest {longest:.2f} s "
+            f"{record.clients} runs of pip, {record.slow} slow uploads, {len(record.failures)} failed requests, "
+            f"longest {longest:.2f} s "
         )
         for failure in record.failures[:10]:
             sys.stdout.write(f"\n    {failure} ")
