@@ -88,7 +88,7 @@ class SampleTests(SynchronousTestCase):
         shutil.copy(FOLDER / "haproxy.cfg", self.folder)
         lay_certificates(self.folder, self.scaled.certificates)
         said = self.run_client(demand_haproxy(), "-c", "-f", str(self.folder / "haproxy.cfg"))
-        self.assertEqual(said.strip(), "Configuration file is valid")
+        self.assertNotIn("WARNING", said)
 
     def test_curl(self) -> None:
         """Over HTTP/2 and HTTP/1.1 great files go in and come out."""

@@ -469,3 +469,17 @@ class ScaleOutTests(SynchronousTestCase):
         hard = self.run_phase(REQUESTS, [self.kill, partial(self.restart, "two")])
         self.report(hard)
         self.assertEqual(hard.unexplained(), [])
+        self.lose_something()
+        with self.assertRaises(self.failureException):  # the control: the look at everything does see a loss
+            self.assert_all_is_there(hard)
+
+    def lose_something(self) -> None:
+        """Remove a package that was acknowledged in the last phase."""
+        daemon = self.scaled.daemons["one"]
+        token = daemon.cli(
+            "token", "add", "--kind", "project", "--project", "acme/private", "--role", "maintainer", "--scope", "api",
+            "--name", "maintainer",
+        )  # fmt: skip
+        ((package,),) = daemon.query("SELECT max(id) FROM packages")
+        path = f"/api/v4/projects/{self.scaled.world.private_id}/packages/{package}"
+        self.assertEqual(daemon.get(path, {"PRIVATE-TOKEN": token}, "DELETE")[0], 204)
