@@ -237,11 +237,13 @@ class ParseTests(SynchronousTestCase):
     def test_location_of_blobs(self) -> None:
         """A path between slashes, for files on this host alone."""
         for text in ("", "/-/blobs/", "/"):
-            config = parse(f'[blobs]\naccel_redirect = "{text}"', FOLDER)
+            config = parse(f'[http]\ntrusted_proxies = ["::1"]\n[blobs]\naccel_redirect = "{text}"', FOLDER)
             self.assertEqual(config.blobs.accel_redirect, text)
         for text in ("blobs/", "/blobs", "//", "/../", "/a/./", "/a?b/", "/%2e/"):
             refusal = self.refusal(f'[blobs]\naccel_redirect = "{text}"')
             self.assertIn("blobs.accel_redirect: must be a path between slashes", refusal)
+        refusal = self.refusal('[blobs]\naccel_redirect = "/-/blobs/"')
+        self.assertIn("http.trusted_proxies: must name the nginx", refusal)
         s3 = 'url = "s3://bucket"\nendpoint_url = "https://s3.example.com"\naccel_redirect = "/-/blobs/"'
         self.assertIn("blobs.accel_redirect: is for file: stores", self.refusal(f"[blobs]\n{s3}"))
 

@@ -160,4 +160,7 @@ def parse(text: str, folder: pathlib.Path, file: str = "pkgregd.toml") -> Config
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise place.wrong(f"is not TOML: {error}") from None
-    return Config(file, place.folder, **checked(known_keys(Config), table, place))  # type: ignore[arg-type]  # each was made by its check
+    config = Config(file, place.folder, **checked(known_keys(Config), table, place))  # type: ignore[arg-type]  # each was made by its check
+    if config.blobs.accel_redirect and not config.http.trusted_proxies:
+        raise place.child("http").child("trusted_proxies").wrong("must name the nginx that blobs.accel_redirect is for")
+    return config
