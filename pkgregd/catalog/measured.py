@@ -40,8 +40,16 @@ class MeasuredDatabase:
     async def read_at_once(
         self, verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """See Database."""
-        return await self._measure(verb.__name__, self._database.read_at_once(verb, *args, **kwargs))
+        """See Database. It does itself what _measure() does: every request comes by here."""
+        began_at = time.perf_counter()
+        outcome = Outcome.DONE
+        try:
+            return await self._database.read_at_once(verb, *args, **kwargs)
+        except BaseException as error:
+            outcome = outcome_of(error)
+            raise
+        finally:
+            self._measures.verb_ended(verb.__name__, time.perf_counter() - began_at, outcome)
 
     async def write(
         self, verb: Callable[Concatenate[Transaction, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs

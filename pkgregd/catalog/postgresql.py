@@ -93,6 +93,20 @@ class PostgresTransaction:
         return count
 
 
+class PostgresGlance(PostgresTransaction):
+    """
+    Statements that are transactions of their own, and that the server has planned once for each connection.
+
+    One round trip each: begin and commit would be as much work again as a small query.
+    """
+
+    async def _run(self, statement: Statement, parameters: dict[str, object]) -> Any:
+        sql = self.texts[statement]
+        if sql.constants:
+            parameters.update(sql.constants)
+        return await self.connection.run_prepared(sql.text, parameters)
+
+
 class PostgresDatabase:
     """
     A PostgreSQL database that runs verbs in named transactions.
@@ -139,8 +153,19 @@ class PostgresDatabase:
         """
         return await self._run(BEGIN_READ, verb.__name__, lambda tx: verb(tx, *args, **kwargs))
 
-    read_at_once = read
-    """The reactor has nothing in memory that a server would have to be asked for."""
+    async def read_at_once(
+        self,
+        verb: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """
+        Run a verb of a few small queries, each of which sees the newest state, as if they were asked one by one.
+
+        Raises:
+            what read() raises.
+        """
+        return await self._run("", verb.__name__, lambda tx: verb(tx, *args, **kwargs))
 
     async def write(
         self,
@@ -208,7 +233,8 @@ class PostgresDatabase:
     async def _transact(
         self, connection: Connection, begin: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]]
     ) -> T:
-        tx = PostgresTransaction(int(self._reactor.seconds() * 1_000_000), connection, self._texts, begin)
+        make = PostgresTransaction if begin else PostgresGlance
+        tx = make(int(self._reactor.seconds() * 1_000_000), connection, self._texts, begin)
         try:
             result = await run(tx)
         except ConnectionBroken as error:

@@ -7,6 +7,8 @@ does not say so. Only this module and its neighbours `postgresql` and `postgresq
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -117,6 +119,27 @@ def connection_options(url: str, settings: PostgresSettings) -> Mapping[str, obj
     }
 
 
+_PARAMETER = re.compile(r"%\((\w+)\)s", re.ASCII)
+
+
+def prepared(text: str, name: str) -> tuple[str, str]:
+    """
+    Write a statement as one that the server keeps.
+
+    Args:
+        text: with parameters as psycopg2 writes them; no other `%` but in pairs.
+        name: by which it is kept.
+
+    Returns:
+        What prepares it, which has to be sent with parameters as well, and what executes it.
+    """
+    names = list(dict.fromkeys(_PARAMETER.findall(text)))
+    numbers = {each: f"${number}" for number, each in enumerate(names, 1)}
+    numbered = _PARAMETER.sub(lambda found: numbers[found[1]], text)
+    values = ", ".join(f"%({each})s" for each in names)
+    return f"PREPARE {name} AS {numbered}; ", f"EXECUTE {name} ({values})" if names else f"EXECUTE {name}"
+
+
 class _TxCursor(txpostgres.Cursor):
     """A cursor that tells a statement that the server gave up from one that was cancelled here, which none is."""
 
@@ -153,6 +176,8 @@ class Connection:
         self._reactor = reactor
         self._settings = settings
         self._connection = _TxConnection(reactor=reactor)
+        self._prepared: dict[str, str] = {}
+        self._numbers = itertools.count()
 
     async def open(self, options: Mapping[str, object]) -> None:
         """
@@ -177,6 +202,17 @@ class Connection:
         except psycopg2.InterfaceError as error:
             raise ConnectionBroken(str(error)) from error
         return await self._within(self._settings.silence_seconds, cursor.execute(text, parameters))
+
+    async def run_prepared(self, text: str, parameters: Mapping[str, object]) -> Any:
+        """Execute what the server plans the first time and keeps. Raises as run()."""
+        known = self._prepared.get(text)
+        if known is not None:
+            return await self.run(known, parameters)
+        # a new name each time: what is prepared stays so if executing it fails
+        prepare, execute = prepared(text, f"s{next(self._numbers)}")
+        cursor = await self.run(prepare + execute, parameters)
+        self._prepared[text] = execute
+        return cursor
 
     async def fetch(self, text: str, parameters: Mapping[str, object]) -> list[Row]:
         """Execute, and return every row. Raises as run()."""

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog import identity
 from pkgregd.catalog.postgresql import PostgresDatabase
-from pkgregd.catalog.postgresql_pool import PostgresSettings, translated
+from pkgregd.catalog.postgresql_pool import PostgresSettings, prepared, translated
 from pkgregd.catalog.statement import Statement, Transaction
 from pkgregd.catalog.tables import users
 from pkgregd.errors import InvalidName, OutcomeUnknown, StorageFull, Unavailable
@@ -114,6 +114,44 @@ class CollisionTests(PostgresCase):
     def test_a_read_cannot_write(self) -> None:
         """The server refuses it, as a bug."""
         self.failure(self.begin(self.database.read(add_next_user)), Unavailable)
+
+
+class GlanceTests(PostgresCase):
+    """Reads of a few small queries, which every request begins with."""
+
+    settings = evolve(PostgresSettings(), max_connections=1, statement_seconds=0.2)
+
+    def test_no_transaction(self) -> None:
+        """Nothing is begun or committed around them, and what was committed by others meanwhile is seen."""
+        self.result(self.database.write(add_next_user))
+        self.proxy.cut_at = b"BEGIN"
+        for _ in range(2):
+            self.assertEqual(self.result(self.database.read_at_once(count_users)), 1)
+        self.assertEqual(self.proxy.cut_at, b"BEGIN")
+        self.proxy.cut_at = b"PREPARE"
+        self.assertEqual(self.result(self.database.read_at_once(count_users)), 1)
+        self.assertEqual(self.proxy.cut_at, b"PREPARE")
+
+    def test_a_first_time_that_fails(self) -> None:
+        """What was given up when it was prepared can be prepared again, on the same connection."""
+        for _ in range(2):
+            self.failure(self.begin(self.database.read_at_once(pause)), Unavailable)
+        self.assertEqual(self.result(self.database.read_at_once(count_users)), 0)
+        self.assertEqual(self.measures.tallies[Tally.CONNECTIONS_OPENED], 1)
+
+    def test_a_broken_connection(self) -> None:
+        """The next one has nothing prepared, and gets it."""
+        self.result(self.database.read_at_once(count_users))
+        self.proxy.cut_at = b"EXECUTE"
+        self.assertEqual(self.result(self.database.read_at_once(count_users)), 0)
+        self.assertIsNone(self.proxy.cut_at)
+
+    def test_how_a_statement_is_written(self) -> None:
+        """Each parameter has one number, and a percent sign is one."""
+        prepare, execute = prepared("SELECT %(b)s, %(a)s, %(b)s, '%%'", "s1")
+        self.assertEqual(prepare % {}, "PREPARE s1 AS SELECT $1, $2, $1, '%'; ")
+        self.assertEqual(execute, "EXECUTE s1 (%(b)s, %(a)s)")
+        self.assertEqual(prepared("SELECT 1", "s2")[1], "EXECUTE s2")
 
 
 class BreakTests(PostgresCase):
