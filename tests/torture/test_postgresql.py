@@ -181,5 +181,6 @@ class FaultTests(SynchronousTestCase):
     def check_promises(self) -> None:
         """Every file that was acknowledged is there."""
         found = {path: self.load.ask("check", "GET", path) for path in self.load.promised}
+        self.assertGreater(len(found), 10)
         self.assertEqual(found, self.load.promised)
         sys.stdout.write(f"\n  {len(found)} acknowledged uploads are there ")
