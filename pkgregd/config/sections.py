@@ -229,7 +229,7 @@ class TasksConfig:
         lease_seconds: how long a task stays with a process that does not say that it goes on.
     """
 
-    concurrency: int = option(2, integer_from(1, 64))
+    concurrency: int = option(4, integer_from(1, 64))
     poll_seconds: float = option(5.0, number_from(0.1, 3600))
     lease_seconds: float = option(60.0, number_from(1, 3600))
 

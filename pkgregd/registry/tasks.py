@@ -54,7 +54,7 @@ class TaskSettings:
         lease_seconds: how long a task stays with a daemon that says nothing.
     """
 
-    concurrency: int = 2
+    concurrency: int = 4
     poll_seconds: float = 5.0
     lease_seconds: float = 60.0
 
