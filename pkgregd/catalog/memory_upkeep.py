@@ -97,7 +97,9 @@ class MemoryUpkeep(MemoryBlobs):
 
     async def take_scrub(self, holder: str, interval: datetime.timedelta | None) -> ScrubState | None:
         """See IUpkeepCatalog."""
-        if self._scrub_holder != holder and self._scrub_held_until >= self._now():
+        if interval is None:
+            self._scrub_held_until = 0
+        elif self._scrub_holder != holder and self._scrub_held_until >= self._now():
             return None
         state = next_round(self._scrub, interval, from_microseconds(self._now()))
         if state is not None:

@@ -119,6 +119,10 @@ KEEP_SCRUB = Statement(
     )
 )
 
+RELEASE_SCRUB = Statement(
+    update(scrubs).where(scrubs.c.id == literal_column("1")).values(held_until=literal_column("0"))
+)
+
 # ======================================================================== blobs
 
 
@@ -190,7 +194,9 @@ async def take_scrub(tx: Transaction, holder: str, interval: datetime.timedelta 
     row = await tx.fetch_one(FIND_SCRUB)
     assert row is not None
     *_, held_by, held_until = row
-    if held_by != holder and held_until >= tx.now:
+    if interval is None:
+        await tx.execute(RELEASE_SCRUB)
+    elif held_by != holder and held_until >= tx.now:
         return None
     state = next_round(_state(row), interval, from_microseconds(tx.now))
     if state is not None:

@@ -124,12 +124,11 @@ async def scrub(instance: Instance, arguments: Namespace) -> Outcome:
         tell=tell,
     )
     report = await scrubbing.go_on()
-    if report is None:
-        notes = ("another process is reading all blobs; wait for it, or until ten minutes after it has died",)
-        return Outcome("", {"is_whole": False}, notes, is_refused=True)
+    assert report is not None  # who wants them now has them
+    notes = () if report.is_whole else ("another process has begun to read all blobs meanwhile",)
     data = {**attrs.asdict(report), "named": [{"sha256": sha256, "damage": damage} for sha256, damage in report.named]}
     lines = [f"{sha256}: {damage}" for sha256, damage in report.named]
     sums = (
         f"{report.blobs} blobs, {report.size_bytes} bytes read; {report.damaged} damaged, {report.mended} whole again"
     )
-    return Outcome("\n".join([*lines, sums]), data, is_refused=report.damaged > 0 or not report.is_whole)
+    return Outcome("\n".join([*lines, sums]), data, notes, is_refused=report.damaged > 0 or not report.is_whole)

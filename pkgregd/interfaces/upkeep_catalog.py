@@ -70,7 +70,7 @@ class IUpkeepCatalog(Interface):
         Args:
             holder: who, unlike any other.
             interval: the least time between the end of a round and the beginning of the next; None begins a new round
-                now, from the first blob.
+                now, from the first blob, and takes them from whoever has them.
 
         Returns:
             Where to go on; None if somebody else has them, or the time has not come.

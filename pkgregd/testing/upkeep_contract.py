@@ -221,3 +221,16 @@ class UpkeepContract(_Base):
         third = self.take_blobs("c", None)
         assert third is not None
         self.assertEqual(third.began_at, self.now())
+
+    def test_who_wants_them_now(self) -> None:
+        """He takes them from whoever has them, who learns it when he next notes where he is."""
+        first = self.take_blobs("a")
+        assert first is not None
+        self.assertTrue(self.get(self.catalog.keep_scrub("a", evolve(first, position="77", blobs=2))))
+        second = self.take_blobs("b", None)
+        assert second is not None
+        self.assertEqual((second.position, second.blobs), ("", 0))
+        self.assertFalse(self.get(self.catalog.keep_scrub("a", first)))
+        self.assertFalse(self.get(self.catalog.end_scrub("a", first)))
+        self.assertIsNone(self.take_blobs("a"))
+        self.assertTrue(self.get(self.catalog.end_scrub("b", second)))

@@ -189,6 +189,7 @@ class LayoutTests(SynchronousTestCase):
             return True
 
         for store in (self.store, self.other):
+            self.assertEqual(self.successResultOf(ensureDeferred(store.list_leftovers())), ())
             self.assertEqual(self.successResultOf(ensureDeferred(store.recover(unused))), 0)
         for sink in sinks:
             self.successResultOf(ensureDeferred(sink.commit()))
@@ -207,9 +208,13 @@ class LayoutTests(SynchronousTestCase):
         async def unused(_: Digest) -> bool:
             return True
 
+        for _ in range(2):  # to list them clears nothing
+            (left,) = self.successResultOf(ensureDeferred(self.other.list_leftovers()))
+            self.assertTrue(left.startswith("staging/") and left.endswith(f".{blob.sha256.hex}"))
         self.assertEqual(self.successResultOf(ensureDeferred(self.other.recover(unused))), 0)
         self.successResultOf(ensureDeferred(living.abort()))
         self.assertEqual(self.successResultOf(ensureDeferred(self.other.recover(unused))), 2)
+        self.assertEqual(self.successResultOf(ensureDeferred(self.other.list_leftovers())), ())
         self.assertIsNone(self.successResultOf(ensureDeferred(self.other.stat(blob))))
         self.assertEqual(staged_files(self.root), [])
 

@@ -219,9 +219,11 @@ class TransferTests(S3Case):
         """Unfinished ones of long ago are removed, others may be living."""
         other = self.start()
         self.assertEqual(self.successResultOf(ensureDeferred(self.store.recover(lambda _: yes()))), 0)
+        self.assertEqual(self.successResultOf(ensureDeferred(self.store.list_leftovers())), ())
         for upload in self.bucket.uploads.values():
             upload.at = upload.at.replace(year=upload.at.year - 1)
         self.assertGreater(365 * 86400, ABANDONED_SECONDS)
+        self.assertEqual(len(self.successResultOf(ensureDeferred(self.store.list_leftovers()))), 1)
         self.assertEqual(self.successResultOf(ensureDeferred(self.store.recover(lambda _: yes()))), 1)
         ensureDeferred(other.abort())
 

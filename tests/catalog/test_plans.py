@@ -314,7 +314,9 @@ class PlanTests(SynchronousTestCase):
     def test_upkeep(self) -> None:
         """Pages of blobs and of what is wrong begin behind a key; what they are compared with is found by an index."""
         self.assert_by_index(upkeep.FIND_STORED, upkeep.NAME_FILES, upkeep.MARK_BLOB, upkeep.UNMARK_BLOB, upkeep.USES)
-        self.assert_by_index(upkeep.SET_DIGESTS, upkeep.FIND_SCRUB, upkeep.KEEP_SCRUB, blobs.UNUSED_BLOBS)
+        self.assert_by_index(
+            upkeep.SET_DIGESTS, upkeep.FIND_SCRUB, upkeep.KEEP_SCRUB, upkeep.RELEASE_SCRUB, blobs.UNUSED_BLOBS
+        )
         self.assert_by_index(*(look.page for look in faults.LOOKS.values()))
         for look in faults.LOOKS.values():
             self.assertNotIn("USE TEMP B-TREE FOR ORDER BY", self.plan(look.page), self.texts[look.page].text)
