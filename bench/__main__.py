@@ -4,9 +4,10 @@ every number.
 
     python -m bench [PART...]
 
-Parts: great, small, download, requests, latency, limits; projects and catalogs, for which `growth` stands; and of npm,
-NuGet, Cargo and Maven publish, install, documents and search, for which `formats` stands. All of them if none is named.
-The settings are environment variables; bench/settings.py has them all, docs/performance.md tells the usual ones.
+Parts: great, small, download, requests, latency, limits, limit-costs; projects and catalogs, for which `growth` stands;
+and of npm, NuGet, Cargo and Maven publish, install, documents and search, for which `formats` stands. All of them if
+none is named. The settings are environment variables; bench/settings.py has them all, docs/performance.md tells the
+usual ones.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from bench.fleet import Fleet, checkouts
 from bench.growth import Growth
 from bench.journal import Journal, as_json, machine_facts
 from bench.latency import Latency
+from bench.limitcosts import LimitCosts
 from bench.limits import Limits
 from bench.reads import Download, SmallRequests
 from bench.report import tables
@@ -48,7 +50,7 @@ class Part(Protocol):
 
 GROWTH = (Growth, Catalogs)
 FORMATS = (GreatPackages, Installs, Documents, Searches)
-OTHERS = (GreatUploads, SmallUploads, Download, SmallRequests, Latency, Limits)
+OTHERS = (GreatUploads, SmallUploads, Download, SmallRequests, Latency, Limits, LimitCosts)
 PARTS = {part.name: part for part in (*OTHERS, *GROWTH, *FORMATS)}
 GROUPS = {
     "growth": [part.name for part in GROWTH],

@@ -29,14 +29,28 @@ class Pkgregd:
         checkout: whose code runs.
         settings: more of its configuration.
         engine: what its catalog is kept in.
+        beside: whose catalog and blobs it shares, if any.
     """
 
-    def __init__(self, name: str, checkout: pathlib.Path, settings: str = "", engine: str = SQLITE) -> None:
+    def __init__(
+        self,
+        name: str,
+        checkout: pathlib.Path,
+        settings: str = "",
+        engine: str = SQLITE,
+        beside: Pkgregd | None = None,
+    ) -> None:
         self.name = name
         self.checkout = checkout
         # -P: the folder of the launcher is nobody's package
         program = [sys.executable, "-P", str(LAUNCHER), str(checkout)]
         self._daemon = Daemon(f"{SETTINGS}\n{settings}", program=program, engine=engine)
+        if beside is not None:
+            text = self._daemon.config.read_text()
+            for mine in ("sqlite:pkgregd.sqlite3", "file:blobs"):
+                scheme, _, name = mine.partition(":")
+                text = text.replace(f'"{mine}"', f'"{scheme}:{beside.folder / name}"')
+            self._daemon.config.write_text(text)
         world = self._daemon.world
         self.secret = world.writer
         self.other_secret = world.reader
@@ -102,6 +116,10 @@ class Pkgregd:
     def open_file_path(self, name: str, file_name: str) -> str:
         """Return the URL path of a generic file at the project that everybody may read."""
         return f"{self._daemon.packages_path('generic', self._daemon.world.public_id)}/{name}/1.0/{file_name}"
+
+    def by_path(self, url_path: str) -> str:
+        """Return the same URL path with the path of the project instead of its number."""
+        return url_path.replace(f"/projects/{self._daemon.world.private_id}/", "/projects/acme%2Fprivate/")
 
     def upload_file(self, name: str, file_name: str, body: Pieces) -> Call:
         """Make the raw upload of a generic file."""

@@ -14,12 +14,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
 
-from bench.load import make_call, run
+from bench.load import Call, make_call, run
 from bench.settings import ROOT
 from bench.wares import great_body
 
@@ -57,14 +57,33 @@ class Crowd:
         return Counter({int(status): count for status, count in self._told["statuses"].items()})
 
     @property
+    def runs(self) -> bool:
+        """Whether it goes on."""
+        return self.process.poll() is None
+
+    @property
     def ended_at(self) -> float:
         """When the last answer had come; known behind answers()."""
         return float(self._told["ended_at"])
 
 
-def start_crowd(port: int, path: str, headers: Mapping[str, str], seconds: float, connections: int) -> Crowd:
-    """Start to GET a path for so long, over some connections, be it answered with 200 or with 429."""
-    order = {"port": port, "paths": [path], "headers": dict(headers), "seconds": seconds, "connections": connections}
+def start_crowd(
+    port: int, path: str, headers: Mapping[str, str], seconds: float, connections: int, per_second: float | None = None
+) -> Crowd:
+    """
+    Start to GET a path for so long, over some connections, be it answered with 200 or with 429.
+
+    Args:
+        per_second: how often at most; None is as often as answers come.
+    """
+    order = {
+        "port": port,
+        "paths": [path],
+        "headers": dict(headers),
+        "seconds": seconds,
+        "connections": connections,
+        "per_second": per_second,
+    }
     return Crowd(_start(order), time.monotonic())
 
 
@@ -81,10 +100,19 @@ def _start(order: Mapping[str, object]) -> subprocess.Popen[str]:
     return flood
 
 
+def _paced(call: Call, per_second: float | None) -> Iterator[Call]:
+    next_at = time.monotonic()
+    while True:
+        if per_second is not None:
+            time.sleep(max(0.0, next_at - time.monotonic()))
+            next_at += 1 / per_second
+        yield call
+
+
 def _ask_for(order: Mapping[str, Any]) -> None:
     call = make_call("GET", order["paths"][0], order["headers"], statuses=frozenset({200, 429}))
     ends_at = time.monotonic() + order["seconds"]
-    calls = itertools.takewhile(lambda _: time.monotonic() < ends_at, itertools.repeat(call))
+    calls = itertools.takewhile(lambda _: time.monotonic() < ends_at, _paced(call, order["per_second"]))
     print("begun", flush=True)
     outcome = run(order["port"], calls, order["connections"])
     print(json.dumps({"statuses": dict(outcome.statuses), "ended_at": time.monotonic()}))

@@ -1,42 +1,64 @@
-"""Rate limits that two daemons share: whether they hold, what they cost, and what one caller's flood costs another."""
+"""Rate limits that two daemons share: whether they hold, and what one caller's flood costs another."""
 
 from __future__ import annotations
 
 import pathlib
 import random
 import time
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 
 from attrs import frozen
 
-from bench.contender import contending, microseconds
 from bench.daemons import Pkgregd
 from bench.fleet import PKGREGD, Fleet
 from bench.flood import Crowd, start_crowd
-from bench.journal import ANSWER, Journal, Row
-from bench.load import Call, Outcome, make_call, run
+from bench.journal import ANSWER, Journal, Row, sample_of
+from bench.load import Call, Outcome, joined, make_call, run
+from bench.meter import Cost, Meter, total
+from bench.places import PLACES, Place
 from bench.settings import CHECKOUT, SMALL_BYTES
-from pkgregd.registry.gcra import LocalDueTimes
-from pkgregd.shared.duetimes import open_due_times
 from pkgregd.values import Rate
 
 LIMIT = Rate(200, 1)
 FURTHER_LIMITS = (Rate(20, 1), Rate(1000, 1))
-FLOOD_SECONDS = 10.0
-SHORT_FLOOD_SECONDS = 5.0
-"""When nothing but admissions is looked at."""
+ROUNDS = 3
+"""How often a repetition asks in quiet and beside each flood, in turns."""
 
-CONNECTIONS = 2
-"""Of the caller that floods, at each daemon."""
+FLOOD_SECONDS = 4.0
+"""How long a caller floods in a round; in quiet as many requests are asked as fit into it."""
 
-QUIET_CALLS = 600
 QUIET_PAUSE_SECONDS = 0.01
 """Between two requests of the caller that keeps within the limit."""
 
-QUIET, BUSY = "file, 100 a second", "the same while another caller floods"
-ELSEWHERE = "the same while he floods the other daemon alone"
-"""What a flood costs by the cores that it takes: nothing of it gets to the daemon that is measured."""
+QUIET = "file, 100 a second"
+
+
+@frozen
+class Force:
+    """
+    How a caller floods each of two daemons.
+
+    Attributes:
+        connections: at each.
+        per_second: how often at most at each; None is as often as answers come.
+    """
+
+    connections: int
+    per_second: float | None = None
+
+    @property
+    def title(self) -> str:
+        """Say how."""
+        how = (
+            "as often as he is answered"
+            if self.per_second is None
+            else f"{2 * self.per_second:.0f} times a second at most"
+        )
+        return f"beside a flood over {2 * self.connections} connections, {how}"
+
+
+USUAL = Force(2)
+FORCES = (USUAL, Force(2, 250.0), Force(100))
 
 
 @frozen
@@ -72,7 +94,7 @@ FURTHER = (*map(Flooded, FURTHER_LIMITS), *(Flooded(limit, True) for limit in (L
 
 
 class Limits:
-    """One caller floods both daemons with four connections; another one asks for a small file now and then."""
+    """One caller floods two daemons that share a limit and all else; another one asks for a small file now and then."""
 
     name = "limits"
     title = f"A limit of {LIMIT.requests} a second, shared by two daemons"
@@ -84,45 +106,61 @@ class Limits:
         self._daemons: list[Pkgregd] = []
 
     def prepare(self) -> None:
-        """Start the daemons and upload the file."""
+        """Start the daemons, the second one on the catalog of the first, and upload the file."""
         state = pathlib.Path("limits-of-all").absolute()
         rules = f'[rate_limiting]\nshared_state = "{state}"\n' + "".join(map(_rule, (LIMIT, *FURTHER_LIMITS)))
-        for number in (1, 2):
-            daemon = self._fleet.start(Pkgregd(f"{PKGREGD} {number}", CHECKOUT, rules))
-            paths = [flooded.path(daemon) for flooded in (MAIN, *FURTHER)]
-            body = [random.randbytes(SMALL_BYTES)]
-            run(daemon.port, [make_call("PUT", path, daemon.token, body) for path in paths])
-            self._daemons.append(daemon)
-        for metric in ("median_seconds", "p99_seconds"):
-            self._journal.compare(_row(BUSY), _row(QUIET), metric=metric)
-            self._journal.compare(_row(ELSEWHERE), _row(QUIET), metric=metric)
+        first = self._fleet.start(Pkgregd(f"{PKGREGD} 1", CHECKOUT, rules))
+        self._daemons = [first, self._fleet.start(Pkgregd(f"{PKGREGD} 2", CHECKOUT, rules, first))]
+        body = [random.randbytes(SMALL_BYTES)]
+        run(first.port, [make_call("PUT", flooded.path(first), first.token, body) for flooded in (MAIN, *FURTHER)])
+        for place in PLACES:
+            for force in FORCES:
+                for metric in ("median_seconds", "p99_seconds"):
+                    self._journal.compare(_row(place, force.title), _row(place, QUIET), metric=metric)
 
     def repeat(self, number: int) -> None:
         """Measure everything once."""
-        self._tell_costs(number)
-        quiet = self._daemons[0]
-        call = quiet.download_file(MAIN.name, "file")
-        ask = partial(_ask_now_and_then, quiet.port, call)
-        self._journal.measure(_row(QUIET), quiet.pid, QUIET_CALLS, ask)
-        crowds = self._flood(MAIN, FLOOD_SECONDS, self._daemons)
-        self._journal.measure(_row(BUSY), quiet.pid, QUIET_CALLS, ask)
-        self._tell_admissions(number, MAIN, crowds)
-        crowds = self._flood(MAIN, FLOOD_SECONDS, [self._daemons[1]] * 2)
-        self._journal.measure(_row(ELSEWHERE), quiet.pid, QUIET_CALLS, ask)
-        for crowd in crowds:
-            crowd.answers()
+        for place in PLACES:
+            with place.taken(daemon.pid for daemon in self._daemons):
+                self._repeat_at(number, place)
         for flooded in FURTHER:
-            self._tell_admissions(number, flooded, self._flood(flooded, SHORT_FLOOD_SECONDS, self._daemons))
+            crowds = self._flood(flooded, USUAL)
+            self._tell_admissions(number, flooded, USUAL, crowds)
 
-    def _flood(self, flooded: Flooded, seconds: float, daemons: Sequence[Pkgregd]) -> list[Crowd]:
-        """Begin, with a process of its own for each of some daemons."""
+    def _repeat_at(self, number: int, place: Place) -> None:
+        """Ask in quiet and beside each flood, in turns, and put together what belongs together."""
+        found: dict[str, list[tuple[Cost, Outcome]]] = {}
+        for _ in range(ROUNDS):
+            found.setdefault(QUIET, []).append(self._ask([]))
+            for force in FORCES if place.is_apart else (USUAL,):
+                crowds = self._flood(MAIN, force)
+                found.setdefault(force.title, []).append(self._ask(crowds))
+                self._tell_admissions(number, MAIN, force, crowds)
+        for work, rounds in found.items():
+            outcome = joined([outcome for _, outcome in rounds])
+            self._journal.add(_row(place, work), sample_of(total([cost for cost, _ in rounds]), outcome, outcome.count))
+
+    def _ask(self, crowds: Sequence[Crowd]) -> tuple[Cost, Outcome]:
+        """Ask one daemon now and then, for as long as others flood or would."""
+        daemon = self._daemons[0]
+        call = daemon.download_file(MAIN.name, "file")
+        found: list[Outcome] = []
+        ends_at = time.monotonic() + FLOOD_SECONDS
+        calls = _now_and_then(call, lambda: time.monotonic() < ends_at and all(crowd.runs for crowd in crowds))
+        cost = Meter(daemon.pid).measure(lambda: found.append(run(daemon.port, calls)))
+        return cost, found[0]
+
+    def _flood(self, flooded: Flooded, force: Force) -> list[Crowd]:
+        """Begin, with a process of its own for each daemon."""
         crowds = []
-        for daemon in daemons:
+        time.sleep(flooded.limit.seconds)  # so that the whole burst is there, of which _tell_admissions() knows
+        for daemon in self._daemons:
             headers = {} if flooded.is_anonymous else {"PRIVATE-TOKEN": daemon.other_secret}
-            crowds.append(start_crowd(daemon.port, flooded.path(daemon), headers, seconds, CONNECTIONS))
+            path, seconds = flooded.path(daemon), FLOOD_SECONDS
+            crowds.append(start_crowd(daemon.port, path, headers, seconds, force.connections, force.per_second))
         return crowds
 
-    def _tell_admissions(self, number: int, flooded: Flooded, crowds: Sequence[Crowd]) -> None:
+    def _tell_admissions(self, number: int, flooded: Flooded, force: Force, crowds: Sequence[Crowd]) -> None:
         """Compare what was admitted with the burst and the rate together."""
         answers = [crowd.answers() for crowd in crowds]
         ended_at = max(crowd.ended_at for crowd in crowds)
@@ -132,22 +170,8 @@ class Limits:
         configured = flooded.limit.requests / flooded.limit.seconds
         self._journal.notes.append(
             f"limits, repetition {number + 1}: {flooded.title} configured behind a burst of as many, "
-            f"{observed:.1f} observed ({observed / configured - 1:+.1%}) over {seconds:.1f} s at both daemons; "
-            f"{(admitted + refused) / seconds:.0f} asked a second"
-        )
-
-    def _tell_costs(self, number: int) -> None:
-        file = pathlib.Path("limits-cost").absolute()
-        shared = open_due_times(file)
-        try:
-            in_memory, alone = microseconds(LocalDueTimes()), microseconds(shared)
-            with contending(file):
-                contended = microseconds(shared)
-        finally:
-            shared.close()
-        self._journal.notes.append(
-            f"limits, repetition {number + 1}: one request is counted in {in_memory:.1f} µs in memory, "
-            f"{alone:.1f} µs in a shared file, {contended:.1f} µs there while another process counts the same callers"
+            f"{observed:.1f} observed ({observed / configured - 1:+.1%}) over {seconds:.1f} s at both daemons, "
+            f"{2 * force.connections} connections, {refused / seconds:.0f} refused a second"
         )
 
 
@@ -157,14 +181,11 @@ def _rule(limit: Rate) -> str:
     return f'[[rate_limits]]\nprefix = "{prefix}"\nauthenticated = "{rate}"\nanonymous = "{rate}"\n'
 
 
-def _row(work: str) -> Row:
-    return Row(Limits.name, work, PKGREGD, ANSWER)
+def _row(place: Place, work: str) -> Row:
+    return Row(Limits.name, f"{place.title}: {work}", PKGREGD, ANSWER)
 
 
-def _ask_now_and_then(port: int, call: Call) -> Outcome:
-    def calls() -> Iterator[Call]:
-        for _ in range(QUIET_CALLS):
-            time.sleep(QUIET_PAUSE_SECONDS)
-            yield call
-
-    return run(port, calls())
+def _now_and_then(call: Call, goes_on: Callable[[], bool]) -> Iterator[Call]:
+    while goes_on():
+        time.sleep(QUIET_PAUSE_SECONDS)
+        yield call

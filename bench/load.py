@@ -82,6 +82,14 @@ class Outcome:
         return len(self.latencies)
 
 
+def joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """Put together what came of requests that were sent at different times."""
+    latencies = array("d", itertools.chain.from_iterable(outcome.latencies for outcome in outcomes))
+    statuses = sum((Counter(outcome.statuses) for outcome in outcomes), Counter[int]())
+    wall_seconds = sum(outcome.wall_seconds for outcome in outcomes)
+    return Outcome(wall_seconds, latencies, sum(outcome.received_bytes for outcome in outcomes), statuses)
+
+
 def run(port: int, calls: Iterable[Call], connections: int = 1) -> Outcome:
     """
     Send requests, the next one on whichever connection has its answer.

@@ -9,7 +9,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from attrs import frozen
 
@@ -61,6 +61,13 @@ class Cost:
     wall_seconds: float
     resident_bytes: int
     peak_bytes: int
+
+
+def total(costs: Sequence[Cost]) -> Cost:
+    """Put together what was done at different times."""
+    usage = Usage(sum(cost.usage.cpu_seconds for cost in costs), sum(cost.usage.system_seconds for cost in costs))
+    peak_bytes = max(cost.peak_bytes for cost in costs)
+    return Cost(usage, sum(cost.wall_seconds for cost in costs), costs[0].resident_bytes, peak_bytes)
 
 
 class Meter:

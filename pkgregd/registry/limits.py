@@ -25,10 +25,10 @@ REFUSALS_AT_ONCE = 20
 """How many refusals of one budget are answered at once; clients with manners do not come to see more."""
 
 LEAST_REFUSALS_PER_SECOND = 20
-REFUSALS_PER_ADMISSION = 2
+REFUSALS_PER_ADMISSION = 0.5
 """
-How many further ones are answered a second: the greater of so many, and so many times the budget's own rate, of which
-therefore nothing is lost to whoever asks over a few connections.
+How many further ones are answered a second: the greater of so many, and so many times the budget's own rate. Nothing of
+the budget is lost to whoever waits for them, since it fills up meanwhile.
 """
 
 MAX_HOLD_SECONDS = 1.0

@@ -195,18 +195,19 @@ class HoldTests(SynchronousTestCase):
 
     def test_nothing_of_the_rate_is_lost(self):
         """One connection that is answered late still asks for all that it may have."""
-        rate = Rate(100, 1)
-        limits = PrefixLimits([RateLimitRule(PACKAGES, rate)], lambda: self.now)
-        admitted = 0
-        started_at = self.now
-        while self.now < started_at + 20:
-            verdict = limits.admit(PATH, user(1), "192.0.2.1", RouteClass.PACKAGES)
-            if verdict.retry_after_seconds is None:
-                admitted += 1
-                self.now += 0.0002
-            else:
-                self.now += 0.0001 + limits.hold_seconds(verdict)
-        self.assertTrue(98 < (admitted - 100) / 20 < 102, admitted)
+        for rate in (Rate(20, 1), Rate(200, 1), Rate(1000, 15), Rate(1000, 1)):
+            limits = PrefixLimits([RateLimitRule(PACKAGES, rate)], lambda: self.now)
+            admitted = 0
+            started_at = self.now
+            while self.now < started_at + 40:
+                verdict = limits.admit(PATH, user(1), "192.0.2.1", RouteClass.PACKAGES)
+                if verdict.retry_after_seconds is None:
+                    admitted += 1
+                    self.now += 0.0002
+                else:
+                    self.now += 0.0001 + limits.hold_seconds(verdict)
+            found = (admitted - rate.requests) / 40 / rate.requests * rate.seconds
+            self.assertTrue(0.97 < found < 1.03, (rate, found))
 
 
 class PrefixTests(SynchronousTestCase):
