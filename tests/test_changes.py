@@ -304,8 +304,9 @@ class TellingTests(ChangesCase):
         for rest, method in (("/rotate", "POST"), ("", "DELETE")):
             number = self.number_of(self.add_token(TokenKind.PERSONAL, "api", user="root"))
             yield Example(method, f"{mine}/<number:token_id>{rest}", f"{mine}/{number}{rest}")
-        secret = self.add_token(TokenKind.PERSONAL, "api", user="spare")
-        yield Example("DELETE", f"{mine}/self", f"{mine}/self", None, {"Authorization": f"Bearer {secret}"})
+        for rest, method in (("/rotate", "POST"), ("", "DELETE")):
+            shown = {"Authorization": f"Bearer {self.add_token(TokenKind.PERSONAL, 'api', user='spare')}"}
+            yield Example(method, f"{mine}/self{rest}", f"{mine}/self{rest}", None, shown)
         yield Example("DELETE", user, f"{api}/users/5")
         yield from format_examples()
         yield from npm_removal(self.revision)

@@ -106,6 +106,7 @@ REVOKE_OWN = Operation("revoke_own_token", GONE, refusals=(404,))
 SHOW_PERSONAL = Operation("show_personal_access_token", shown(ACCESS_TOKEN, "The token"))
 REVOKE_PERSONAL = Operation("revoke_personal_access_token", GONE)
 ROTATE_PERSONAL = Operation("rotate_personal_access_token", _ROTATED, body=ROTATION.described)
+ROTATE_OWN = Operation("rotate_own_token", _ROTATED, body=ROTATION.described)
 ADD_PERSONAL = Operation("add_personal_access_token", _MADE, body=NEW_PERSONAL.described)
 
 _ACCESS_KINDS = {Level.PROJECT: TokenKind.PROJECT, Level.GROUP: TokenKind.GROUP}
@@ -151,6 +152,7 @@ class TokenManagement:
             Route(("GET",), personal, own, self.list_personal, INSTANCE, operation=LIST_PERSONAL),
             Route(("GET",), personal + "/self", users, self.show_self, INSTANCE, operation=SHOW_OWN),
             Route(("DELETE",), personal + "/self", users, self.revoke_self, INSTANCE, operation=REVOKE_OWN),
+            Route(("POST",), personal + "/self/rotate", own, self.rotate_self, INSTANCE, operation=ROTATE_OWN),
             Route(("GET",), personal + by_id, own, self.show_personal, INSTANCE, operation=SHOW_PERSONAL),
             Route(("DELETE",), personal + by_id, own, self.revoke_personal, INSTANCE, operation=REVOKE_PERSONAL),
             Route(
@@ -205,10 +207,10 @@ class TokenManagement:
         await self._desk.revoke(owner, call.arguments["token_id"], call.principal)
         return Reply(204)
 
-    async def _rotate(self, call: IAuthorisedCall, owner: TokenOwner) -> Reply:
+    async def _rotate(self, call: IAuthorisedCall, owner: TokenOwner, token_id: int) -> Reply:
         given = await ROTATION.read(call)
-        before = await self._desk.find_token(owner, call.arguments["token_id"])
-        issued = await self._desk.rotate(owner, call.arguments["token_id"], given.get("expires_at"), call.principal)
+        before = await self._desk.find_token(owner, token_id)
+        issued = await self._desk.rotate(owner, token_id, given.get("expires_at"), call.principal)
         return _issued(200, issued, before.principal.user_id)
 
     # --------------------------------------------------------------------- deploy
@@ -268,7 +270,7 @@ class TokenManagement:
         role = record.principal.role
         if role is not None:
             self._directories.directory(call.principal).check_role(call.scope, role)
-        return await self._rotate(call, self._access(call))
+        return await self._rotate(call, self._access(call), call.arguments["token_id"])
 
     # ------------------------------------------------------------------- personal
 
@@ -292,7 +294,8 @@ class TokenManagement:
 
     async def rotate_personal(self, call: IAuthorisedCall) -> Reply:
         """Replace one of the caller's own personal tokens."""
-        return await self._rotate(call, TokenOwner(TokenKind.PERSONAL, user_id=call.principal.user_id))
+        owner = TokenOwner(TokenKind.PERSONAL, user_id=call.principal.user_id)
+        return await self._rotate(call, owner, call.arguments["token_id"])
 
     async def add_personal(self, call: IAuthorisedCall) -> Reply:
         """Make a personal token for a user, as an administrator."""
@@ -311,6 +314,10 @@ class TokenManagement:
         """Revoke the token that the request shows."""
         await self._desk.revoke(*_shown(call), call.principal)
         return Reply(204)
+
+    async def rotate_self(self, call: IAuthorisedCall) -> Reply:
+        """Replace the personal token that the request shows."""
+        return await self._rotate(call, *_shown(call))
 
 
 def _shown(call: IAuthorisedCall) -> tuple[TokenOwner, int]:

@@ -184,6 +184,28 @@ class TokenTests(CredentialCase):
         self.assertEqual(self.ask("/api/v4/personal_access_tokens/self", self.shown("root"), "DELETE").status, 204)
         self.assertEqual(self.ask(USER, {"PRIVATE-TOKEN": made["token"]}).status, 401)
 
+    def test_a_token_replaces_itself(self) -> None:
+        """Its bearer gets another with the same name and scopes, and is nobody with the old one from then on."""
+        path = "/api/v4/personal_access_tokens/self/rotate"
+        before = json.loads(self.ask("/api/v4/personal_access_tokens/self", self.shown("jane")).body)
+        reply = self.ask(path, self.shown("jane"), "POST", {"expires_at": "2099-01-01"})
+        self.assertEqual((reply.status, reply.headers["cache-control"]), (200, "no-store"))
+        after = json.loads(reply.body)
+        self.assertNotEqual(after["id"], before["id"])
+        self.assertEqual((after["name"], after["scopes"]), (before["name"], before["scopes"]))
+        self.assertEqual(self.ask(USER, {"PRIVATE-TOKEN": after["token"]}).status, 200)
+        for again in (USER, path):
+            method = "POST" if again == path else "GET"
+            self.assertEqual(self.ask(again, self.shown("jane"), method).status, 401)
+
+    def test_who_may_not_replace_itself(self) -> None:
+        """A token that only reads makes none that could be kept longer, nor do those of machines."""
+        path = "/api/v4/personal_access_tokens/self/rotate"
+        self.world.add_token("reader", "read_api", user="jane", lifetime=HOUR)
+        for name in ("reader", "job", "deploy"):
+            self.assertEqual(self.ask(path, self.shown(name), "POST").status, 403, name)
+        self.assertEqual(self.ask(path, method="POST").status, 401)
+
     def test_jobs(self) -> None:
         """The bearer sees and ends its job, a maintainer that of the project; nobody else."""
         job = json.loads(self.ask("/api/v4/job", self.shown("job")).body)
