@@ -147,8 +147,18 @@ def check_name(name: str) -> str:
 
 
 def check_name_pattern(pattern: str) -> str:
-    """Pass a pattern for names on, which are compared as they are written. Raises InvalidName."""
-    return check_pattern(pattern, _LETTER, "letters, digits, '_', '.', '-' and '/' (com/acme/lib)")
+    """
+    Pass a pattern for names on, which are compared as they are written.
+
+    Raises:
+        InvalidName: a letter that no name has, or a group that is written with dots, which would match no package.
+    """
+    check_pattern(pattern, _LETTER, "letters, digits, '_', '.', '-' and '/' (com/acme/lib)")
+    start = pattern.partition("*")[0]
+    if "/" not in pattern and "." in start:
+        better = start.replace(".", "/") + pattern[len(start) :]
+        raise InvalidName(f"a package of Maven is named with slashes (com/acme/lib): write {better} for {pattern}")
+    return pattern
 
 
 def check_version(version: str) -> str:

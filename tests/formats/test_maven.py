@@ -42,6 +42,19 @@ class MavenContractTests(FormatContract, SynchronousTestCase):
         """Make it."""
         return MavenFormat()
 
+    def is_ever_published(self, name: str) -> bool:
+        """A part of a group has no dot: Maven makes a slash of it."""
+        return "." not in name.partition("/")[0]
+
+    def test_groups_with_dots(self) -> None:
+        """A pattern that is written as a group is would protect nothing: it is refused, and told how to be written."""
+        pattern_of = MavenFormat().canonical_pattern
+        for pattern, better in {"com.acme*": "com/acme*", "com.acme.*": "com/acme/*", "org.x": "org/x"}.items():
+            error = self.assertRaises(errors.InvalidName, pattern_of, pattern)
+            self.assertIn(f"write {better} for {pattern}", str(error))
+        for pattern in ("com/acme*", "*", "*.core", "org/x/org.x.core", "org*x.core", "a/b.c*"):
+            self.assertEqual(pattern_of(pattern), pattern)
+
     def test_problem_details(self) -> None:
         """Every error is a problem in the sense of RFC 9457, and has GitLab's fields beside it."""
         reply = MavenFormat().render_error(Refusal(404, "not_found", "file not found", "r"))
