@@ -63,7 +63,7 @@ class Crowd:
 
     @property
     def ended_at(self) -> float:
-        """When the last answer had come; known behind answers()."""
+        """When it stopped asking, though some answers may have been kept back longer; known behind answers()."""
         return float(self._told["ended_at"])
 
 
@@ -115,7 +115,7 @@ def _ask_for(order: Mapping[str, Any]) -> None:
     calls = itertools.takewhile(lambda _: time.monotonic() < ends_at, _paced(call, order["per_second"]))
     print("begun", flush=True)
     outcome = run(order["port"], calls, order["connections"])
-    print(json.dumps({"statuses": dict(outcome.statuses), "ended_at": time.monotonic()}))
+    print(json.dumps({"statuses": dict(outcome.statuses), "ended_at": ends_at}))
 
 
 def main() -> None:
