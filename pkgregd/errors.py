@@ -170,12 +170,15 @@ class RateLimited(PkgregdError):
     """
     Too many requests.
 
+    Args:
+        what: there is too much of, and perhaps what to do besides waiting.
+
     Attributes:
         retry_after_seconds: when the next one will be admitted.
     """
 
-    def __init__(self, retry_after_seconds: float) -> None:
-        super().__init__(f"too many requests: {try_again(retry_after_seconds)}")
+    def __init__(self, retry_after_seconds: float, what: str = "too many requests") -> None:
+        super().__init__(f"{what}: {try_again(retry_after_seconds)}")
         self.retry_after_seconds = retry_after_seconds
 
 

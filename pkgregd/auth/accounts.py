@@ -36,8 +36,13 @@ SIGN_IN_LIFETIME = datetime.timedelta(days=30)
 WAIT = datetime.timedelta(minutes=10)
 """How long a client waits to be signed in."""
 
-MAX_WAITING_PER_ADDRESS = 100
-"""Behind a proxy all have its address."""
+MAX_WAITING_PER_ADDRESS = 1000
+"""Whole offices have one address, and a client that is given up waits to the end of its time."""
+
+TOO_MANY_WAIT = (
+    "too many clients at this address wait to be signed in; finish those with a browser, "
+    "or configure a token instead of signing in"
+)
 
 _PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}(?:/v?[0-9][A-Za-z0-9.+-]{0,31})?(?![^ ])", re.ASCII)
 
@@ -110,7 +115,7 @@ class Account:
             expires_at=self.settings.clock() + WAIT,
         )
         if not await self.settings.catalog.add_sign_in(sign_in, MAX_WAITING_PER_ADDRESS):
-            raise RateLimited(WAIT.total_seconds())
+            raise RateLimited(WAIT.total_seconds(), TOO_MANY_WAIT)
         return SignInStart(poll_secret, f"{self.settings.page_url}/{public_id}")
 
     async def find_sign_in(self, public_id: str) -> SignIn:

@@ -194,8 +194,8 @@ def find_token(carried: Mapping[str, str]) -> ShownToken | None:
     """
     Take the token out of what may carry one.
 
-    An empty header, and Basic with an empty password, show nothing. The same token in several headers
-    must be good in each of them.
+    An empty header, Bearer without a token, and Basic with an empty password, show nothing. The same token in several
+    headers must be good in each of them.
 
     Args:
         carried: values of headers by their lower-case names, and of QUERY_PARAMETERS.
@@ -231,6 +231,8 @@ def _authorization_token(value: str) -> ShownToken:
     """Return the token of an Authorization header; its text is empty when it shows none."""
     scheme, space, parameter = value.partition(" ")
     parameter = parameter.strip(" \t")
+    if value.lower() == "bearer":
+        return ShownToken("", ANY_KIND)  # a client whose configuration has an empty token, as in Basic
     if not space:
         # cargo and gem send the token alone.
         return ShownToken(value, ANY_KIND)

@@ -17,7 +17,8 @@ from pkgregd.values import FormatLimits
 
 MAX_REGEX_CHARACTERS = 255
 MAX_REGEX_MEMORY_BYTES = 1 << 20
-REMEMBERED_REGEXES = 256
+REMEMBERED_REGEXES = 32
+"""Each may take up its memory."""
 
 
 def may_replace(limits: FormatLimits, name: str, version: str, *, ignores_case: bool = False) -> bool:

@@ -157,7 +157,8 @@ class SignInTests(AccountCase):
         """One address cannot fill the catalog, nor one network of IPv6."""
         for _ in range(MAX_WAITING_PER_ADDRESS):
             now(self.account().start_sign_in("npm"))
-        self.assertRaises(RateLimited, now, self.account().start_sign_in("npm"))
+        error = self.assertRaises(RateLimited, now, self.account().start_sign_in("npm"))
+        self.assertIn("configure a token instead", str(error))
         now(self.accounts.account(ANONYMOUS, "192.0.2.2").start_sign_in("npm"))
         for number in range(MAX_WAITING_PER_ADDRESS):
             now(self.accounts.account(ANONYMOUS, f"2001:db8::{number:x}").start_sign_in("npm"))

@@ -112,8 +112,8 @@ class AuthenticatorTests(SynchronousTestCase):
         self.assertEqual(self.table.lookups, [])
 
     def test_empty_values_show_nothing(self) -> None:
-        """An empty header, and Basic with an empty password, are what unset variables look like: anonymous."""
-        for value in ("", " ", basic("", ""), basic("ci", "")):
+        """An empty header, Bearer alone, Basic with an empty password: what unset variables look like is anonymous."""
+        for value in ("", " ", basic("", ""), basic("ci", ""), "Bearer", "bearer ", "Bearer \t"):
             self.assertEqual(self.authenticate(authorization=value), ANONYMOUS)
         for name in TOKEN_HEADERS:
             self.assertEqual(self.authenticate(**{name: ""}), ANONYMOUS)
@@ -270,7 +270,6 @@ class AuthenticatorTests(SynchronousTestCase):
         """Whatever is malformed is refused, without asking the catalog."""
         good = self.secrets[TokenKind.PERSONAL]
         for value in (
-            "Bearer",
             "Bearer x",
             f"Bearer {good[:-1]}",
             f"Bearer {good} {good}",
