@@ -18,6 +18,10 @@ FAILURE_RATE = Rate(30, 60)
 FAILURES = "failed_authentications"
 """What clients are told that this limit is called."""
 
+MAX_KNOWN_PATHS = 4096
+MAX_KNOWN_PATH_CHARACTERS = 512
+"""Of which paths it is known which rule is theirs."""
+
 MAX_SPENT_SECONDS = 1.0
 """How long a caller is refused without a look at who it is: a token may have been revoked, which its bearer is told."""
 
@@ -62,6 +66,7 @@ class PrefixLimits:
         in_order = sorted(rules, key=lambda rule: (-rule.prefix.count("/"), rule.routes is None))
         self._rules = [_Rule(rule, clock, due_times) for rule in in_order]
         self._failures = GCRA(FAILURE_RATE, clock, due_times, FAILURES, FAILURES)
+        self._found: dict[tuple[RouteClass, str], _Rule | None] = {}
         self._spent = SpentBudgets(clock)
         self._refusals = LocalDueTimes()
 
@@ -114,11 +119,20 @@ class PrefixLimits:
         return min(max(0.0, due_at - now - free_seconds), MAX_HOLD_SECONDS)
 
     def _rule(self, path: str, routes: RouteClass) -> _Rule | None:
-        """Find the rule that decides."""
+        """Find the rule that decides; for a path always the same, so what was found is kept for a while."""
         if not self._rules:
             return None
-        segments = path.split("/")
-        return next((rule for rule in self._rules if rule.matches(routes, segments)), None)
+        key = (routes, path)
+        try:
+            return self._found[key]
+        except KeyError:
+            segments = path.split("/")
+            rule = next((rule for rule in self._rules if rule.matches(routes, segments)), None)
+        if len(path) <= MAX_KNOWN_PATH_CHARACTERS:
+            if len(self._found) >= MAX_KNOWN_PATHS:
+                self._found.clear()
+            self._found[key] = rule
+        return rule
 
     def _count(self, limiter: GCRA, key: str, cost: float, caller: Callable[[], bytes] | None) -> Verdict:
         """Count a request, and remember its caller if the budget is spent now."""

@@ -24,7 +24,6 @@ import stat
 import struct
 import time
 import zlib
-from contextlib import suppress
 
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -210,8 +209,10 @@ class SharedDueTimes:
         way = tags.index(tag) if is_known else times.index(min(times))
         due_at, fits = pushed(times[way] if is_known else now, now, by_seconds, most_seconds)
         if fits and by_seconds and (is_known or by_seconds > 0):
-            with suppress(OSError):  # where somebody cut the file, and the disk is full
+            try:
                 os.pwrite(self._number, _ENTRY.pack(tag, due_at), start + way * _ENTRY.size)
+            except OSError:  # somebody cut the file, and the disk is full
+                return due_at
         return due_at
 
     def _lock(self, start: int) -> bool:

@@ -9,6 +9,7 @@ from pkgregd.registry.limits import (
     FAILURE_RATE,
     FAILURES,
     MAX_HOLD_SECONDS,
+    MAX_KNOWN_PATHS,
     MAX_SPENT_SECONDS,
     PrefixLimits,
     address_key,
@@ -232,6 +233,16 @@ class PrefixTests(SynchronousTestCase):
         self.assertEqual(self.admitted(limits, PATH, user(2)), 5)
         self.assertEqual(self.admitted(limits, PATH, ANONYMOUS), 3)
         self.assertEqual(self.admitted(limits, PATH, ANONYMOUS, "192.0.2.9"), 3)
+
+    def test_paths_without_end(self):
+        """What is known of paths is bounded, and the rule is found all the same."""
+        limits = self.limits(RateLimitRule(PACKAGES, Rate(5, 60), None))
+        for number in range(MAX_KNOWN_PATHS + 10):
+            limits.admit(f"/x/{number}", user(1), "192.0.2.1", RouteClass.PACKAGES)
+        limits.admit("/x" * 1000, user(1), "192.0.2.1", RouteClass.PACKAGES)
+        self.assertLessEqual(len(limits._found), MAX_KNOWN_PATHS)
+        self.assertEqual(self.admitted(limits, PATH, user(1)), 5)
+        self.assertEqual(self.admitted(limits, PATH, user(2), routes=RouteClass.MANAGEMENT), 5)
 
     def test_prefixes(self):
         """`:id` is any one segment; the longest prefix that fits decides; the rest is free."""
