@@ -37,7 +37,10 @@ class TaskTests(DaemonTestCase):
         wait_until(lambda: bool(self.tasks()), "planning")
         for kind in self.tasks():
             self.daemon.cli("task", "run", kind)
-            wait_until(lambda: self.tasks()[kind]["finished_at"] is not None, kind)  # noqa: B023
-            self.assertEqual((self.tasks()[kind]["error"], self.tasks()[kind]["attempts"]), (None, 0))
+        wait_until(
+            lambda: self.daemon.query("SELECT id FROM tasks WHERE finished_at IS NULL") == [], "the end of all tasks"
+        )
+        for row in self.tasks().values():
+            self.assertEqual((row["state"], row["error"], row["attempts"]), ("waiting", None, 0))
         self.assertEqual(self.daemon.query("SELECT id FROM audit_entries WHERE happened_at = 0"), [])
         self.assertIn("sweep removed 0 blobs", self.daemon.log_text())
