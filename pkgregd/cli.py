@@ -13,6 +13,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TextIO, TypeVar
@@ -224,8 +225,8 @@ def make_parser() -> argparse.ArgumentParser:
 
     listing = subcommands.add("task list", tasks.list_tasks)
     listing.add_argument("--state", type=_task_state, metavar=_TASK_STATES)
-    listing.add_argument("--kind", metavar="KIND")
-    subcommands.add("task run", tasks.run_tasks).add_argument("kind", metavar="KIND")
+    listing.add_argument("--kind", metavar="KIND", type=_task_kind)
+    subcommands.add("task run", tasks.run_tasks).add_argument("kind", metavar="KIND", type=_task_kind)
     subcommands.add("task retry", tasks.retry_task).add_argument("id", metavar="ID", type=_task_id)
 
     token = subcommands.add("token add", tokens.add_token)
@@ -289,6 +290,12 @@ def _task_state(text: str) -> TaskState:
         return TaskState(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be one of {_TASK_STATES.replace('|', ', ')}") from None
+
+
+def _task_kind(text: str) -> str:
+    if re.fullmatch(r"[a-z_]{1,100}", text, re.ASCII) is None:
+        raise argparse.ArgumentTypeError("must be the kind of a task, such as sweep; `task list` shows them")
+    return text
 
 
 def _change(text: str) -> tuple[str, str]:

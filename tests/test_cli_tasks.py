@@ -116,7 +116,15 @@ class TaskCommandTests(SynchronousTestCase):
 
     def test_words_that_mean_nothing(self) -> None:
         """Status 2, as for all arguments."""
-        for words in ("task list --state done", "task retry x", "task retry -1", "task run", "task retry " + "9" * 30):
+        for words in (
+            "task run Sweep",
+            "task list --kind x\udcff",
+            "task list --state done",
+            "task retry x",
+            "task retry -1",
+            "task run",
+            "task retry " + "9" * 30,
+        ):
             with self.assertRaises(SystemExit) as caught:
                 cli.parse_arguments(["--config", "x.toml", *words.split()])
             self.assertEqual(caught.exception.code, 2)

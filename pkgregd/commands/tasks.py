@@ -30,7 +30,7 @@ async def run_tasks(instance: Instance, arguments: Namespace) -> Outcome:
     count = await instance.catalog.run_tasks(arguments.kind, instance.operator)
     if not count:
         raise NotFound(
-            f"there is no task of the kind {arguments.kind[:100]!r}: `pkgregd task list` shows what there is, "
+            f"there is no task of the kind {arguments.kind!r}: `pkgregd task list` shows what there is, "
             "and the tasks of every period are there once a daemon has run"
         )
     return Outcome(str(count), {"kind": arguments.kind, "tasks": count})
