@@ -14,7 +14,7 @@ from pkgregd.catalog.packages import DELETE_EMPTY_PACKAGE, bump_index, index_sta
 from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.statement import Statement, Transaction, each_id
 from pkgregd.catalog.tables import blobs, documents, package_files
-from pkgregd.catalog.usage import size_of_files, subtract_files
+from pkgregd.catalog.usage import add_usage, size_of_files, sum_of_files
 from pkgregd.values import AuditAction, Principal, ProtectedAct
 
 # =================================================================== statements
@@ -74,10 +74,11 @@ async def delete_files(
     await tx.execute(LEAVE_TOMBSTONES_OF_CHOSEN, now=tx.now, **chosen)
     await tx.execute(RELEASE_BLOBS_OF_CHOSEN, now=tx.now, **chosen)
     await tx.execute(DROP_DOCUMENTS_OF_CHOSEN, **chosen)
-    await subtract_files(tx, project_id, SIZE_OF_CHOSEN, chosen)
+    gone_bytes = await sum_of_files(tx, SIZE_OF_CHOSEN, chosen)
     await tx.execute(DELETE_CHOSEN, **chosen)
     await tx.execute(DELETE_EMPTY_PACKAGE, package_id=package_id)
     await bump_index(tx, project_id, format, canonical_name, canonical_version, shown_before)
+    await add_usage(tx, project_id, -gone_bytes)
     # which files they were, the tombstones tell
     more = {"status": status, "files": counted[0]}
     entry = told.of_version(AuditAction.DELETE_FILES, project_id, format, name, version, **more)

@@ -15,7 +15,7 @@ from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.rules import MAX_ID, bounds_of, from_microseconds
 from pkgregd.catalog.statement import LIKE_ESCAPE, Row, Statement, Transaction, containing, each_id, insert, lower_ascii
 from pkgregd.catalog.tables import blobs, documents, package_files, packages, projects, tombstones
-from pkgregd.catalog.usage import size_of_files, subtract_files
+from pkgregd.catalog.usage import add_usage, size_of_files, sum_of_files
 from pkgregd.values import (
     AuditAction,
     FileListing,
@@ -368,10 +368,11 @@ async def delete_package(
     await tx.execute(LEAVE_TOMBSTONES, package_id=package_id, now=tx.now)
     await tx.execute(RELEASE_BLOBS, package_id=package_id, now=tx.now)
     await tx.execute(DROP_DOCUMENTS, package_id=package_id)
-    await subtract_files(tx, project_id, SIZE_OF_FILES, {"package_id": package_id})
+    gone_bytes = await sum_of_files(tx, SIZE_OF_FILES, {"package_id": package_id})
     await tx.execute(DELETE_FILES, package_id=package_id)
     await tx.execute(DELETE_PACKAGE, package_id=package_id)
     await bump_index(tx, project_id, format, canonical_name, canonical_version, shown_before)
+    await add_usage(tx, project_id, -gone_bytes)
     # which files they were, the tombstones tell: the entry stays small however many there were
     more = {"status": status, "files": files}
     entry = told.of_version(AuditAction.DELETE_PACKAGE, project_id, format, name, version, **more)

@@ -17,7 +17,7 @@ from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.rules import from_microseconds
 from pkgregd.catalog.statement import Statement, Transaction, each_id
 from pkgregd.catalog.tables import blobs, documents, index_revisions, package_files, packages
-from pkgregd.catalog.usage import size_of_files, subtract_files
+from pkgregd.catalog.usage import add_usage, size_of_files, sum_of_files
 from pkgregd.catalog.versions import SET_YANKED
 from pkgregd.errors import PackageNotFound, PreconditionFailed
 from pkgregd.values import AuditAction, Principal, ProtectedAct
@@ -127,12 +127,13 @@ async def delete_name(
     await tx.execute(LEAVE_TOMBSTONES, now=tx.now, **name)
     await tx.execute(RELEASE_BLOBS, now=tx.now, **name)
     await tx.execute(DROP_DOCUMENTS, **name)
-    await subtract_files(tx, project_id, SIZE_OF_FILES, name)
+    gone_bytes = await sum_of_files(tx, SIZE_OF_FILES, name)
     files = await tx.execute(DELETE_FILES, **name)
     await tx.execute(DELETE_PACKAGES, **name)
     await record_changes(tx, project_id, format, canonical_name, [row[3] for row in found])
     if shown_before is not None:
         await count_change(tx, project_id, format, "")
+    await add_usage(tx, project_id, -gone_bytes)
     # which they were, the tombstones tell: the entry stays small however many there were
     counts = {"packages": len(found), "files": files}
     entry = told.of_name(AuditAction.DELETE_NAME, project_id, format, found[-1][1], **counts)

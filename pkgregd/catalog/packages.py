@@ -574,9 +574,9 @@ async def _remove(tx: Transaction, file: PackageFile) -> None:
     await drop_documents(tx, file.id)
     await tx.execute(DELETE_FILE, file_id=file.id)
     await tx.execute(DELETE_EMPTY_PACKAGE, package_id=file.package_id)
-    await add_usage(tx, file.project_id, -file.blob.size_bytes)
     await release_blob(tx, file.blob.sha256.hex)
     await bump_index(tx, file.project_id, file.format, file.canonical_name, file.canonical_version, shown_before)
+    await add_usage(tx, file.project_id, -file.blob.size_bytes)
 
 
 async def listed_name(tx: Transaction, project_id: int, format: str, canonical_name: str) -> str | None:

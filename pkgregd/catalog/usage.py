@@ -110,16 +110,18 @@ FORGET_EXPIRED = Statement(delete(reservations).where(reservations.c.expires_at 
 
 
 async def add_usage(tx: Transaction, project_id: int, more_bytes: int) -> None:
-    """Count bytes that came to a project; those that went are less than nothing."""
+    """
+    Count bytes that came to a project; those that went are less than nothing.
+
+    Behind the index revisions, wherever both are changed: two that wait for each other wait until the server notices.
+    """
     if more_bytes:
         await tx.execute(ADD_USAGE, project_id=project_id, more_bytes=more_bytes)
 
 
-async def subtract_files(
-    tx: Transaction, project_id: int, size_of_them: Statement, which: Mapping[str, object]
-) -> None:
+async def sum_of_files(tx: Transaction, size_of_them: Statement, which: Mapping[str, object]) -> int:
     """
-    Count that files of a project are about to go.
+    Add up files that are about to go.
 
     Args:
         size_of_them: made by size_of_files().
@@ -127,7 +129,7 @@ async def subtract_files(
     """
     row = await tx.fetch_one(size_of_them, **which)
     assert row is not None
-    await add_usage(tx, project_id, -row[0])
+    return int(row[0])
 
 
 async def size_of_blob(tx: Transaction, sha256: str) -> int:

@@ -59,11 +59,14 @@ class RecordedTransaction:
     Attributes:
         touched: how many rows of which table were written.
         entries: how many were added to the audit trail.
+        has_counted_usage: whether what a project uses was changed, which comes behind its indexes: of two transactions
+            that wait for each other one is ended, a second later.
     """
 
     transaction: Transaction
     touched: Counter[str] = Factory(Counter)
     entries: int = 0
+    has_counted_usage: bool = False
 
     @property
     def now(self) -> int:
@@ -85,6 +88,8 @@ class RecordedTransaction:
         count = await self.transaction.execute(statement, **parameters)
         assert isinstance(statement.clause, UpdateBase)
         table = str(statement.clause.entity_description["name"])
+        self.has_counted_usage |= table == "usages"
+        assert table != "index_revisions" or not self.has_counted_usage, "usage is counted behind the indexes"
         if table == "audit_entries" and statement.clause.is_insert:
             self.entries += count
         elif table not in NOTES and count:
