@@ -90,6 +90,10 @@ class FaultTests(SynchronousTestCase):
         began_at = time.monotonic()
         self.world.server.go_down()
         self.is_not_ready(began_at)
+        status, _, page = self.world.daemon.get("/-/metrics")
+        self.assertEqual(status, 200)
+        self.assertIn(b'pkgregd_catalog_verbs_total{outcome="unavailable",verb="read_foreseen"}', page)
+        self.assertIn(b'pkgregd_http_requests_total{method="GET",status="5xx",table="health"}', page)
         self.world.server.come_up()
         self.recovers("restarted", began_at)
 
