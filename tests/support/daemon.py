@@ -6,6 +6,7 @@ Everything here blocks: it is used from test cases that run without the reactor.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import os
@@ -189,6 +190,23 @@ def command_line(config: pathlib.Path, *arguments: str) -> str:
     return done.stdout.rstrip("\n")
 
 
+def _descendants(pid: int) -> list[int]:
+    """Return the processes that one has started, and those that they have."""
+    found: list[int] = []
+    for listed in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, listed.read_text().split())
+    return found + [below for child in found for below in _descendants(child)]
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process has not ended; one that only waits to be asked how has."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 class Daemon:
     """
     One daemon and its folder. `start()` it, and `close()` it in the end.
@@ -285,10 +303,15 @@ class Daemon:
             raise AssertionError(f"after SIGTERM it exits {status}\n{self.log_text()[-8000:]}")
 
     def kill9(self) -> None:
-        """End it as a power cut would, as far as a process can tell."""
+        """End it and its processes as a power cut would, as far as a process can tell."""
+        others = _descendants(self.process.pid)
         self.process.kill()
+        for pid in others:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self._process = None
+        wait_until(lambda: not any(map(_is_alive, others)), "the end of all processes")
 
     def close(self) -> None:
         """Stop it if it runs, and remove its folder."""
