@@ -93,11 +93,17 @@ def shared_seaweedfs() -> SeaweedFS:
     return server
 
 
+@functools.cache
+def _daemons_place() -> S3Place:
+    """Make the bucket of all daemons: the server has volumes for some hundred buckets, and no more."""
+    return shared_seaweedfs().new_place("")
+
+
 def s3_blobs() -> str:
-    """Return the keys of a `[blobs]` section for a bucket of its own."""
-    place = shared_seaweedfs().new_place()
+    """Return the keys of a `[blobs]` section for a prefix of its own."""
+    place = _daemons_place()
     return (
-        f'url = "s3://{place.bucket}/{place.prefix.rstrip("/")}"\n'
+        f'url = "s3://{place.bucket}/daemon-{next(_numbers)}"\n'
         f'endpoint_url = "{place.endpoint_url}"\nregion = "{place.region}"\n'
         f'access_key_id = "{KEYS.access_key_id}"\nsecret_access_key = "{KEYS.secret_access_key}"'
     )
