@@ -7,8 +7,10 @@ contracts as the real ones: what a format sees here is what it sees in a daemon.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -25,6 +27,7 @@ from pkgregd.interfaces import (
     IBlobSink,
     IBlobSource,
     ICall,
+    ICatalog,
     IInspections,
     Inspector,
     IPackageFormat,
@@ -214,6 +217,30 @@ class InlineInspections:
         """See IInspections."""
 
 
+_make_catalog: Callable[..., ICatalog] = MemoryCatalog
+
+
+@contextlib.contextmanager
+def making_catalogs(make: Callable[..., ICatalog]) -> Iterator[None]:
+    """
+    Have new_catalog() return others than those in memory for a while.
+
+    Args:
+        make: as MemoryCatalog is made; its verbs have to have their answers at once.
+    """
+    global _make_catalog
+    before, _make_catalog = _make_catalog, make
+    try:
+        yield
+    finally:
+        _make_catalog = before
+
+
+def new_catalog(seconds: Callable[[], float] = time.time) -> ICatalog:
+    """Make an empty catalog for a world: in memory, unless a test has them made otherwise."""
+    return _make_catalog(seconds)
+
+
 async def _at_once(job: Callable[[], T]) -> T:
     return job()
 
@@ -226,7 +253,8 @@ class FormatWorld:
     Attributes:
         format: under test.
         limits: of the format.
-        catalog, blobs: in memory.
+        catalog: see new_catalog().
+        blobs: in memory.
         pages: kept ones.
         listings: kept ones, from which pages are brought up to date.
         last_body: of the last request.
@@ -235,7 +263,7 @@ class FormatWorld:
 
     format: IPackageFormat
     limits: FormatLimits = field(default=Factory(lambda self: self.format.default_limits, takes_self=True))
-    catalog: MemoryCatalog = Factory(MemoryCatalog)
+    catalog: ICatalog = Factory(new_catalog)
     blobs: MemoryBlobStore = Factory(MemoryBlobStore)
     pages: Pages = Factory(lambda: Pages(_at_once))
     listings: Listings = Factory(Listings)
@@ -425,5 +453,7 @@ __all__ = [
     "RecordingSink",
     "body_of",
     "cut",
+    "making_catalogs",
+    "new_catalog",
     "now",
 ]
