@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tests.formats.cargo_world import crate, dependency, frame, manifest, metadata
 from tests.formats.test_cargo_hostile import hostile_requests
 from tests.support.archives import TAR_END, header, member
+from tests.support.blobs import ON_DISK
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import wait_until
 from tests.support.rawhttp import Answer, RawConnection
@@ -27,6 +28,8 @@ RACERS = 24
 
 class WireTests(DaemonTestCase):
     """One daemon, spoken to over bare sockets."""
+
+    blobs = ON_DISK
 
     def path(self, rest: str, project: str | None = None) -> str:
         """Return a path below the format's address."""

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 
+from tests.support.blobs import ON_DISK
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import wait_until
 from tests.support.jars import plugin_jar
@@ -24,6 +25,8 @@ MOVING_POM = b"<project><groupId>com.acme</groupId><artifactId>moving</artifactI
 
 class WireTests(DaemonTestCase):
     """One daemon, spoken to over bare sockets."""
+
+    blobs = ON_DISK
 
     def request(
         self, method: str, path: str, pieces: Iterable[bytes | memoryview] = (), size_bytes: int | None = None,

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from tests.formats.npm_hostile import good_document, hostile_documents
+from tests.support.blobs import ON_DISK
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import Daemon, wait_until
 from tests.support.npm import make_document, make_package, make_provenance, with_provenance
@@ -23,9 +24,11 @@ SHORT = "application/vnd.npm.install-v1+json"
 class WireTests(DaemonTestCase):
     """One daemon, spoken to over bare sockets."""
 
+    blobs = ON_DISK
+
     def make_daemon(self) -> Daemon:
         """Have a limit that is soon reached."""
-        return Daemon(f"[formats.npm]\nmax_file_bytes = {MAX_FILE_BYTES}\n")
+        return Daemon(f"[formats.npm]\nmax_file_bytes = {MAX_FILE_BYTES}\n", blobs=self.blobs)
 
     def path(self, rest: str, project: str | None = None) -> str:
         """Return a path below the format's address."""

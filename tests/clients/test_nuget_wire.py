@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tests.formats.nuget_hostile import hostile_pushes
 from tests.formats.nuget_world import FORM_HEADERS, PDB_ID, SIGNATURE, SYMBOLS, form, nupkg, nuspec, pdb, snupkg
 from tests.support.archives import make_zip
+from tests.support.blobs import ON_DISK
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import wait_until
 from tests.support.rawhttp import Answer, RawConnection, basic
@@ -59,6 +60,8 @@ class NuGetWireTestCase(DaemonTestCase):
 
 class WireTests(NuGetWireTestCase):
     """What any client may do."""
+
+    blobs = ON_DISK
 
     def test_validators(self) -> None:
         """A registration has an ETag, which a publish moves and 304 answers, and is compressed for who takes that."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+ON_DISK = 'url = "file:blobs"'
+"""The keys of a daemon whose tests look into its folder of blobs, whatever the others of the run have."""
+
 
 def blobs_section() -> str:
     """Return the keys of the `[blobs]` section of one more daemon, without what a test adds to them."""
@@ -14,4 +17,4 @@ def blobs_section() -> str:
         return s3_blobs()
     if where != "file":
         raise ValueError(f"PKGREGD_TEST_BLOBS is {where!r}, and has to be file or s3")
-    return 'url = "file:blobs"'
+    return ON_DISK

@@ -44,7 +44,7 @@ class DaemonTestCase(SynchronousTestCase):
     Tests around one daemon, started for the first of the class and stopped for the first of another.
 
     Attributes:
-        settings, http, external_scheme: see Daemon.
+        settings, http, external_scheme, blobs: see Daemon.
         shared_by: what classes that share a daemon have in common; a class has one of its own if this is empty.
     """
 
@@ -52,11 +52,12 @@ class DaemonTestCase(SynchronousTestCase):
     settings: ClassVar[str] = ""
     http: ClassVar[str] = ""
     external_scheme: ClassVar[str] = "http"
+    blobs: ClassVar[str] = ""
     daemon: Daemon
 
     def make_daemon(self) -> Daemon:
         """Make the daemon, not started yet."""
-        return Daemon(self.settings, http=self.http, external_scheme=self.external_scheme)
+        return Daemon(self.settings, http=self.http, external_scheme=self.external_scheme, blobs=self.blobs)
 
     def setUp(self) -> None:
         """Have the daemon of this class run."""

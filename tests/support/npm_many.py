@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pathlib
 
 from twisted.internet.defer import Deferred
 
+from pkgregd.catalog.postgresql import PostgresDatabase
 from pkgregd.catalog.sql import SqlCatalog
 from pkgregd.catalog.sqlite import SqliteDatabase
 from pkgregd.values import ANONYMOUS, BlobInfo, Coordinates, Digest, Publication
-from tests.catalog.support import ThreadedClock
+from tests.catalog.support import PollingClock, ThreadedClock
+from tests.support.catalogs import SQLITE_URL
+from tests.support.daemon import Daemon
 
 DEPENDENCIES = {f"dependency-{number}": f"^{number}.0.0" for number in range(12)}
 
@@ -27,10 +29,15 @@ def account(name: str, version: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def add_versions(database: pathlib.Path, project_id: int, name: str, count: int) -> None:
-    """Publish versions 1.0.0, 1.0.1 and so on in the catalog at a path, which a daemon may have open."""
-    clock = ThreadedClock()
-    catalog = SqlCatalog(SqliteDatabase(clock, database))
+def add_versions(daemon: Daemon, project_id: int, name: str, count: int) -> None:
+    """Publish versions 1.0.0, 1.0.1 and so on in the catalog of a daemon, which may run."""
+    clock: ThreadedClock | PollingClock
+    if daemon.catalog_url == SQLITE_URL:
+        clock = ThreadedClock()
+        catalog = SqlCatalog(SqliteDatabase(clock, daemon.folder / SQLITE_URL.partition(":")[2]))
+    else:
+        clock = PollingClock()
+        catalog = SqlCatalog(PostgresDatabase(clock, daemon.catalog_url))
 
     async def publish() -> None:
         for number in range(count):

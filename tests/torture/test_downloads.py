@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Mapping
 
+from tests.support.blobs import ON_DISK
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import wait_until
 from tests.support.rawhttp import RawConnection
@@ -82,6 +83,8 @@ class DownloadTests(GreatFileTestCase):
 
 class DamageTests(GreatFileTestCase):
     """A file that changes behind the daemon's back."""
+
+    blobs = ON_DISK
 
     def test_a_torn_file(self) -> None:
         """A file that ends early ends the connection: no client takes it for whole, and no other reply follows."""

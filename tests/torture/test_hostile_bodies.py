@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 
+from tests.support.blobs import ON_DISK
 from tests.support.cases import DaemonTestCase
 from tests.support.rawhttp import Answer, RawConnection, repeated
 from tests.support.stored import staged_files
@@ -21,6 +22,8 @@ FILE_PART = b'--xyz\r\nContent-Disposition: form-data; name="content"; filename=
 
 class HostileBodyTests(DaemonTestCase):
     """One body after the other."""
+
+    blobs = ON_DISK
 
     def setUp(self) -> None:
         """Have everything imported and opened before memory is looked at."""

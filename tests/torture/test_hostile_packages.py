@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 from tests.formats.test_pypi import B, form
+from tests.support.blobs import ON_DISK
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import wait_until
 from tests.support.hostile_archives import Hostile, good_uploads, hostile_uploads
@@ -21,6 +22,8 @@ GROWTH_BYTES = 192 * MIB
 
 class HostilePackageTests(DaemonTestCase):
     """One daemon, and one upload after the other."""
+
+    blobs = ON_DISK
 
     def upload(self, hostile: Hostile) -> Answer:
         """Post it as a developer."""

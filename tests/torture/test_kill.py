@@ -12,6 +12,7 @@ import threading
 from attrs import define, field, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.blobs import ON_DISK
 from tests.support.daemon import Daemon, wait_until
 from tests.support.packages import make_wheel, small_form, wheel_name
 from tests.support.rawhttp import RawConnection
@@ -210,7 +211,7 @@ class KillTests(SynchronousTestCase):
 
     def test_nothing_is_lost_and_nothing_is_left(self) -> None:
         """After every end all acknowledged files are whole; after the last the disk holds them and nothing else."""
-        fleet = self.make_fleet(Daemon(), wheel_share=0.25)
+        fleet = self.make_fleet(Daemon(blobs=ON_DISK), wheel_share=0.25)
         daemon = fleet.daemon
         for _ in range(KILLS):
             current = fleet.run_and_kill()
@@ -233,7 +234,7 @@ class KillTests(SynchronousTestCase):
 
     def test_the_check_finds_a_lie(self) -> None:
         """The control: a store that reports a blob before it is in its place is caught within a few ends."""
-        daemon = Daemon(program=[sys.executable, "-m", "tests.support.variant", "lying"])
+        daemon = Daemon(program=[sys.executable, "-m", "tests.support.variant", "lying"], blobs=ON_DISK)
         fleet = self.make_fleet(daemon, wheel_share=0)  # a wheel is looked at before it is published
         faults: list[str] = []
         for _ in range(20):

@@ -90,7 +90,7 @@ class ManyVersionsTests(DaemonTestCase):
     def test_all_deprecated_in_constant_memory(self) -> None:
         """The whole document comes back with a word at each version, and the daemon grows by a small part of it."""
         project_id = self.daemon.world.private_id
-        add_versions(self.daemon.folder / "pkgregd.sqlite3", int(project_id), "many", VERSIONS)
+        add_versions(self.daemon, int(project_id), "many", VERSIONS)
         token = self.daemon.cli(
             "token", "add", "--kind", "project", "--project", "acme/private", "--role", "maintainer",
             "--scope", "api", "--name", "maintainer",

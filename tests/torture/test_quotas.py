@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from functools import partial
 
+from tests.support.blobs import ON_DISK
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import Daemon, wait_until
 from tests.support.packages import make_wheel, small_form
@@ -67,6 +69,8 @@ class QuotaCase(DaemonTestCase):
 
 class ParallelTests(QuotaCase):
     """One daemon."""
+
+    blobs = ON_DISK
 
     def test_exactly_those_that_fit(self) -> None:
         """Of fifty files of a known size at once exactly seventeen are published, whichever, and nothing is left."""
@@ -152,12 +156,19 @@ class ParallelTests(QuotaCase):
 class TwoDaemonTests(QuotaCase):
     """Two daemons over one database and one folder of blobs."""
 
+    def absolute(self, url: str) -> str:
+        """Return a URL that means the same in the configuration of another daemon."""
+        kind, _, name = url.partition(":")
+        return f"{kind}:{self.daemon.folder / name}" if kind in ("sqlite", "file") else url
+
     def test_exactly_those_that_fit(self) -> None:
         """Whichever daemon they come to, together no more than fit are published, and no fewer."""
         second = Daemon()
         text = second.config.read_text()
-        for kind, name in (("sqlite", "pkgregd.sqlite3"), ("file", "blobs")):
-            text = text.replace(f"{kind}:{name}", f"{kind}:{self.daemon.folder / name}")
+        configs = (text, self.daemon.config.read_text())
+        urls = [re.findall(r'^url = "(.*)"$', config, re.MULTILINE) for config in configs]
+        for own, shared in zip(*urls, strict=True):
+            text = text.replace(f'url = "{own}"', f'url = "{self.absolute(shared)}"')
         second.config.write_text(text)
         second.start()
         try:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from tests.support.blobs import ON_DISK
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import wait_until
 from tests.support.packages import make_wheel, small_form, wheel_name
@@ -37,6 +38,7 @@ def race(jobs: Sequence[Callable[[], Answer]]) -> list[Answer]:
 class RaceTests(DaemonTestCase):
     """Sixty-four at once."""
 
+    blobs = ON_DISK
     settings = "[formats.generic]\nduplicates_allowed = false\n"
 
     def get(self, path: str) -> tuple[int, bytes]:

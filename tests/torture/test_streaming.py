@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from tests.support.blobs import ON_DISK
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import Daemon, wait_until
 from tests.support.packages import make_great_wheel, upload_form
@@ -39,6 +40,7 @@ def body(size_bytes: int, mark: str) -> Iterator[bytes | memoryview]:
 class GreatBodyTests(DaemonTestCase):
     """The daemon's peak of resident memory while bodies go through it."""
 
+    blobs = ON_DISK
     settings = f"[formats.generic]\nmax_file_bytes = {16 << 30}\n[formats.pypi]\nmax_file_bytes = {16 << 30}\n"
 
     def setUp(self) -> None:
@@ -172,7 +174,7 @@ class SlowDiskTests(DaemonTestCase):
 
     def make_daemon(self) -> Daemon:
         """Make the variant with the slow disk."""
-        return Daemon(program=[sys.executable, "-m", "tests.support.variant", "slow"])
+        return Daemon(program=[sys.executable, "-m", "tests.support.variant", "slow"], blobs=ON_DISK)
 
     def test_the_client_is_made_to_wait(self) -> None:
         """The kernel takes little more of a body than the disk does, and nothing piles up in the daemon."""
