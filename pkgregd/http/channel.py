@@ -87,6 +87,13 @@ MAX_LINES_IN_TURN = 2048
 """A read of a chunked body with more lines than this may hold thousands of chunks, and is taken in pieces."""
 
 
+PARTING_SECONDS = 1.0
+"""
+How long a connection without a request may still bring one when the daemon drains: who asks at that very moment would
+find it closed, and a connection that was just accepted has had no chance to ask.
+"""
+
+
 class State(enum.Enum):
     """Where a connection stands."""
 
@@ -160,7 +167,7 @@ class FrontChannel(Protocol):
 
     def handshakeCompleted(self) -> None:
         """TLS is up: the time for the headers starts."""
-        self._set_deadline(self._settings.header_timeout_seconds)
+        self._set_deadline(PARTING_SECONDS if self.factory.is_draining else self._settings.header_timeout_seconds)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End everything that belonged to the connection."""
@@ -549,10 +556,7 @@ class FrontChannel(Protocol):
             self._linger()
             return
         self._state = State.HEAD
-        if self.factory.is_draining and not self._pending:
-            self._linger()
-            return
-        self._set_deadline(self._settings.idle_timeout_seconds)
+        self._set_deadline(PARTING_SECONDS if self.factory.is_draining else self._settings.idle_timeout_seconds)
         self._resume_reading()
         self._advance()
 
@@ -600,10 +604,9 @@ class FrontChannel(Protocol):
     # ------------------------------------------------------------------ the end
 
     def stop_when_idle(self) -> None:
-        """The daemon drains: close now if no request is under way, else after it."""
-        self._keeps_alive = False
+        """The daemon drains: close soon if no request is under way, else after it."""
         if self._state is State.HEAD and not self._head and not self._pending:
-            self._linger()
+            self._set_deadline(PARTING_SECONDS)
 
     def _linger(self) -> None:
         """Close in an orderly way: say that nothing more comes, and read what the client still sends."""

@@ -35,7 +35,7 @@ class Connection(typing.Protocol):
     is_proxy: bool
 
     def stop_when_idle(self) -> None:
-        """Close now, or after the present request."""
+        """Close soon, or after the present request."""
 
     def abort(self) -> None:
         """Cut."""

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.python.failure import Failure
 
+from pkgregd.http.channel import PARTING_SECONDS
 from pkgregd.http.factory import FrontFactory, address_of
 from pkgregd.http.proxyheader import BadProxyHeader, read_proxy_header
 
@@ -103,8 +104,9 @@ class ProxyGreeting(Protocol):
             self._deadline.cancel()
 
     def stop_when_idle(self) -> None:
-        """The daemon drains: nothing has been asked yet."""
-        self.abort()
+        """The daemon drains: nothing has been asked yet, but may be on its way."""
+        if self._deadline.active():
+            self._deadline.reset(PARTING_SECONDS)
 
     def abort(self) -> None:
         """Cut the connection."""

@@ -18,6 +18,7 @@ from pkgregd.auth.tokens import mint
 from pkgregd.errors import BodyTooLarge, BodyTooSlow, ClientGone, MalformedBody
 from pkgregd.http.accesslog import AccessLog
 from pkgregd.http.channel import (
+    PARTING_SECONDS,
     CRUMBS_READ_BYTES,
     LARGE_READ_BYTES,
     PIPELINE_BYTES,
@@ -585,10 +586,12 @@ class CountingTests(ChannelCase):
         self.assertEqual(bytes(again.transport.received), b"")
 
     def test_drain_waits_for_the_running_request(self):
-        """Idle connections close at once, busy ones after their reply."""
+        """Idle connections close soon, busy ones after their reply."""
         busy = MemoryClient(self.factory)
         busy.transport.send(GET)
         drained = ensureDeferred(self.factory.drain(30))
+        self.assertFalse(self.transport.is_half_closed)
+        self.clock.advance(PARTING_SECONDS)
         self.assertTrue(self.transport.is_half_closed)
         self.transport.hang_up()
         self.assertNoResult(drained)
@@ -596,6 +599,17 @@ class CountingTests(ChannelCase):
         reply = parse_replies(bytes(busy.transport.received))[0]
         self.assertEqual(reply.headers["connection"], "close")
         busy.transport.hang_up()
+        self.successResultOf(drained)
+
+    def test_drain_answers_who_asks_just_then(self):
+        """A request that crosses the end of its connection is answered, and told that it was the last."""
+        self.answer = self.reply_at_once
+        drained = ensureDeferred(self.factory.drain(30))
+        self.transport.send(GET)
+        reply = parse_replies(bytes(self.transport.received))[0]
+        self.assertEqual(reply.headers["connection"], "close")
+        self.assertTrue(self.transport.is_half_closed)
+        self.transport.hang_up()
         self.successResultOf(drained)
 
     def test_drain_ends(self):

@@ -7,10 +7,12 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.http.accesslog import AccessLog
+from pkgregd.http.channel import PARTING_SECONDS
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.parsing import BadRequest
 from pkgregd.http.proxied import ProxiedFactory
@@ -339,5 +341,7 @@ class ProxyProtocolTests(ProxyCase):
     def test_draining(self) -> None:
         """A connection that has not said anything yet holds up nothing."""
         transport = self.connect(PROXY, self.proxied)
-        self.successResultOf(self.front.drain(5))
+        drained = ensureDeferred(self.front.drain(5))
+        self.clock.advance(PARTING_SECONDS)
+        self.successResultOf(drained)
         self.assertEqual(transport.closed, "aborted")
