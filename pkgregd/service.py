@@ -1,41 +1,32 @@
 """
-The service tree: everything a daemon is made of, started and stopped in order.
+Everything a daemon is made of, started and stopped in order; who listens for it is in pkgregd.process.
 
-    start   catalog, blobs, remotes, front -> bind every endpoint -> clear what dead processes left -> ready
-    stop    close the ports -> let requests finish -> periodic work -> archive readers -> blobs -> catalog
+    start   catalog, blobs, remotes, front -> clear what dead processes left -> ready
+    stop    let requests finish -> periodic work -> archive readers -> blobs -> catalog
 """
 
 from __future__ import annotations
 
-import gc
-import resource
-import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from pkgregd.auth.accounts import Accounts, AccountSettings
 from pkgregd.auth.authenticator import TokenAuthenticator
 from pkgregd.auth.tokendesk import TokenDesk
 from pkgregd.auth.tokenuses import TokenUses
 from pkgregd.chores import Chores
-from pkgregd.clockwork import start, utc_now, with_deadline
+from pkgregd.clockwork import utc_now, with_deadline
 from pkgregd.config import Config
 from pkgregd.errors import ConfigError, PkgregdError, Unavailable
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.front import make_factory, mounts
 from pkgregd.http.openapi import describe
-from pkgregd.http.proxied import ENDPOINT, ProxiedFactory
 from pkgregd.interfaces import (
     IDueTimes,
     IIdTokenExchange,
@@ -73,29 +64,28 @@ log = Logger()
 CHECK_SECONDS = 2.0
 """How long a part may take to say whether it is ready."""
 
-LEAST_OPEN_FILES = 4096
 
-SWITCH_SECONDS = 0.0003
-"""How long another thread may keep the interpreter from the reactor, which may want it several times a request."""
-
-
-def make_service(reactor: Any, config: Config, parts: Callable[[Any, Config], Parts] = make_parts) -> Daemon:
-    """Make the daemon; nothing is opened before it starts."""
-    return Daemon(reactor, config, parts)
-
-
-class Daemon(Service):
+class Daemon:
     """
-    One daemon.
-
-    Starting opens and binds everything at once (after twistd's fork, before it sheds privileges) and
-    raises SystemExit with one line if that fails.
+    What one configuration makes: a reload makes another one, and closes this.
 
     Args:
         parts: opens catalog, blobs and formats.
+        due_times: where callers are counted, unless the configuration names a file.
+
+    Attributes:
+        factory: makes the connections; there once it is open.
     """
 
-    def __init__(self, reactor: Any, config: Config, parts: Callable[[Any, Config], Parts]) -> None:
+    factory: FrontFactory
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: Config,
+        parts: Callable[[Any, Config], Parts] = make_parts,
+        due_times: IDueTimes | None = None,
+    ) -> None:
         self._reactor = reactor
         self._config = config
         self._make_parts = parts
@@ -103,8 +93,8 @@ class Daemon(Service):
         self._remotes: Remotes | None = None
         self._events: LogEvents | None = None
         self._trail: Trail | None = None
-        self._factory: FrontFactory | None = None
-        self._ports: list[IListeningPort] = []
+        self._given_due_times = due_times
+        self._is_open = False
         self._chores: Chores | None = None
         self._uses: TokenUses | None = None
         self._due_times: SharedDueTimes | None = None
@@ -113,16 +103,13 @@ class Daemon(Service):
 
     # ------------------------------------------------------------------ start
 
-    def privilegedStartService(self) -> None:
-        """Open and bind."""
-        raise_open_files()
-        sys.setswitchinterval(SWITCH_SECONDS)
-        try:
-            self._open()
-        except PkgregdError as error:
-            raise SystemExit(f"pkgregd: {error}") from None
+    def open(self) -> None:
+        """
+        Open everything at once.
 
-    def _open(self) -> None:
+        Raises:
+            PkgregdError: fit to be printed; close() is still needed.
+        """
         self._parts = parts = self._make_parts(self._reactor, self._config)
         policy, events = AccessPolicy(), LogEvents(self._reactor, parts.metrics)
         self._uses = TokenUses(parts.catalog, utc_now)
@@ -159,7 +146,7 @@ class Daemon(Service):
             OAuthRoutes(),
             SignInPages(),
         ]
-        self._factory = make_factory(
+        self.factory = make_factory(
             self._reactor,
             formats=parts.formats,
             limits_by_format=parts.limits_by_format,
@@ -179,8 +166,7 @@ class Daemon(Service):
             accepts_query_tokens=self._config.auth.query_tokens,
             measures=parts.metrics,
         )
-        for description in self._config.http.listen:
-            self._bind(description, self._factory)
+        self._is_open = True
         self._chores = Chores(
             self._reactor, self._config, parts, self._remotes, events, self._uses, lambda: self._is_stopping
         )
@@ -201,45 +187,14 @@ class Daemon(Service):
                 self._due_times = open_due_times(self._config.folder / file)
             except Unavailable as error:
                 raise ConfigError(f"rate_limiting.shared_state: {error}") from None
-        return self._due_times
+        return self._due_times or self._given_due_times
 
-    def _bind(self, description: str, factory: FrontFactory) -> None:
-        """Listen now; a plain endpoint service would only log that it cannot."""
-        failures: list[Failure] = []
-        try:
-            plain = description.removeprefix(ENDPOINT)
-            made = factory if plain == description else ProxiedFactory(factory)
-            listening = serverFromString(self._reactor, plain).listen(made)
-        except Exception as error:  # an endpoint is a plug-in, and its parser raises what it likes
-            raise ConfigError(f"http.listen: {description}: {error}") from None
-        listening.addCallbacks(self._ports.append, failures.append)
-        if failures:
-            raise Unavailable(f"cannot listen on {description}: {failures[0].getErrorMessage()}")
-
-    def startService(self) -> None:
-        """Begin the work that needs the reactor."""
-        super().startService()
-        if self._chores is not None:
-            self._chores.start()
-        if self._parts is not None:
-            self._parts.metrics.start()
-        self._reactor.callWhenRunning(self._running)
-
-    def _running(self) -> None:
-        # what was imported and made so far stays: looking through all of it again would stop the reactor for 50 ms
-        gc.collect()
-        gc.freeze()
-        # twistd would end by the signal again; a stop in good order is exit status 0
-        signal.signal(signal.SIGTERM, self._terminate)
-        start(self._first_recovery(), "clearing staging files")
-
-    def _terminate(self, number: int, frame: object) -> None:
-        """Stop in order on the first SIGTERM; the next one ends the process at once."""
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        self._reactor.callFromThread(self._reactor.stop)
-
-    async def _first_recovery(self) -> None:
+    async def start(self) -> None:
+        """Begin the periodic work, and clear what dead processes left: then it is ready."""
+        assert self._parts is not None
         assert self._chores is not None
+        self._parts.metrics.start()
+        self._chores.start()
         try:
             removed = await self._chores.recover()
         finally:
@@ -270,19 +225,18 @@ class Daemon(Service):
 
     # ------------------------------------------------------------------ stop
 
-    def stopService(self) -> Deferred[None]:
-        """Stop in order; fires when everything is closed."""
-        super().stopService()
-        return ensureDeferred(self._stop())
+    def announce_stop(self) -> None:
+        """Say that it is not ready any more, while everything is still served."""
+        self._is_stopping = True
 
-    async def _stop(self) -> None:
+    async def close(self) -> None:
+        """Let running requests finish, and close everything, in order. No port may lead here any more."""
         self._is_stopping = True
         log.info("stopping: running requests may finish", event="daemon.stopping")
-        await self._step("closing ports", self._close_ports)
         if self._trail is not None:
             self._trail.stop()
-        if self._factory is not None:
-            await self._step("draining", partial(self._factory.drain, self._config.http.shutdown_grace_seconds))
+        if self._is_open:
+            await self._step("draining", partial(self.factory.drain, self._config.http.shutdown_grace_seconds))
         if self._chores is not None:
             await self._chores.stop()
         if self._uses is not None:
@@ -298,11 +252,6 @@ class Daemon(Service):
         if self._due_times is not None:
             self._due_times.close()
 
-    async def _close_ports(self) -> None:
-        ports, self._ports = self._ports, []
-        for port in ports:
-            await _awaitable(port.stopListening)
-
     async def _step(self, what: str, step: Callable[[], Awaitable[object]]) -> None:
         """Do one step of stopping; a failed one is logged and the others still come."""
         try:
@@ -316,16 +265,3 @@ def _pages(parts: Parts, tables: Sequence[IRouteTable], external_url: str) -> Pu
     rules = mounts(parts.formats, parts.limits_by_format, tables)
     document = describe(rules, external_url, version("pkgregd"))
     return {**help_pages(parts.manuals, external_url, [api_page(document)]), **document_pages(document)}
-
-
-async def _awaitable(function: Callable[[], object]) -> object:
-    return await maybeDeferred(function)
-
-
-def raise_open_files() -> None:
-    """Allow as many open files as the system lets us; warn if that is few."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard != resource.RLIM_INFINITY and hard < LEAST_OPEN_FILES:
-        log.warn("only {hard} files may be open at once (RLIMIT_NOFILE)", hard=hard, event="daemon.few_files")

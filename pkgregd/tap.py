@@ -9,8 +9,8 @@ from twisted.python.usage import UsageError
 
 from pkgregd.config import Config, load
 from pkgregd.errors import PkgregdError
+from pkgregd.process import make_service
 from pkgregd.secrecy import install as install_secrecy
-from pkgregd.service import make_service
 
 
 class Options(TwistedOptions):

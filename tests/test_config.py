@@ -161,9 +161,10 @@ class ParseTests(SynchronousTestCase):
             self.assertEqual(self.refusal(text), f"pkgregd.toml: {expected}")
         self.refusal(f"[blobs]\nreserve_bytes = {'9' * 40}")
 
-    def test_what_this_version_cannot_do_is_refused(self) -> None:
-        """Several workers are understood, and refused in plain words."""
-        self.assertIn("http.workers: must be 1: this version", self.refusal("[http]\nworkers = 2"))
+    def test_workers(self) -> None:
+        """Several processes are understood, none is not."""
+        self.assertEqual(parse("[http]\nworkers = 2", FOLDER).http.workers, 2)
+        self.assertIn("http.workers: must be a whole number from 1", self.refusal("[http]\nworkers = 0"))
 
     def test_database_and_blob_urls(self) -> None:
         """A file or a server for the catalog, and a folder for the blobs."""

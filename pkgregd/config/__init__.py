@@ -76,6 +76,7 @@ class Config:
         formats: by name; a format that is not there is enabled with its own limits.
         rate_limits: each prefix once for a class of routes, in the order of the file.
         oidc: each issuer once.
+        text: of the file, as it was read.
     """
 
     file: str
@@ -98,6 +99,7 @@ class Config:
     )
     rate_limits: tuple[RateLimitRule, ...] = option((), rate_limit_rules)
     oidc: tuple[OidcIssuer, ...] = option((), oidc_issuers)
+    text: str = field(default="", repr=False, eq=False)
 
     def require_formats(self, known: Collection[str]) -> None:
         """
@@ -160,7 +162,7 @@ def parse(text: str, folder: pathlib.Path, file: str = "pkgregd.toml") -> Config
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise place.wrong(f"is not TOML: {error}") from None
-    config = Config(file, place.folder, **checked(known_keys(Config), table, place))  # type: ignore[arg-type]  # each was made by its check
+    config = Config(file, place.folder, text=text, **checked(known_keys(Config), table, place))  # type: ignore[arg-type]  # each was made by its check
     if config.blobs.accel_redirect and not config.http.trusted_proxies:
         raise place.child("http").child("trusted_proxies").wrong("must name the nginx that blobs.accel_redirect is for")
     return config

@@ -69,6 +69,7 @@ class HttpConfig:
         external_url: how clients reach us, without a final slash.
         workers: number of processes.
         trusted_proxies: addresses and networks of the proxies that are believed about clients, `unix` among them.
+        shutdown_delay_seconds: how long the ports stay open after SIGTERM, for balancers that ask whether it is ready.
         shutdown_grace_seconds: how long running requests may take to finish after SIGTERM.
 
     The others: see `pkgregd.http.settings.FrontSettings`.
@@ -89,6 +90,7 @@ class HttpConfig:
     max_connections: int = option(10_000, integer_from(1, 1_000_000))
     max_connections_per_address: int = option(1_000, integer_from(1, 1_000_000))
     trusted_proxies: tuple[str, ...] = option((), proxy_networks)
+    shutdown_delay_seconds: float = option(0.0, number_from(0, 3600))
     shutdown_grace_seconds: float = option(30.0, number_from(0, 86_400))
     too_large_status: int = option(413, too_large_status)
 

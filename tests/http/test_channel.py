@@ -18,9 +18,9 @@ from pkgregd.auth.tokens import mint
 from pkgregd.errors import BodyTooLarge, BodyTooSlow, ClientGone, MalformedBody
 from pkgregd.http.accesslog import AccessLog
 from pkgregd.http.channel import (
-    PARTING_SECONDS,
     CRUMBS_READ_BYTES,
     LARGE_READ_BYTES,
+    PARTING_SECONDS,
     PIPELINE_BYTES,
     REQUESTS_IN_TURN,
     SHARED_READ_BYTES,

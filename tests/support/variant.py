@@ -24,7 +24,7 @@ from pkgregd.blobs.files import FileBlobStore
 from pkgregd.blobs.operations import FileOperations
 from pkgregd.config import Config
 from pkgregd.parts import Parts, make_parts
-from pkgregd.service import make_service
+from pkgregd.process import make_service
 from pkgregd.tap import Options
 
 SLOW_BYTES_PER_SECOND = 1 << 20
