@@ -28,7 +28,7 @@ from pkgregd.listening import Doorway, Port, open_port, read_doorways
 from pkgregd.parts import Parts, make_parts
 from pkgregd.registry.gcra import LocalDueTimes
 from pkgregd.service import Daemon
-from pkgregd.systemd import InheritedSocket, Notifier, forget_systemd, inherited_sockets
+from pkgregd.systemd import InheritedSocket, Notifier, forget_systemd, handed_over, inherited_sockets
 
 log = Logger()
 
@@ -86,7 +86,7 @@ class Listener(Service):
         """Open and bind."""
         raise_open_files()
         signal.signal(signal.SIGHUP, lambda number, frame: self.reactor.callFromThread(self.reload))
-        self._inherited = inherited_sockets(os.environ)
+        self._inherited = inherited_sockets(handed_over())
         self.notifier = Notifier(self.reactor, os.environ)
         try:
             self.open()

@@ -9,17 +9,15 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 
 from attrs import frozen
+from twisted.internet import endpoints
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 log = Logger()
-
-FIRST_SOCKET = 3
-"""The number of the first socket that is handed on."""
 
 VARIABLES = (
     "NOTIFY_SOCKET",
@@ -105,13 +103,20 @@ class InheritedSocket:
     address: object
 
 
-def inherited_sockets(environment: Mapping[str, str]) -> list[InheritedSocket]:
-    """List the listening stream sockets that systemd handed to this process."""
-    count = environment.get("LISTEN_FDS", "")
-    if environment.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal():
-        return []
+def handed_over() -> Sequence[int]:
+    """
+    Return the open files that systemd handed to this process.
+
+    Twisted takes them out of the environment when it is imported (an attribute of its own, pinned by a test).
+    """
+    numbers: Sequence[int] = endpoints._SystemdParser._sddaemon.inheritedDescriptors()
+    return numbers
+
+
+def inherited_sockets(numbers: Sequence[int]) -> list[InheritedSocket]:
+    """List the listening stream sockets among some open files."""
     found = []
-    for number in range(FIRST_SOCKET, FIRST_SOCKET + int(count)):
+    for number in numbers:
         try:
             with socket.socket(fileno=os.dup(number)) as opened:
                 if opened.type == socket.SOCK_STREAM and opened.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

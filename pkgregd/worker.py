@@ -142,7 +142,8 @@ class Worker:
                 self.end()
 
     def connectionLost(self, reason: object) -> None:
-        """See IReadDescriptor."""
+        """See IReadDescriptor: the supervisor is gone."""
+        self.end()
 
     def end(self) -> None:
         """Take no connection any more, finish, and end."""

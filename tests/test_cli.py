@@ -27,6 +27,7 @@ from pkgregd.auth.tokens import mint, parse, secret_sha256
 from pkgregd.catalog.memory import MemoryCatalog
 from pkgregd.commands import identity, seed, tokens, upkeep
 from pkgregd.commands.instance import Instance, Outcome, read_duration
+from pkgregd.config import HttpConfig
 from pkgregd.config import parse as parse_config
 from pkgregd.errors import AlreadyExists, ConfigError, InvalidRequest, NotFound, SchemaError, StorageFull
 from pkgregd.testing.catalog_contract import publication_of
@@ -43,6 +44,7 @@ from pkgregd.values import (
 
 NOW = datetime.datetime(2030, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 UNIT = pathlib.Path(__file__).parent.parent / "etc" / "pkgregd.service"
+SOCKETS = UNIT.with_suffix(".socket")
 ADD = ["--config", "x.toml", "token", "add", "--kind"]
 
 
@@ -667,17 +669,32 @@ class UnitTests(SynchronousTestCase):
         self.assertEqual(os.path.basename(program), "pkgregd")
         self.assertIs(cli.parse_arguments(argv).run, upkeep.migrate)
 
+    def test_systemd_is_told(self) -> None:
+        """systemd waits for what the daemon says, looks after it, and reloads it by the signal it obeys."""
+        self.assertEqual(self.commands("Type"), ["notify"])
+        self.assertEqual(self.commands("ExecReload"), ["/bin/kill", "-HUP", "$MAINPID"])
+        self.assertEqual(self.commands("KillMode"), ["mixed"])
+
+    def test_the_socket_is_one_of_the_configuration(self) -> None:
+        """What systemd opens is what the daemon listens on as it comes."""
+        [line] = [line for line in SOCKETS.read_text().splitlines() if line.startswith("ListenStream=")]
+        host, _, port = line.partition("=")[2].rpartition(":")
+        self.assertEqual(HttpConfig().listen, (f"tcp:{port}:interface={host}",))
+
     def test_systemd_understands_it(self) -> None:
         """systemd finds nothing to say against the unit, once its programs are there."""
         if shutil.which("systemd-analyze") is None:
             self.skipTest("systemd-analyze is not installed")
         folder = pathlib.Path(self.mktemp()).absolute()
         folder.mkdir(parents=True)
-        copy = folder / UNIT.name
-        copy.write_text(
-            UNIT.read_text()
-            .replace("/opt/pkgregd/bin/pkgregd", "/bin/true")
-            .replace("/opt/pkgregd/bin/twistd", "/bin/true")
+        copies = [folder / UNIT.name, folder / SOCKETS.name]
+        for copy, unit in zip(copies, (UNIT, SOCKETS), strict=True):
+            copy.write_text(
+                unit.read_text()
+                .replace("/opt/pkgregd/bin/pkgregd", "/bin/true")
+                .replace("/opt/pkgregd/bin/twistd", "/bin/true")
+            )
+        done = subprocess.run(
+            ["systemd-analyze", "verify", *map(str, copies)], capture_output=True, text=True, timeout=60
         )
-        done = subprocess.run(["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
