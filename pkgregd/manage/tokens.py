@@ -106,7 +106,7 @@ REVOKE_OWN = Operation("revoke_own_token", GONE, refusals=(404,))
 SHOW_PERSONAL = Operation("show_personal_access_token", shown(ACCESS_TOKEN, "The token"))
 REVOKE_PERSONAL = Operation("revoke_personal_access_token", GONE)
 ROTATE_PERSONAL = Operation("rotate_personal_access_token", _ROTATED, body=ROTATION.described)
-ROTATE_OWN = Operation("rotate_own_token", _ROTATED, body=ROTATION.described)
+ROTATE_OWN = Operation("rotate_own_token", _ROTATED, body=ROTATION.described, refusals=(404,))
 ADD_PERSONAL = Operation("add_personal_access_token", _MADE, body=NEW_PERSONAL.described)
 
 _ACCESS_KINDS = {Level.PROJECT: TokenKind.PROJECT, Level.GROUP: TokenKind.GROUP}
