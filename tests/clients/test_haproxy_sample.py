@@ -25,7 +25,6 @@ from tests.support.rawhttp import Answer, RawConnection
 from tests.support.samples import FOLDER, lay_certificates
 from tests.support.scaled import ScaledOut
 
-WORKERS = 1
 CLIENT_SECONDS = 180.0
 
 
@@ -34,7 +33,7 @@ def shared() -> ScaledOut:
     """Return what all tests of this run use; it ends with the run."""
     release_daemon()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="scaled-", dir=os.getcwd()))
-    scaled = ScaledOut(demand_haproxy(), folder / "haproxy", WORKERS)
+    scaled = ScaledOut(demand_haproxy(), folder / "haproxy")
     atexit.register(scaled.close)
     return scaled
 

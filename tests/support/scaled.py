@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import ssl
@@ -10,6 +11,9 @@ from tests.support.catalogs import POSTGRESQL
 from tests.support.daemon import Daemon, free_ports
 from tests.support.haproxy import Haproxy
 from tests.support.seaweedfs import s3_blobs
+
+WORKERS = int(os.environ.get("PKGREGD_TEST_WORKERS", "1"))
+"""Processes of each daemon."""
 
 DELAY_SECONDS = 3.0
 """How long a daemon that is to stop still takes requests; HAProxy of the sample looks away after 2 s at the latest."""
@@ -30,7 +34,7 @@ class ScaledOut:
         tls: for connections there.
     """
 
-    def __init__(self, program: str, folder: pathlib.Path, workers: int = 1) -> None:
+    def __init__(self, program: str, folder: pathlib.Path, workers: int = WORKERS) -> None:
         (self.port,) = free_ports(1)
         self.url = f"https://localhost:{self.port}"
         http = f'trusted_proxies = ["127.0.0.1"]\nshutdown_delay_seconds = {DELAY_SECONDS:g}\nworkers = {workers}\n'

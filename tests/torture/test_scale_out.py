@@ -31,7 +31,6 @@ REQUESTS = int(os.environ.get("PKGREGD_TORTURE_REQUESTS", "300"))
 """Publishes and installs of the phase with kills; the one without has half as many."""
 
 SEED = int(os.environ.get("PKGREGD_TORTURE_SEED", "20261128"))
-WORKERS = int(os.environ.get("PKGREGD_TORTURE_WORKERS", "1"))
 USERS = 6
 NAMES = 5
 PAUSE_SECONDS = 0.03
@@ -406,7 +405,7 @@ class ScaleOutTests(SynchronousTestCase):
         """Start two daemons and HAProxy."""
         self.folder = pathlib.Path(self.mktemp()).absolute()
         self.folder.mkdir(parents=True)
-        self.scaled = ScaledOut(demand_haproxy(), self.folder / "haproxy", WORKERS)
+        self.scaled = ScaledOut(demand_haproxy(), self.folder / "haproxy")
         self.addCleanup(self.scaled.close)
         self._chance = random.Random(SEED)
         self._phases = 0
