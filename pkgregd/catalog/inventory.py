@@ -5,8 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Any
 
-from sqlalchemy import ColumnElement, Text, bindparam, cast, delete, func, literal_column, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
@@ -35,25 +49,39 @@ from pkgregd.values import (
 
 # =================================================================== statements
 
-_project_path = select(projects.c.path).where(projects.c.id == packages.c.project_id).scalar_subquery()
 
-_package_columns = select(
-    packages.c.id,
-    packages.c.project_id,
-    _project_path.label("project_path"),
-    packages.c.format,
-    packages.c.name,
-    packages.c.version,
-    packages.c.status,
-    packages.c.created_at,
-    packages.c.yanked_reason,
-)
+def _columns_with(project_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+    """
+    Select what is listed of packages.
+
+    Args:
+        project_id: whose path stands beside them. A parameter is looked up once, a column for each package; PostgreSQL
+            does so for those before the page, too.
+    """
+    path = select(projects.c.path).where(projects.c.id == project_id).scalar_subquery()
+    return select(
+        packages.c.id,
+        packages.c.project_id,
+        path.label("project_path"),
+        packages.c.format,
+        packages.c.name,
+        packages.c.version,
+        packages.c.status,
+        packages.c.created_at,
+        packages.c.yanked_reason,
+    ).select_from(packages)
+
+
+_package_columns = _columns_with(packages.c.project_id)
+
+_columns_in_scope = {False: _package_columns, True: _columns_with(bindparam("project_id", type_=BigInteger))}
+"""By whether it is one project that is asked for."""
 
 
 def _in_scope(*, is_one: bool) -> ColumnElement[bool]:
     """One project is asked for by equality: then its packages come in order from the index."""
     if is_one:
-        return packages.c.project_id == bindparam("project_id")
+        return packages.c.project_id == bindparam("project_id", type_=BigInteger)
     return packages.c.project_id.op("IN")(each_id(bindparam("project_ids")))
 
 
@@ -83,7 +111,8 @@ _PACKAGE_ORDERS: Mapping[PackageOrder, ColumnElement[object]] = {
 def _packages_listed(order: PackageOrder, *, is_one: bool, is_descending: bool) -> Statement:
     columns = (_PACKAGE_ORDERS[order], packages.c.id)
     return Statement(
-        _package_columns.where(_in_scope(is_one=is_one), _has_status, *_conditions)
+        _columns_in_scope[is_one]
+        .where(_in_scope(is_one=is_one), _has_status, *_conditions)
         .order_by(*(column.desc() if is_descending else column for column in columns))
         .limit(bindparam("row_limit"))
         .offset(bindparam("row_offset"))
@@ -99,7 +128,8 @@ LIST_PACKAGES: Mapping[tuple[PackageOrder, bool, bool], Statement] = {
 def _packages_onward(*, is_one: bool, is_descending: bool) -> Statement:
     is_between = (packages.c.id > bindparam("above_id"), packages.c.id < bindparam("below_id"))
     return Statement(
-        _package_columns.where(_in_scope(is_one=is_one), _has_status, *is_between, *_conditions)
+        _columns_in_scope[is_one]
+        .where(_in_scope(is_one=is_one), _has_status, *is_between, *_conditions)
         .order_by(packages.c.id.desc() if is_descending else packages.c.id)
         .limit(bindparam("row_limit"))
     )
