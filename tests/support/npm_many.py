@@ -39,12 +39,10 @@ def add_versions(daemon: Daemon, project_id: int, name: str, count: int) -> None
         clock = PollingClock()
         catalog = SqlCatalog(PostgresDatabase(clock, daemon.catalog_url))
 
-    async def publish() -> None:
-        for number in range(count):
-            await catalog.publish(_publication(project_id, name, f"1.0.{number}"), ANONYMOUS)
-        await catalog.close()
-
-    clock.wait(Deferred.fromCoroutine(publish()))
+    for number in range(count):
+        publication = _publication(project_id, name, f"1.0.{number}")
+        clock.wait(Deferred.fromCoroutine(catalog.publish(publication, ANONYMOUS)))
+    clock.wait(Deferred.fromCoroutine(catalog.close()))
 
 
 def _publication(project_id: int, name: str, version: str) -> Publication:
