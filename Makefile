@@ -24,9 +24,9 @@ CLIENTS = $(CLIENT_REQUIREMENTS:tests/clients/environments/%.txt=$(VENV)/clients
 test: $(VENV)/.installed-test $(CLIENTS)
 	$(BIN)/python -m $(if $(TESTS),tests.support.runner $(TESTS),tests.support.lanes $(LANES))
 
-# What `make test` does in small: 4 GiB bodies, 300 kills. Takes half an hour.
+# What `make test` does in small: 4 GiB bodies, 300 kills, 2000 requests of two daemons. Takes half an hour.
 torture: $(VENV)/.installed-test
-	PKGREGD_TORTURE_GIB=4 PKGREGD_TORTURE_KILLS=300 $(BIN)/python -m tests.support.runner tests.torture
+	PKGREGD_TORTURE_GIB=4 PKGREGD_TORTURE_KILLS=300 PKGREGD_TORTURE_REQUESTS=2000 $(BIN)/python -m tests.support.runner tests.torture
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -101,6 +101,7 @@ class Haproxy:
         if self._process.poll() is not None:
             raise AssertionError(f"HAProxy exits {self._process.returncode}: {self._log.read_text()}")
         try:
+            self.ask("show info")
             RawConnection(self.port).close()
         except OSError:
             return False
