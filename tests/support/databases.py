@@ -26,6 +26,7 @@ from pkgregd.catalog.sql import SqlCatalog
 from pkgregd.catalog.sqlite import SqliteDatabase
 from pkgregd.catalog.tables import metadata
 from pkgregd.testing.calls import making_catalogs
+from pkgregd.testing.format_contract import FormatContract
 from tests.catalog.support import PollingClock, ThreadedClock, migrated_database, migrated_file
 from tests.support.catalogs import POSTGRESQL, SQLITE
 
@@ -144,7 +145,7 @@ def on_databases(
     name: str, modules: Sequence[ModuleType], engines: Sequence[str]
 ) -> dict[str, type[SynchronousTestCase]]:
     """
-    Make tests that are defined elsewhere once more, on each database.
+    Make tests that are defined elsewhere once more, on each database; FormatContract asks no catalog.
 
     Args:
         name: of the module that gets them.
@@ -152,7 +153,9 @@ def on_databases(
     made = {}
     for module in modules:
         for case in vars(module).values():
-            if isinstance(case, type) and issubclass(case, SynchronousTestCase) and case.__module__ == module.__name__:
+            if not isinstance(case, type) or case.__module__ != module.__name__:
+                continue
+            if issubclass(case, SynchronousTestCase) and not issubclass(case, FormatContract):
                 for engine in engines:
                     each = _on_database(name, case, engine)
                     made[each.__name__] = each
