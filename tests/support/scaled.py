@@ -12,7 +12,7 @@ from tests.support.daemon import Daemon, free_ports
 from tests.support.haproxy import Haproxy
 from tests.support.seaweedfs import s3_blobs
 
-WORKERS = int(os.environ.get("PKGREGD_TEST_WORKERS", "1"))
+WORKERS = int(os.environ.get("PKGREGD_TEST_WORKERS", "2"))
 """Processes of each daemon."""
 
 DELAY_SECONDS = 3.0
