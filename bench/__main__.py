@@ -4,10 +4,10 @@ every number.
 
     python -m bench [PART...]
 
-Parts: great, small, download, requests, latency, limits, limit-costs; projects and catalogs, for which `growth` stands;
-and of npm, NuGet, Cargo and Maven publish, install, documents and search, for which `formats` stands. All of them if
-none is named. The settings are environment variables; bench/settings.py has them all, docs/performance.md tells the
-usual ones.
+Parts: great, small, download, requests, latency, limits, limit-costs, workers; projects and catalogs, for which
+`growth` stands; and of npm, NuGet, Cargo and Maven publish, install, documents and search, for which `formats` stands.
+All of them if none is named. The settings are environment variables; bench/settings.py has them all,
+docs/performance.md tells the usual ones.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from bench.reads import Download, SmallRequests
 from bench.report import tables
 from bench.searches import Searches
 from bench.uploads import GreatUploads, SmallUploads
+from bench.workers import Workers
 
 
 class Part(Protocol):
@@ -50,7 +51,7 @@ class Part(Protocol):
 
 GROWTH = (Growth, Catalogs)
 FORMATS = (GreatPackages, Installs, Documents, Searches)
-OTHERS = (GreatUploads, SmallUploads, Download, SmallRequests, Latency, Limits, LimitCosts)
+OTHERS = (GreatUploads, SmallUploads, Download, SmallRequests, Latency, Limits, LimitCosts, Workers)
 PARTS = {part.name: part for part in (*OTHERS, *GROWTH, *FORMATS)}
 GROUPS = {
     "growth": [part.name for part in GROWTH],

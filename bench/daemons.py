@@ -30,6 +30,7 @@ class Pkgregd:
         settings: more of its configuration.
         engine: what its catalog is kept in.
         beside: whose catalog and blobs it shares, if any.
+        http: more of its section [http].
     """
 
     def __init__(
@@ -39,12 +40,13 @@ class Pkgregd:
         settings: str = "",
         engine: str = SQLITE,
         beside: Pkgregd | None = None,
+        http: str = "",
     ) -> None:
         self.name = name
         self.checkout = checkout
         # -P: the folder of the launcher is nobody's package
         program = [sys.executable, "-P", str(LAUNCHER), str(checkout)]
-        self._daemon = Daemon(f"{SETTINGS}\n{settings}", program=program, engine=engine)
+        self._daemon = Daemon(f"{SETTINGS}\n{settings}", http=http, program=program, engine=engine)
         if beside is not None:
             text = self._daemon.config.read_text()
             for mine in ("sqlite:pkgregd.sqlite3", "file:blobs"):
