@@ -168,5 +168,8 @@ def _on_database(module: str, case: type[SynchronousTestCase], engine: str) -> t
         super(made, self).setUp()
 
     attributes = {"setUp": set_up, "__doc__": f"{case.__doc__} On {NAMES[engine]}.", "__module__": module}
-    made = type(f"{case.__name__}On{NAMES[engine]}", (case,), attributes)
+    subject = (
+        case.__module__.rpartition(".test_")[2].title().replace("_", "")
+    )  # classes of two modules may share a name
+    made = type(f"{subject}{case.__name__}On{NAMES[engine]}", (case,), attributes)
     return made
