@@ -124,7 +124,8 @@ class Chores:
         return await self._parts.blobs.recover(self._parts.catalog.forget_blob)
 
     async def _sweep(self, turn: Turn) -> None:
-        report = await sweep(self._parts.catalog, self._parts.blobs, grace=SWEEP_GRACE, now=utc_now())
+        catalog, blobs = self._parts.catalog, self._parts.blobs
+        report = await sweep(catalog, blobs, grace=SWEEP_GRACE, now=utc_now(), is_over=turn.is_over)
         log.info(
             "sweep removed {removed} blobs, {removed_bytes} bytes",
             removed=report.removed,

@@ -24,6 +24,7 @@ from pkgregd.manage.about import AboutManagement
 from pkgregd.manage.audit import AuditManagement
 from pkgregd.manage.exchange import GRANT, ID_TOKEN, ExchangeRoutes, OAuthRoutes
 from pkgregd.manage.jobs import JobManagement
+from pkgregd.manage.metrics import MetricsRoutes
 from pkgregd.manage.packages import PackageManagement
 from pkgregd.manage.people import PeopleManagement
 from pkgregd.manage.places import PlaceManagement
@@ -44,6 +45,7 @@ from pkgregd.registry.trail import Trail
 from pkgregd.testing.calls import InlineInspections, now
 from pkgregd.testing.catalog_contract import publication_of
 from pkgregd.testing.client import ClientReply, MemoryClient
+from pkgregd.unmeasured import UNMEASURED
 from pkgregd.values import ANONYMOUS, Level, NewToken, PackageFile, Rate, Role, TokenKind, Verdict, Visibility
 from pkgregd.web import signin
 from pkgregd.web.signin import SignInPages
@@ -123,6 +125,7 @@ class ChangesCase(SynchronousTestCase):
             OAuthRoutes(),
             SettingsManagement(PlaceSettings(catalog, known_settings(formats, limits, None))),
             AuditManagement(catalog, Trail(self.clock, catalog)),
+            MetricsRoutes(UNMEASURED, ()),
             SignInPages(),
         ]
         self.rules = mounts(formats, limits, tables)

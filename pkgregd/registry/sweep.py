@@ -10,6 +10,7 @@ sweep finds.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from functools import partial
 
 from attrs import define
@@ -54,6 +55,7 @@ async def sweep(
     grace: datetime.timedelta,
     now: datetime.datetime,
     dry_run: bool = False,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> SweepReport:
     """
     Remove blobs without a file.
@@ -62,6 +64,7 @@ async def sweep(
         grace: leave what was in use, or was written, so recently.
         now: aware UTC.
         dry_run: only count.
+        is_over: asked between blobs; what is left then is for the next sweep.
 
     Raises:
         Unavailable: catalog or store cannot be asked.
@@ -70,10 +73,14 @@ async def sweep(
     before, after = now - grace, ""
     while page := await catalog.find_unused_blobs(before, PAGE, after):
         for blob in page:
+            if is_over():
+                return report
             await _remove(catalog, blobs, blob, report)
         after = page[-1].sha256.hex
     before = min(before, settled_before(blobs, now))
     async for blob, written_at in blobs.iter_blobs():
+        if is_over():
+            break
         if written_at < before and await is_unknown(catalog, blobs, blob):
             await _remove(catalog, blobs, blob, report)
     return report

@@ -434,6 +434,14 @@ class SweepTests(StoreCase):
         self.assertEqual(self.stored(), [4])
         self.assertEqual(self.sweep().removed, 0)
 
+    def test_it_can_be_ended(self):
+        """Told that it is over, it leaves the rest to the next one."""
+        for data in (b"abc", b"defg", b"hijkl"):
+            self.get(self.publish(data, on_duplicate=OnDuplicate.REPLACE))
+        self.assertEqual(self.sweep(is_over=iter((False, True, True)).__next__).removed, 1)
+        self.assertEqual(len(self.stored()), 2)
+        self.assertEqual(self.sweep().removed, 1)
+
     def test_strangers_go(self):
         """A stored blob that the catalog never knew is removed."""
 
