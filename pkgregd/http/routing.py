@@ -15,7 +15,7 @@ from typing import Any
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from pkgregd.errors import PkgregdError
 from pkgregd.http.request import FrontRequest
@@ -68,6 +68,8 @@ class Router:
         key = (method, path)
         found = self._remembered.get(key)
         if found is None:
+            if path.startswith(b"//"):
+                raise NotFound  # the adapter takes several slashes for one; a proxy's rules about paths do not
             found = self._adapter.match(path.decode("ascii"), method.decode("ascii"))
             if len(path) <= MAX_REMEMBERED_BYTES:
                 self._remembered[key] = found

@@ -503,6 +503,14 @@ class RoutingTests(FrontCase):
             self.assertIn("request_id", json.loads(reply.body))
         self.assertEqual(self.calls, [])
 
+    def test_one_spelling(self):
+        """Two slashes at the beginning are not one: the rules of a proxy in front would not see whose path it is."""
+        for path in ("//-/livez", "///-/livez", "/" + BASE + "/n/f"):
+            reply = self.client.request("GET", path)
+            self.assertEqual(reply.status, 404, path)
+            self.assertIn("request_id", json.loads(reply.body))
+        self.assertEqual(self.calls, [])
+
     def test_unknown_pages_and_methods(self):
         """What is not there is 404; what is there answers its own methods only."""
         self.assertEqual(self.client.request("GET", "/nowhere").status, 404)
