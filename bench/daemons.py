@@ -38,6 +38,7 @@ class Pkgregd:
         name: str,
         checkout: pathlib.Path,
         settings: str = "",
+        *,
         engine: str = SQLITE,
         beside: Pkgregd | None = None,
         http: str = "",

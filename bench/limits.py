@@ -110,7 +110,7 @@ class Limits:
         state = pathlib.Path("limits-of-all").absolute()
         rules = f'[rate_limiting]\nshared_state = "{state}"\n' + "".join(map(_rule, (LIMIT, *FURTHER_LIMITS)))
         first = self._fleet.start(Pkgregd(f"{PKGREGD} 1", CHECKOUT, rules))
-        self._daemons = [first, self._fleet.start(Pkgregd(f"{PKGREGD} 2", CHECKOUT, rules, first))]
+        self._daemons = [first, self._fleet.start(Pkgregd(f"{PKGREGD} 2", CHECKOUT, rules, beside=first))]
         body = [random.randbytes(SMALL_BYTES)]
         run(first.port, [make_call("PUT", flooded.path(first), first.token, body) for flooded in (MAIN, *FURTHER)])
         for place in PLACES:
