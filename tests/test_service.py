@@ -10,6 +10,8 @@ import subprocess
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.blobs import ON_DISK
+from tests.support.cases import DaemonTestCase
 from tests.support.daemon import Daemon, clean_environment, command_line, script, wait_until
 
 
@@ -134,6 +136,24 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(self.daemon.process.wait(30), -signal.SIGTERM)
         self.daemon.kill9()
 
+    def test_no_secret_in_the_log(self) -> None:
+        """Tokens appear in no line, wherever a client put them."""
+        token = self.daemon.world.writer
+        path = self.daemon.packages_path("generic", self.daemon.world.private_id) + "/a/1/f"
+        self.daemon.get(path, self.token)
+        self.daemon.get(f"{path}?private_token={token}", {"Authorization": f"Bearer {token}x"})
+        self.daemon.get(path, {"Authorization": f"Nonsense {token}"})
+        wait_until(lambda: self.daemon.log_text().count("/a/1/f") == 3, "the lines of the access log")
+        text = self.daemon.log_text()
+        self.assertIn("/a/1/f", text)
+        self.assertNotIn(token, text)
+
+
+class FolderTests(DaemonTestCase):
+    """A daemon whose blobs lie in a folder."""
+
+    blobs = ON_DISK
+
     def test_readiness_names_what_is_wrong(self) -> None:
         """A store that cannot be written makes the daemon unready, not dead."""
         staging = self.daemon.folder / "blobs" / "staging"
@@ -151,15 +171,3 @@ class LifeTests(SynchronousTestCase):
         staging.unlink()
         moved.rename(staging)
         wait_until(lambda: not reasons(), "readiness")
-
-    def test_no_secret_in_the_log(self) -> None:
-        """Tokens appear in no line, wherever a client put them."""
-        token = self.daemon.world.writer
-        path = self.daemon.packages_path("generic", self.daemon.world.private_id) + "/a/1/f"
-        self.daemon.get(path, self.token)
-        self.daemon.get(f"{path}?private_token={token}", {"Authorization": f"Bearer {token}x"})
-        self.daemon.get(path, {"Authorization": f"Nonsense {token}"})
-        wait_until(lambda: self.daemon.log_text().count("/a/1/f") == 3, "the lines of the access log")
-        text = self.daemon.log_text()
-        self.assertIn("/a/1/f", text)
-        self.assertNotIn(token, text)
