@@ -150,9 +150,12 @@ class LifeTests(SynchronousTestCase):
 
 
 class FolderTests(DaemonTestCase):
-    """A daemon whose blobs lie in a folder."""
+    """A daemon whose blobs lie in a folder, which something gets in the way of."""
 
     blobs = ON_DISK
+
+    def check_end(self) -> None:
+        """See DaemonTestCase; here the log tells why the folder cannot be written."""
 
     def test_readiness_names_what_is_wrong(self) -> None:
         """A store that cannot be written makes the daemon unready, not dead."""

@@ -31,7 +31,7 @@ from pkgregd.catalog.postgresql_pool import (
 )
 from pkgregd.catalog.statement import Row, SqlText, Statement, compile_all
 from pkgregd.clockwork import shielded
-from pkgregd.errors import OutcomeUnknown, PkgregdError, Unavailable
+from pkgregd.errors import InvalidRequest, OutcomeUnknown, PkgregdError, Unavailable
 from pkgregd.interfaces import IMeasures
 from pkgregd.unmeasured import UNMEASURED
 from pkgregd.values import Tally
@@ -58,6 +58,18 @@ class NotCommitted(ConnectionBroken):
     """The connection broke before the commit was sent: nothing has happened."""
 
 
+def refuse_nul(parameters: Mapping[str, object]) -> None:
+    """
+    Refuse a text that the server has no way to keep or compare.
+
+    Raises:
+        InvalidRequest: it holds the character NUL.
+    """
+    for value in parameters.values():
+        if isinstance(value, str) and "\0" in value:
+            raise InvalidRequest("a text must not hold the character NUL")
+
+
 @define
 class PostgresTransaction:
     """A transaction that begins with its first statement, in one round trip with it."""
@@ -69,6 +81,7 @@ class PostgresTransaction:
     has_begun: bool = field(default=False, init=False)
 
     async def _run(self, statement: Statement, parameters: dict[str, object]) -> Any:
+        refuse_nul(parameters)
         sql = self.texts[statement]
         if sql.constants:
             parameters.update(sql.constants)
@@ -101,6 +114,7 @@ class PostgresGlance(PostgresTransaction):
     """
 
     async def _run(self, statement: Statement, parameters: dict[str, object]) -> Any:
+        refuse_nul(parameters)
         sql = self.texts[statement]
         if sql.constants:
             parameters.update(sql.constants)

@@ -101,7 +101,7 @@ class FrontRequest:
         Return the last value of a query parameter, decoded; None without.
 
         Raises:
-            InvalidRequest: too many parameters, or not UTF-8.
+            InvalidRequest: too many parameters, not UTF-8, or with the character NUL.
         """
         found = None
         for key, value in self.parameters():
@@ -114,7 +114,7 @@ class FrontRequest:
         if not self.raw_query:
             return []
         try:
-            return parse_qsl(
+            found = parse_qsl(
                 self.raw_query.decode("ascii"),
                 keep_blank_values=True,
                 errors="strict",
@@ -122,6 +122,9 @@ class FrontRequest:
             )
         except ValueError:
             raise InvalidRequest("malformed query") from None
+        if b"%00" in self.raw_query and any("\0" in key or "\0" in value for key, value in found):
+            raise InvalidRequest("the query must not hold the character NUL")
+        return found
 
     @property
     def is_relayed(self) -> bool:

@@ -12,12 +12,12 @@ from sqlalchemy import func, select
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.catalog import identity
+from pkgregd.catalog import identity, packages
 from pkgregd.catalog.postgresql import PostgresDatabase
 from pkgregd.catalog.postgresql_pool import PostgresSettings, prepared, translated
 from pkgregd.catalog.statement import Statement, Transaction
 from pkgregd.catalog.tables import users
-from pkgregd.errors import InvalidName, OutcomeUnknown, StorageFull, Unavailable
+from pkgregd.errors import InvalidName, InvalidRequest, OutcomeUnknown, PkgregdError, StorageFull, Unavailable
 from pkgregd.testing.measures import KeptMeasures
 from pkgregd.values import OPERATOR, Gauge, Tally
 from tests.catalog.support import PollingClock, emptied_database
@@ -109,6 +109,13 @@ class CollisionTests(PostgresCase):
             raise InvalidName("no")
 
         self.failure(self.begin(self.database.write(add_and_refuse)), InvalidName)
+        self.assertEqual(self.result(self.database.read(count_users)), 0)
+
+    def test_nul(self) -> None:
+        """A text with a character that the server has not got is refused as such, however it is asked for."""
+        for run in (self.database.read, self.database.read_at_once):
+            self.failure(self.begin(run(packages.find_by_key, [1], "nuget", "a\0b")), InvalidRequest)
+        self.failure(self.begin(self.database.write(identity.add_user, "a\0b", False, OPERATOR)), PkgregdError)
         self.assertEqual(self.result(self.database.read(count_users)), 0)
 
     def test_a_read_cannot_write(self) -> None:

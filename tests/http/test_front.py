@@ -491,6 +491,8 @@ class RoutingTests(FrontCase):
         self.assertRaises(errors.InvalidRequest, self.calls[1].query, "a")
         self.get("/n/f?" + "&".join(f"p{n}=1" for n in range(200)))
         self.assertRaises(errors.InvalidRequest, self.calls[2].query, "a")
+        self.get("/n/f?a=x%00")
+        self.assertRaises(errors.InvalidRequest, self.calls[3].query, "a")
 
     def test_hostile_paths(self):
         """Nothing that climbs, hides or confuses reaches a handler."""
