@@ -120,6 +120,20 @@ class CrewTests(ServingCase):
         self.assertIn(second, self.workers())
         self.assertEqual(self.daemon.log_text().count("is gone, and is replaced"), 1)
 
+    def test_measures_are_of_all_workers(self) -> None:
+        """Whichever of them is asked tells what all of them did, and how each of them does."""
+        self.start(2)
+        missing = self.path + ".missing"
+        for _ in range(20):
+            self.assertEqual(self.daemon.get(missing, self.token)[0], 404)
+        count = 'pkgregd_http_requests_total{method="GET",status="4xx",table="generic"} 20.0'
+        wait_until(lambda: count in self.daemon.get("/-/metrics")[2].decode(), "the sum of both")
+        for _ in range(10):
+            page = self.daemon.get("/-/metrics")[2].decode()
+            self.assertIn(count, page)
+            pids = {int(pid) for pid in re.findall(r'pkgregd_process_resident_bytes\{pid="(\d+)"\}', page)}
+            self.assertEqual(pids, set(self.workers()))
+
     def test_no_worker_outlives_its_supervisor(self) -> None:
         """After kill -9 of the supervisor its workers end by themselves, and the port is free."""
         self.start(2)
