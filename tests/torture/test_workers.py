@@ -139,11 +139,13 @@ class CrewTests(ServingCase):
         self.start(2)
         workers = self.workers()
         self.assertEqual(len(workers), 2)
-        self.daemon.kill9()
+        self.daemon.process.kill()  # it alone
+        self.daemon.process.wait()
         wait_until(lambda: not any(map(is_alive, workers)), "the end of the workers")
         with socket.socket() as again:
             again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             again.bind(("127.0.0.1", self.daemon.port))
+        self.daemon.kill9()
 
     def test_lines_of_the_log_say_whose_they_are(self) -> None:
         """Each request is one line, and has the number of the worker that served it."""
@@ -245,7 +247,7 @@ class ReloadTests(ServingCase):
             (good + "[formats.nonsense]\n", "nonsense"),
             (good.replace(str(daemon.certificates.chain), missing), "missing.pem"),
             (good.replace(f"workers = {workers}", f"workers = {3 - workers}"), "needs a restart"),
-            (re.sub(r'url = "sqlite:[^"]*"', 'url = "sqlite:none.sqlite3"', good), "migrate"),
+            (re.sub(r'url = "(sqlite|postgresql):[^"]*"', 'url = "sqlite:none.sqlite3"', good), "migrate"),
         ]:
             daemon.config.write_text(bad)
             self.hup("not reloaded, all stays as it was")
