@@ -18,6 +18,9 @@ from bench.tally import Tally
 from bench.wares import Wheel, tiny_wheel
 from tests.support.catalogs import POSTGRESQL, SQLITE
 
+NO_SCRUB = "[scrub]\ninterval_days = 0\n"
+"""What is filled has no bytes: a daemon that reads all blobs would be busy with finding that out."""
+
 MAX_TOKENS = 10_000
 """As many as packages, and no more."""
 
@@ -110,7 +113,7 @@ class Catalogs:
                     self._journal.compare(_row(work, grown), _row(work, first))
 
     def _fill(self, engine: str, count: int) -> Grown:
-        daemon = self._fleet.start(Pkgregd(PKGREGD, CHECKOUT, engine=engine))
+        daemon = self._fleet.start(Pkgregd(PKGREGD, CHECKOUT, NO_SCRUB, engine=engine))
         run(daemon.port, [daemon.upload_wheel(tiny_wheel(SEED, "1.0.0")), publish_npm(daemon, SEED, "1.0.0")])
         started_at = time.perf_counter()
         filling = Filling(daemon.catalog_url, daemon.folder)
