@@ -122,8 +122,10 @@ class FrontRequest:
             )
         except ValueError:
             raise InvalidRequest("malformed query") from None
-        if b"%00" in self.raw_query and any("\0" in key or "\0" in value for key, value in found):
-            raise InvalidRequest("the query must not hold the character NUL")
+        if b"%00" in self.raw_query:
+            for key, value in found:
+                if "\0" in key or "\0" in value:
+                    raise InvalidRequest(f"the query parameter {key!r} must not hold the character NUL")
         return found
 
     @property
