@@ -22,6 +22,7 @@ if ENGINE not in ENGINES:
 
 SQLITE_URL = "sqlite:pkgregd.sqlite3"
 TEMPLATE = "world"
+DUMP = "world.sql"
 
 _numbers = itertools.count(1)
 
@@ -34,6 +35,23 @@ def template_url(engine: str) -> str:
 
     server().administer(f"CREATE DATABASE {TEMPLATE}")
     return server().url(TEMPLATE)
+
+
+def save_template(engine: str, folder: pathlib.Path) -> None:
+    """Keep the template in its folder, for load_template() of another process."""
+    if engine == POSTGRESQL:
+        from tests.support.postgresql import server
+
+        server().dump(TEMPLATE, folder / DUMP)
+
+
+def load_template(engine: str, folder: pathlib.Path) -> None:
+    """Let copied_url() copy what another process has saved."""
+    if engine == POSTGRESQL:
+        from tests.support.postgresql import server
+
+        server().administer(f"CREATE DATABASE {TEMPLATE}")
+        server().load(TEMPLATE, folder / DUMP)
 
 
 def copied_url(engine: str, template: pathlib.Path, folder: pathlib.Path) -> str:

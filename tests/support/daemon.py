@@ -24,13 +24,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
-
 from pkgregd.secrecy import without_secrets
 from tests.support import canary
 from tests.support.blobs import blobs_section
-from tests.support.catalogs import ENGINE, copied_url, drop, query, template_url
-from tests.support.tls import Certificates, make_certificates
+from tests.support.catalogs import ENGINE, copied_url, drop, query
+from tests.support.worlds import Template, World, template
 
 ROOT = pathlib.Path(__file__).parents[2]
 START_SECONDS = 60.0
@@ -85,81 +83,9 @@ def free_ports(count: int) -> list[int]:
             bound.close()
 
 
-@frozen
-class World:
-    """
-    Who and what there is in the catalog of every daemon.
-
-    Attributes:
-        private_id, public_id: numbers of the projects `acme/private` and `acme/public`.
-        group: their group's path, itself public.
-        writer: personal token of a developer of both.
-        reader: personal token of a reporter of both.
-        stranger: personal token of a user without any membership.
-        deploy: deploy token of the private project, for reading and writing.
-        job: job token of the private project.
-        user_names: of the users of further personal tokens, by token.
-    """
-
-    private_id: str
-    public_id: str
-    writer: str
-    reader: str
-    stranger: str
-    deploy: str
-    job: str
-    group: str = "acme"
-    user_names: Mapping[str, str] = field(factory=dict)
-
-    def user_name(self, secret: str) -> str:
-        """Return the name that belongs beside a token, where formats look at it."""
-        known = {self.writer: "wendy", self.reader: "rob", self.stranger: "sam", self.deploy: "deployer"}
-        known |= self.user_names
-        return known.get(secret, "gitlab-ci-token" if secret == self.job else "nobody")
-
-
-@frozen
-class _Template:
-    folder: pathlib.Path
-    world: World
-    certificates: Certificates
-
-
 @functools.cache
-def _template(engine: str) -> _Template:
-    """Make a migrated catalog with its World, once in a run for each engine; daemons start from copies."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="template-", dir=os.getcwd()))
-    config = folder / "pkgregd.toml"
-    config.write_text(f'[catalog]\nurl = "{template_url(engine)}"\n')
-
-    def run(*arguments: str) -> str:
-        return command_line(config, *arguments)
-
-    run("migrate")
-    run("group", "add", "acme", "--visibility", "public")
-    private = run("project", "add", "acme/private", "--visibility", "private")
-    public = run("project", "add", "acme/public", "--visibility", "public")
-    for user in ("wendy", "rob", "sam"):
-        run("user", "add", user)
-    run("member", "add", "wendy", "acme", "--role", "developer")
-    run("member", "add", "rob", "acme", "--role", "reporter")
-
-    def personal(user: str) -> str:
-        return run("token", "add", "--kind", "personal", "--user", user, "--scope", "api")
-
-    deploy_scopes = ("--scope", "read_package_registry", "--scope", "write_package_registry")
-    names = ("--name", "deployer", "--username", "deployer")
-    deploy = run("token", "add", "--kind", "deploy", "--project", "acme/private", *names, *deploy_scopes)
-    world = World(
-        private_id=private,
-        public_id=public,
-        writer=personal("wendy"),
-        reader=personal("rob"),
-        stranger=personal("sam"),
-        deploy=deploy,
-        job=run("token", "add", "--kind", "job", "--project", "acme/private", "--expires", "12h"),
-    )
-    return _Template(folder, world, make_certificates(folder))
+def _template(engine: str) -> Template:
+    return template(engine, command_line)
 
 
 def shared_world() -> World:
@@ -234,22 +160,22 @@ class Daemon:
         engine: str = ENGINE,
         beside: Daemon | None = None,
     ) -> None:
-        template = _template(engine)
+        copied = _template(engine)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="daemon-", dir=os.getcwd()))
         self._owns_catalog = beside is None
         if beside is None:
-            self.catalog_url = catalog or copied_url(engine, template.folder, self.folder)
+            self.catalog_url = catalog or copied_url(engine, copied.folder, self.folder)
         else:
             self.catalog_url = beside.catalog_url
-        self.world = template.world
-        self.certificates = template.certificates
-        self.ca_file = str(template.certificates.authority)
+        self.world = copied.world
+        self.certificates = copied.certificates
+        self.ca_file = str(copied.certificates.authority)
         self.port, self.tls_port = free_ports(2)
         self.http_url = f"http://127.0.0.1:{self.port}"
         self.https_url = f"https://localhost:{self.tls_port}"
         self.url = self.https_url if external_scheme == "https" else self.http_url
         self.config = self.folder / "pkgregd.toml"
-        tls = f"privateKey={template.certificates.key}:certKey={template.certificates.chain}"
+        tls = f"privateKey={copied.certificates.key}:certKey={copied.certificates.chain}"
         self.config.write_text(
             "[http]\n"
             f'listen = ["tcp:{self.port}:interface=127.0.0.1", "ssl:{self.tls_port}:interface=127.0.0.1:{tls}"]\n'

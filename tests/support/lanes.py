@@ -148,8 +148,10 @@ def main(arguments: Sequence[str]) -> int:
     """Run everything, write the sum, return the exit status."""
     lanes = int(arguments[0])
     together, alone = shares()
-    outcomes = run_all(enumerate(together), lanes)
-    outcomes += run_all(enumerate(alone, len(together)), 1)
+    with tempfile.TemporaryDirectory(prefix="templates-") as templates:
+        os.environ["PKGREGD_TEST_TEMPLATES"] = templates
+        outcomes = run_all(enumerate(together), lanes)
+        outcomes += run_all(enumerate(alone, len(together)), 1)
     for outcome in sorted(outcomes, key=lambda outcome: -outcome.seconds):
         sys.stdout.write(f"{outcome.seconds:6.0f} s  {outcome.summary}  {outcome.share}\n")
     for outcome in outcomes:

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from typing import Any
+from typing import IO, Any
 
 import psycopg2
 import psycopg2.extensions
@@ -86,10 +86,19 @@ class PostgresServer:
             with connection.cursor() as cursor:
                 cursor.execute(statement)
 
-    def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [str(programs() / program), *arguments], check=True, capture_output=True, cwd=self._folder, **self._identity
-        )
+    def dump(self, database: str, path: pathlib.Path) -> None:
+        """Write a database to a file."""
+        path.write_bytes(self._run("pg_dump", "-d", self.url(database)))
+
+    def load(self, database: str, path: pathlib.Path) -> None:
+        """Fill an empty database from a file of dump()."""
+        with path.open("rb") as script:
+            self._run("psql", "-q", "-X", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), stdin=script)
+
+    def _run(self, program: str, *arguments: str, stdin: IO[bytes] | None = None) -> bytes:
+        command = [str(programs() / program), *arguments]
+        done = subprocess.run(command, check=True, capture_output=True, stdin=stdin, cwd=self._folder, **self._identity)
+        return done.stdout
 
     @property
     def pid(self) -> int:
