@@ -41,7 +41,7 @@ RETRY_SECONDS = 0.5
 SLOW_SECONDS = DELAY_SECONDS + 2
 SLOW_PIECES = 20
 
-KILL_SECONDS = 0.5
+KILL_SECONDS = 1.0
 """How long after a kill HAProxy may still take a connection that it kept for a living one."""
 
 JSON = "application/vnd.pypi.simple.v1+json"
