@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.logger import Logger
+
 from pkgregd.interfaces import IMetrics
+from pkgregd.unmeasured import UNMEASURED
+
+log = Logger()
 
 __all__ = ["open_metrics"]
 
@@ -18,7 +23,8 @@ def open_metrics(reactor: Any, release: str) -> IMetrics:
     Open the measures of this process.
 
     With PROMETHEUS_MULTIPROC_DIR in the environment they are kept in files of that folder, which is made if it is
-    missing, and pages are about all processes whose files are there; see `workers` for who looks after it.
+    missing, and pages are about all processes whose files are there; see `workers` for who looks after it. Without
+    room for them nothing is measured, and everything else goes on.
 
     Args:
         reactor: provides IReactorTime, IReactorThreads.
@@ -26,7 +32,13 @@ def open_metrics(reactor: Any, release: str) -> IMetrics:
     """
     from pkgregd.metrics.workers import make_folder
 
-    make_folder()  # before prometheus_client is imported, which looks for it then
-    from pkgregd.metrics.measures import Measures
+    try:
+        make_folder()  # before prometheus_client is imported, which looks for it then
+        from pkgregd.metrics.measures import Measures
+        from pkgregd.metrics.room import have_room
 
-    return Measures(reactor, release)
+        have_room()
+        return Measures(reactor, release)
+    except OSError as error:
+        log.error("nothing is measured by this process: {reason}", reason=str(error), event="metrics.unmeasured")
+        return UNMEASURED

@@ -14,6 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from pkgregd.clockwork import start, with_deadline
@@ -26,6 +27,7 @@ from pkgregd.metrics.workers import folder
 from pkgregd.values import Gauge, Outcome, Tally
 
 T = TypeVar("T")
+log = Logger()
 
 TICK_SECONDS = 0.25
 """How often the reactor's lateness is measured."""
@@ -37,6 +39,9 @@ TURNS_PER_LOOK = 5
 """After so many turns the system is asked about the process."""
 
 RENDER_SECONDS = 10.0
+WARNING_SECONDS = 60.0
+"""How often the log says that there is no room for what was noted."""
+
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"})
 
 
@@ -63,6 +68,7 @@ class Measures:
         self._ticks = 0
         self._due_at = 0.0
         self._cpu_seconds = 0.0
+        self._warned_at = -WARNING_SECONDS
         self._rendering: list[Deferred[bytes]] | None = None
         self._names.build.labels(release, platform.python_version()).set(1)
 
@@ -132,7 +138,7 @@ class Measures:
         tick, self._tick = self._tick, None
         if tick is not None and tick.active():
             tick.cancel()
-        self._take_notes().hand_on(self._names)
+        self._keep(self._take_notes())
 
     def _wait(self) -> None:
         self._due_at = self._now() + TICK_SECONDS
@@ -158,7 +164,20 @@ class Measures:
 
     async def _hand_on(self) -> None:
         notes = self._take_notes()
-        await self._on_thread(partial(notes.hand_on, self._names))
+        await self._on_thread(partial(self._keep, notes))
+
+    def _keep(self, notes: Notes) -> None:
+        """Hand notes on, on any thread. What there is no room for is lost: a full disk ends nothing else."""
+        try:
+            notes.hand_on(self._names)
+        except OSError as error:
+            self._reactor.callFromThread(self._warn, str(error))
+
+    def _warn(self, reason: str) -> None:
+        now = self._now()
+        if now - self._warned_at >= WARNING_SECONDS:
+            self._warned_at = now
+            log.warn("some of what was measured is lost: {reason}", reason=reason, event="metrics.lost")
 
     async def _look_again(self) -> None:
         await self._on_thread(self._look)
@@ -195,7 +214,7 @@ class Measures:
 
     def _write(self, notes: Notes) -> bytes:
         """Make the page, on a thread."""
-        notes.hand_on(self._names)
+        self._keep(notes)
         registry = self._registry
         if self._folder is not None:
             registry = CollectorRegistry()

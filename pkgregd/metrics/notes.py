@@ -84,7 +84,15 @@ class Notes:
         self.gauges: dict[Gauge, float] = {}
 
     def hand_on(self, names: Names) -> None:
-        """Add everything to what can be read, on any thread."""
+        """
+        Add everything to what can be read, on any thread.
+
+        Raises:
+            OSError: there is no room for a number that is new.
+        """
+        for gauge, value in self.gauges.items():
+            names.gauges[gauge].set(value)
+        self.lag.hand_on(names.lag_seconds)
         for (table, method, status_class), requests in self.requests.items():
             count = requests.timing.hand_on(names.request_seconds.labels(table, method))
             names.requests.labels(table, method, STATUS_CLASSES[status_class]).inc(count)
@@ -100,6 +108,3 @@ class Notes:
             names.events.labels(*event).inc(count)
         for tally, count in self.tallies.items():
             names.tallies[tally].inc(count)
-        for gauge, value in self.gauges.items():
-            names.gauges[gauge].set(value)
-        self.lag.hand_on(names.lag_seconds)

@@ -12,6 +12,7 @@ import timeit
 
 import yaml
 from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.mmap_dict import MmapedDict
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.threadpool import ThreadPool
@@ -23,6 +24,7 @@ from pkgregd.interfaces import IMetrics
 from pkgregd.metrics import workers
 from pkgregd.metrics.measures import RENDER_SECONDS, TICK_SECONDS, TICKS_PER_TURN, Measures
 from pkgregd.metrics.notes import Timing
+from pkgregd.metrics.room import FIRST_BYTES, RoomyDict
 from pkgregd.testing.measures import KeptMeasures
 from pkgregd.unmeasured import Unmeasured
 from pkgregd.values import Gauge, Outcome, Tally
@@ -211,6 +213,24 @@ elif sys.argv[1] == "show":
 """
 
 
+CRAMPED = """
+import os, resource
+from tests.metrics.test_measures import ThreadedReactor
+from pkgregd.metrics import open_metrics
+reactor = ThreadedReactor()
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 100_000))
+print(type(open_metrics(reactor, "1")).__name__)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+measures = open_metrics(reactor, "1")
+for number in range(40):
+    measures.request_ended(f"table{number}", "GET", 200, 0.003, 0, 10)
+    measures.stop()
+reactor.run_until(lambda: measures._warned_at > 0)
+print(measures._write(measures._take_notes()).decode())
+reactor.pool.stop()
+"""
+
+
 class WorkersTests(SynchronousTestCase):
     """Several processes with one folder."""
 
@@ -239,6 +259,8 @@ class WorkersTests(SynchronousTestCase):
         ended, living = self.run_worker("end"), self.run_worker("stay")
         assert living.stdout is not None
         living_pid = int(living.stdout.readline())
+        for file in self.folder.iterdir():  # that the library makes them through what is tested below
+            self.assertGreaterEqual(file.stat().st_blocks * 512, FIRST_BYTES, file)
         ended_pid = int(ended.communicate()[0])
         workers.forget_process(self.folder, ended_pid)
         page = self.show()
@@ -254,6 +276,32 @@ class WorkersTests(SynchronousTestCase):
         self.run_worker("end").communicate()
         workers.empty_folder(self.folder)
         self.assertEqual(self.show()['pkgregd_http_requests_total{method="GET",status="2xx",table="npm"}'], 1)
+
+    def test_files_have_their_room(self) -> None:
+        """A full disk cannot kill who writes into them: what they may hold is theirs, also when they have grown."""
+        folder = self.folder
+        made = RoomyDict(str(folder / "counter_1.db"))
+        self.addCleanup(made.close)
+        for number in range(1000):
+            status = (folder / "counter_1.db").stat()
+            self.assertGreaterEqual(status.st_blocks * 512, status.st_size)
+            made.write_value(f"{number}" * 20, 1.0, 0.0)
+        self.assertGreater(status.st_size, FIRST_BYTES)
+        read = {key: value for key, value, *_ in MmapedDict.read_all_values_from_file(folder / "counter_1.db")}
+        self.assertEqual((len(read), set(read.values())), (1000, {1.0}))
+        self.assertEqual([file.name for file in folder.iterdir()], ["counter_1.db"])
+
+    def test_a_full_disk(self) -> None:
+        """What is new is lost, what is known is told; a process that begins then is not measured, and works."""
+        environment = {**os.environ, workers.VARIABLE: str(self.folder)}
+        done = subprocess.run(
+            [sys.executable, "-c", CRAMPED], env=environment, check=True, capture_output=True, text=True,
+            cwd=ETC.parent,
+        )  # fmt: skip
+        began_without, _, page = done.stdout.partition("\n")
+        self.assertEqual(began_without, "Unmeasured")
+        known = [name for name in read_page(page.encode()) if name.startswith("pkgregd_http_request_seconds_count")]
+        self.assertTrue(5 < len(known) < 40, len(known))
 
 
 class ImportTests(SynchronousTestCase):
