@@ -603,6 +603,10 @@ class FrontChannel(Protocol):
 
     # ------------------------------------------------------------------ the end
 
+    def close_after_reply(self) -> None:
+        """Let no other request follow the one that is about to be answered."""
+        self._keeps_alive = False
+
     def stop_when_idle(self) -> None:
         """The daemon drains: close soon if no request is under way, else after it."""
         if self._state is State.HEAD and not self._head and not self._pending:

@@ -169,7 +169,7 @@ class FrontRequest:
     def close_after_reply(self) -> None:
         """Let the end of the connection be the end of the reply; called before begin()."""
         if not self.is_gone:
-            self.channel.stop_when_idle()
+            self.channel.close_after_reply()
 
     def write(self, data: bytes) -> None:
         """Send more of the body."""

@@ -61,8 +61,8 @@ class FlowTests(FrontCase):
         self.assertTrue(self.is_closed)
 
     def test_http_1_0(self) -> None:
-        """Without chunks, up to the end of the connection."""
-        self.ask(f"GET {BASE}/n/f HTTP/1.0")
+        """Without chunks, up to the end of the connection, which the client cannot keep."""
+        self.ask(f"GET {BASE}/n/f HTTP/1.0\r\nConnection: keep-alive")
         self.give(b"one\n")
         self.give(None)
         head, _, body = self.received().partition(b"\r\n\r\n")
