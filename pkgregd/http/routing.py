@@ -56,12 +56,16 @@ class Router:
         except (HTTPException, PkgregdError) as error:
             answering = self._unmatched(request, error)
         else:
-            # klein's types are those of twisted.web; what it passes on to an endpoint is not looked at
-            execute: Any = self._app.execute_endpoint
-            answering = self._turn_away(request, endpoint) or maybeDeferred(execute, endpoint, request, **arguments)
+            answering = maybeDeferred(self._answer, request, endpoint, arguments)
         request.answering = answering
         answering.addCallbacks(lambda _: request.finish(), lambda reason: _failed(request, reason))
         answering.addErrback(request.failed)
+
+    def _answer(self, request: FrontRequest, endpoint: str, arguments: Mapping[str, Any]) -> Any:
+        """Turn a request away, or run its endpoint: its Deferred or coroutine."""
+        # klein's types are those of twisted.web; what it passes on to an endpoint is not looked at
+        execute: Any = self._app.execute_endpoint
+        return self._turn_away(request, endpoint) or execute(endpoint, request, **arguments)
 
     def _match(self, method: bytes, path: bytes) -> tuple[str, Mapping[str, Any]]:
         """Find the endpoint and its arguments; the same for ever, so what was found is kept."""

@@ -195,12 +195,15 @@ class SharedDueTimes:
         digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_DIGEST.size, key=self._salt)
         number, tag = _DIGEST.unpack(digest.digest())
         start = _HEADER_BYTES + number % self._sets * _SET.size
-        is_locked = self._lock(start)
         try:
-            return self._push(start, tag or 1, now, by_seconds, most_seconds)
-        finally:
-            if is_locked:
-                fcntl.lockf(self._number, fcntl.LOCK_UN, 1, start)
+            is_locked = self._lock(start)
+            try:
+                return self._push(start, tag or 1, now, by_seconds, most_seconds)
+            finally:
+                if is_locked:
+                    fcntl.lockf(self._number, fcntl.LOCK_UN, 1, start)
+        except (OSError, ValueError):  # it cannot be read, or is closed
+            return pushed(now, now, by_seconds, most_seconds)[0]
 
     def _push(self, start: int, tag: int, now: float, by_seconds: float, most_seconds: float) -> float:
         found = _SET.unpack(os.pread(self._number, _SET.size, start).ljust(_SET.size, b"\0"))
@@ -246,5 +249,7 @@ class SharedDueTimes:
             )
 
     def close(self) -> None:
-        """Let the file go."""
-        os.close(self._number)
+        """Let the file go; safe to call again. Who is counted afterwards is admitted."""
+        number, self._number = self._number, -1
+        if number >= 0:
+            os.close(number)

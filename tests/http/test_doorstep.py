@@ -78,6 +78,15 @@ class DoorstepTests(FrontCase):
         self.assertTrue(line["route"].endswith("/toy/<segment:name>/<path:file>"), line["route"])
         self.assertNotIn("principal", line)
 
+    def test_a_broken_limiter(self):
+        """Its bug is answered with 500, and whoever asks next over the connection is answered, too."""
+        self.world.foretell = None
+        client = MemoryClient(self.factory)
+        client.transport.send(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 6)
+        self.factory.clock.advance(0)
+        self.assertEqual([reply.status for reply in parse_replies(bytes(client.transport.received))], [500] * 6)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 6)
+
     def test_what_no_limit_is_for(self):
         """Whether it lives, and what is nowhere, is told to everybody."""
         self.world.foretold = REFUSED

@@ -152,6 +152,16 @@ class FileTests(SharedCase):
 
         self.assertEqual(self.in_child(work)(), 0b100)
 
+    def test_what_cannot_be_read(self) -> None:
+        """Everybody is admitted, and nothing is done to a file that has the number of the one that is closed."""
+        opened = self.open()
+        opened.push("alice", NOW, 60.0, 60.0)
+        opened.close()
+        other = self.folder / "other"
+        with other.open("w+b"):
+            self.assertEqual(opened.push("alice", NOW, 2.0, 60.0), NOW + 2.0)
+        self.assertEqual(other.read_bytes(), b"")
+
     def test_what_cannot_be_had(self) -> None:
         """A folder of that name, a link, or no folder at all end the start with a sentence."""
         self.file.mkdir()
