@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from urllib.parse import unquote
 
 from zope.interface import implementer
 
@@ -63,7 +64,7 @@ class PrefixLimits:
     ) -> None:
         self._clock = clock
         self._due_times = due_times = LocalDueTimes() if due_times is None else due_times
-        in_order = sorted(rules, key=lambda rule: (-rule.prefix.count("/"), rule.routes is None))
+        in_order = sorted(rules, key=_precedence)
         self._rules = [_Rule(rule, clock, due_times) for rule in in_order]
         self._failures = GCRA(FAILURE_RATE, clock, due_times, FAILURES, FAILURES)
         self._found: dict[tuple[RouteClass, str], _Rule | None] = {}
@@ -126,7 +127,7 @@ class PrefixLimits:
         try:
             return self._found[key]
         except KeyError:
-            segments = path.split("/")
+            segments = [unquote(segment) for segment in path.split("/")]
             rule = next((rule for rule in self._rules if rule.matches(routes, segments)), None)
         if len(path) <= MAX_KNOWN_PATH_CHARACTERS:
             if len(self._found) >= MAX_KNOWN_PATHS:
@@ -143,6 +144,21 @@ class PrefixLimits:
         return verdict
 
 
+ANY = ":id"
+"""Stands in a prefix for any one segment."""
+
+
+def _segments(rule: RateLimitRule) -> list[str]:
+    """Split a prefix; what ends in ANY is whatever lies below such a segment."""
+    return (rule.prefix + "/" if rule.prefix.endswith("/" + ANY) else rule.prefix).split("/")
+
+
+def _precedence(rule: RateLimitRule) -> tuple[object, ...]:
+    """Sort the longest prefix first, what is named before what may be anything, and one class before all."""
+    *whole, last = _segments(rule)
+    return -len(whole), [segment == ANY for segment in whole], -len(last), rule.routes is None
+
+
 class _Rule:
     """One rule with its two limiters."""
 
@@ -155,7 +171,7 @@ class _Rule:
             return GCRA(rate, clock, due_times, name, f"{whose} {rule.prefix} {who}")
 
         self._routes = rule.routes
-        self._prefix = rule.prefix.split("/")
+        self._prefix = _segments(rule)
         self._authenticated = limiter("authenticated", rule.authenticated)
         self._anonymous = limiter("unauthenticated", rule.anonymous)
 
@@ -168,7 +184,7 @@ class _Rule:
         *whole, last = self._prefix
         if len(segments) < len(self._prefix) or not segments[len(whole)].startswith(last):
             return False
-        return all(wanted in (":id", found) for wanted, found in zip(whole, segments, strict=False))
+        return all(wanted in (ANY, found) for wanted, found in zip(whole, segments, strict=False))
 
     @property
     def limiters(self) -> tuple[GCRA | None, ...]:

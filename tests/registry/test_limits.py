@@ -1,5 +1,7 @@
 """Rate limits."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -253,6 +255,27 @@ class PrefixTests(SynchronousTestCase):
         self.assertEqual(self.admitted(limits, "/-/livez", user(1)), 50)
         self.assertEqual(self.admitted(limits, "/api/v4/projects/1", user(1)), 0)
         self.assertEqual(self.admitted(limits, PATH, ANONYMOUS), 50)
+
+    def test_the_longest_prefix(self):
+        """It decides, wherever it stands in the file; what is named goes before what may be any segment."""
+        prefixes = ["/api/v4/", "/api/v4/pack", "/api/v4/packages", "/api/v4/projects/:id/x/", "/api/v4/projects/7/x/"]
+        for rules in itertools.permutations([RateLimitRule(prefix, Rate(1, 60), name=prefix) for prefix in prefixes]):
+            limits = self.limits(*rules)
+            for path, prefix in (
+                ("/api/v4/version", "/api/v4/"),
+                ("/api/v4/packs", "/api/v4/pack"),
+                ("/api/v4/packages/npm/x", "/api/v4/packages"),
+                ("/api/v4/projects/8/x/y", "/api/v4/projects/:id/x/"),
+                ("/api/v4/projects/7/x/y", "/api/v4/projects/7/x/"),
+                ("/api/v4/projects/%37/x/y", "/api/v4/projects/7/x/"),
+            ):
+                self.assertEqual(limits.admit(path, user(1), "192.0.2.1", RouteClass.PACKAGES).name, prefix, path)
+
+    def test_any_segment_at_the_end(self):
+        """It is what lies there, and below."""
+        for path, count in (("/api/v4/projects/7", 5), ("/api/v4/projects/7/x", 5), ("/api/v4/projects", 50)):
+            limits = self.limits(RateLimitRule("/api/v4/projects/:id", Rate(5, 60)))
+            self.assertEqual(self.admitted(limits, path, user(1)), count)
 
     def test_classes(self):
         """A rule for one class of routes never counts another, whose requests go on to the next prefix."""
