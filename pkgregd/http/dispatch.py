@@ -352,4 +352,5 @@ async def _authenticate(gate: Gate, request: FrontRequest, reads: IReads, *, is_
     carried = carried_tokens(request, accepts_query=gate.accepts_query_tokens)
     principal = await gate.authenticator.authenticate(carried, reads, is_strict=is_strict)
     request.log_fields["principal"] = principal.name
+    request.is_known = not principal.is_anonymous
     return principal

@@ -179,7 +179,6 @@ class FrontFactory(ServerFactory):
         self._measure(request)
 
     def _measure(self, request: FrontRequest) -> None:
-        fields = request.log_fields
         self._measures.request_ended(
             request.table,
             request.method.decode("ascii"),
@@ -187,8 +186,8 @@ class FrontFactory(ServerFactory):
             time.perf_counter() - request.started_at,
             request.body.received_bytes,
             request.sent_bytes,
-            fields.get("error"),  # type: ignore[arg-type]  # a text, where there is one
-            "principal" in fields,
+            request.log_fields.get("error"),  # type: ignore[arg-type]  # a text, where there is one
+            request.is_known,
         )
 
     def refused(self, channel: FrontChannel, error: BadRequest) -> None:

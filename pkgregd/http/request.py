@@ -58,6 +58,7 @@ class FrontRequest:
         request_id: sent as `X-Request-Id`, written to the access log.
         log_fields: what the access log will say beside the obvious.
         table: whose route it is; NO_TABLE until that is known.
+        is_known: whether it was found out who asks, and that is not nobody.
         status: of the reply, 0 before its head is out.
         sent_bytes: of the reply's body.
         answering: fires when the reply is complete; cancelled when the client leaves.
@@ -75,6 +76,7 @@ class FrontRequest:
         self.answering: Deferred[None] | None = None
         self.log_fields: dict[str, object] = {}
         self.table = NO_TABLE
+        self.is_known = False
 
     def start(self, head: RequestHead, body: RequestBody) -> None:
         """Begin to answer."""

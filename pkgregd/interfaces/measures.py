@@ -38,7 +38,7 @@ class IMeasures(Interface):
             status: 499 when the client left before there was one.
             received_bytes, sent_bytes: of the bodies.
             refusal: the code of the error that it was answered with.
-            is_known: whether it was told who asked.
+            is_known: whether it was found out who asked; not for whoever shows no token.
         """
 
     def verb_ended(verb: str, seconds: float, outcome: Outcome) -> None:

@@ -59,7 +59,7 @@ class MetricsTests(SynchronousTestCase):
             told,
             [
                 ("manage_about", 200, None, True),
-                ("manage_about", 401, "authentication_required", True),
+                ("manage_about", 401, "authentication_required", False),
                 ("none", 404, None, False),
             ],
         )
