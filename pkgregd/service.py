@@ -48,12 +48,12 @@ from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.directory import Directories
 from pkgregd.registry.events import LogEvents
 from pkgregd.registry.inventory import Inventories
-from pkgregd.registry.limits import PrefixLimits, address_key
+from pkgregd.registry.limits import PrefixLimits
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.settings import PlaceSettings, known_settings
 from pkgregd.registry.trail import Trail
 from pkgregd.shared.duetimes import SharedDueTimes, open_due_times
-from pkgregd.values import PublicPages
+from pkgregd.values import PublicPages, address_key
 from pkgregd.web import signin
 from pkgregd.web.api import api_page, document_pages
 from pkgregd.web.help import help_pages

@@ -37,7 +37,7 @@ from pkgregd.registry.deriving import Derivations
 from pkgregd.registry.directory import Directories
 from pkgregd.registry.events import NoEvents
 from pkgregd.registry.inventory import Inventories
-from pkgregd.registry.limits import PrefixLimits, address_key
+from pkgregd.registry.limits import PrefixLimits
 from pkgregd.registry.pages import Pages
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.settings import PlaceSettings, known_settings
@@ -46,7 +46,18 @@ from pkgregd.testing.calls import InlineInspections, now
 from pkgregd.testing.catalog_contract import publication_of
 from pkgregd.testing.client import ClientReply, MemoryClient
 from pkgregd.unmeasured import UNMEASURED
-from pkgregd.values import ANONYMOUS, Level, NewToken, PackageFile, Rate, Role, TokenKind, Verdict, Visibility
+from pkgregd.values import (
+    ANONYMOUS,
+    Level,
+    NewToken,
+    PackageFile,
+    Rate,
+    Role,
+    TokenKind,
+    Verdict,
+    Visibility,
+    address_key,
+)
 from pkgregd.web import signin
 from pkgregd.web.signin import SignInPages
 from tests.catalog.support import ThreadedClock

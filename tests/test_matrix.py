@@ -23,7 +23,7 @@ from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import ICall, IPackageFormat, IRouteTable
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.events import NoEvents
-from pkgregd.registry.limits import PrefixLimits, address_key
+from pkgregd.registry.limits import PrefixLimits
 from pkgregd.registry.remotes import Remotes
 from pkgregd.testing.calls import now
 from pkgregd.testing.client import MemoryClient
@@ -42,6 +42,7 @@ from pkgregd.values import (
     TokenKind,
     Verdict,
     Visibility,
+    address_key,
 )
 from tests.test_routes import whole_table
 

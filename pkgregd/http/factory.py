@@ -23,7 +23,7 @@ from pkgregd.http.settings import FrontSettings
 from pkgregd.http.turns import ReadTurns
 from pkgregd.interfaces import IMeasures
 from pkgregd.unmeasured import UNMEASURED
-from pkgregd.values import Gauge
+from pkgregd.values import Gauge, address_key
 
 RETRY = "Retry-After: 2\r\n"
 
@@ -109,25 +109,26 @@ class FrontFactory(ServerFactory):
         return None
 
     def _is_crowded(self, address: str) -> bool:
-        return self._per_address[address] >= self.settings.max_connections_per_address
+        return self._per_address[address_key(address)] >= self.settings.max_connections_per_address
 
     def connected(self, channel: Connection) -> None:
         """Count a connection."""
         self._channels.add(channel)
         if not channel.is_proxy:
-            self._per_address[channel.address] += 1
+            self._per_address[address_key(channel.address)] += 1
 
     def entered(self, address: str) -> None:
         """Count a request that a proxy brings as a connection of its client; BadRequest if there are too many."""
         if self._is_crowded(address):
             raise BadRequest(503, "too many connections")
-        self._per_address[address] += 1
+        self._per_address[address_key(address)] += 1
 
     def left(self, address: str) -> None:
         """Forget a connection of a client."""
-        self._per_address[address] -= 1
-        if not self._per_address[address]:
-            del self._per_address[address]
+        key = address_key(address)
+        self._per_address[key] -= 1
+        if not self._per_address[key]:
+            del self._per_address[key]
 
     def forget(self, channel: Connection) -> None:
         """Count a connection no more."""

@@ -28,7 +28,8 @@ class FrontSettings:
             client sees the reply and not a reset connection.
         too_large_status: what a file above its limit is refused with; 400 is GitLab's, with its words.
         max_connections, max_connections_per_address: past them a connection is answered 503 and closed. A
-            trusted proxy's connections count as those of the clients whose requests it brings at the moment.
+            trusted proxy's connections count as those of the clients whose requests it brings at the moment, and
+            the addresses of one IPv6 network of 64 bits as one.
         trusted_proxies: networks of the proxies that are believed about their clients; see TrustedProxies.
         accel_redirect: what stands before the path of a blob that a trusted proxy is to send; empty: none does.
     """

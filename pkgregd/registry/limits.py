@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
@@ -11,7 +10,7 @@ from zope.interface import implementer
 from pkgregd.interfaces import IDueTimes, IRequestLimits
 from pkgregd.registry.gcra import GCRA, LocalDueTimes
 from pkgregd.registry.spent import SpentBudgets
-from pkgregd.values import Principal, Rate, RateLimitRule, RouteClass, Verdict
+from pkgregd.values import Principal, Rate, RateLimitRule, RouteClass, Verdict, address_key
 
 FAILURE_RATE = Rate(30, 60)
 """How many failed authentications one address has, per minute."""
@@ -202,16 +201,3 @@ class _Rule:
                 f"user:{principal.user_id}" if is_user else f"token:{principal.token_id}",
             )
         return None if limiter is None else (limiter, key)
-
-
-def address_key(address: str) -> str:
-    """Bring an address to the form that has one budget: an IPv6 host owns its /64."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -18,6 +18,7 @@ from pkgregd.values.access import (
     TokenKind,
     Visibility,
 )
+from pkgregd.values.addresses import address_key
 from pkgregd.values.audit import (
     AuditAction,
     AuditEntry,
@@ -273,6 +274,7 @@ __all__ = [
     "Verdict",
     "VersionLayout",
     "Visibility",
+    "address_key",
     "demanded",
     "fits",
     "held_level",

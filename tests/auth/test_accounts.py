@@ -11,9 +11,9 @@ from pkgregd.auth.accounts import MAX_WAITING_PER_ADDRESS, SIGN_IN_LIFETIME, Acc
 from pkgregd.auth.tokens import mint
 from pkgregd.errors import InvalidCredentials, InvalidRequest, NotFound, RateLimited, WrongPassword
 from pkgregd.interfaces import IAccount, IAccounts
-from pkgregd.registry.limits import FAILURE_RATE, PrefixLimits, address_key
+from pkgregd.registry.limits import FAILURE_RATE, PrefixLimits
 from pkgregd.testing.calls import now
-from pkgregd.values import ANONYMOUS, Piece, TokenKind
+from pkgregd.values import ANONYMOUS, Piece, TokenKind, address_key
 from tests.support.accounts import HOUR, AccountWorld
 
 ALL = Piece(0, 100)

@@ -578,6 +578,16 @@ class CountingTests(ChannelCase):
         other = MemoryClient(self.factory, "192.0.2.9")
         self.assertEqual(bytes(other.transport.received), b"")
 
+    def test_too_many_connections_of_one_network(self):
+        """Whoever has an IPv6 network has not one address after the other's share."""
+        self.start(max_connections_per_address=2)
+        clients = [MemoryClient(self.factory, f"2001:db8::{number}") for number in (1, 2, 3)]
+        self.assertEqual([bool(client.transport.received) for client in clients], [False, False, True])
+        other = MemoryClient(self.factory, "2001:db8:0:1::1")
+        self.assertEqual(bytes(other.transport.received), b"")
+        clients[0].transport.hang_up()
+        self.assertEqual(bytes(MemoryClient(self.factory, "2001:db8::4").transport.received), b"")
+
     def test_a_closed_connection_makes_room(self):
         """The count goes down again."""
         self.start(max_connections=1)

@@ -37,7 +37,7 @@ from pkgregd.manage.tokens import TokenManagement
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.directory import Directories
 from pkgregd.registry.inventory import Inventories
-from pkgregd.registry.limits import PrefixLimits, address_key
+from pkgregd.registry.limits import PrefixLimits
 from pkgregd.registry.remotes import Remotes
 from pkgregd.registry.settings import PlaceSettings, known_settings
 from pkgregd.registry.trail import Trail
@@ -55,6 +55,7 @@ from pkgregd.values import (
     Role,
     TokenKind,
     Visibility,
+    address_key,
 )
 from tests.support.described import DescribedTable, description
 

@@ -14,11 +14,10 @@ from pkgregd.registry.limits import (
     MAX_KNOWN_PATHS,
     MAX_SPENT_SECONDS,
     PrefixLimits,
-    address_key,
 )
 from pkgregd.registry.spent import SpentBudgets
 from pkgregd.testing.limits_contract import RateLimiterContract
-from pkgregd.values import ANONYMOUS, Principal, Rate, RateLimitRule, RouteClass, TokenKind, Verdict
+from pkgregd.values import ANONYMOUS, Principal, Rate, RateLimitRule, RouteClass, TokenKind, Verdict, address_key
 
 PACKAGES = "/api/v4/projects/:id/packages/"
 PATH = "/api/v4/projects/acme%2Ftools/packages/generic/a/1/f"
