@@ -195,6 +195,7 @@ class FrontRequest:
     def failed(self, reason: Failure) -> None:
         """Handle what went wrong outside of every handler: log it, and leave no client waiting."""
         log.failure("request {request_id} failed", reason, request_id=self.request_id, event="request.failed")
+        self.log_fields["error"] = "internal_error"
         if self.is_gone:
             return
         if self.has_begun:

@@ -7,6 +7,7 @@ import re
 from pkgregd import errors
 from pkgregd.http.callers import Callers, LooksAt
 from pkgregd.testing.client import MemoryClient, parse_replies
+from pkgregd.testing.measures import KeptMeasures
 from pkgregd.values import Rate, Reply, Verdict
 from tests.http.test_front import BASE, FrontCase
 
@@ -81,11 +82,14 @@ class DoorstepTests(FrontCase):
     def test_a_broken_limiter(self):
         """Its bug is answered with 500, and whoever asks next over the connection is answered, too."""
         self.world.foretell = None
+        self.factory._measures = self.measures = KeptMeasures()
         client = MemoryClient(self.factory)
         client.transport.send(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 6)
         self.factory.clock.advance(0)
         self.assertEqual([reply.status for reply in parse_replies(bytes(client.transport.received))], [500] * 6)
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 6)
+        refusals = {refusal for *_, refusal, is_known in self.measures.requests}
+        self.assertEqual(refusals, {"internal_error"})
 
     def test_what_no_limit_is_for(self):
         """Whether it lives, and what is nowhere, is told to everybody."""

@@ -337,6 +337,15 @@ class SampleTests(SynchronousTestCase):
         self.assertGreater(len(named), 10)
         self.assertEqual(named - self.names(), set())
 
+    def test_alerts_about_errors(self) -> None:
+        """Nobody is woken by what a scanner asks for; and the first bug since the start is told, too."""
+        rules = yaml.safe_load((ETC / "prometheus-rules.yml").read_text("utf-8"))["groups"][0]["rules"]
+        texts = {rule["alert"]: " ".join(rule["expr"].split()) for rule in rules}
+        tables = re.findall(r"requests_total\{table(\S+)[,}]", texts["PkgregdErrors"])
+        self.assertEqual(tables, ['!~"health|none"'] * 2)
+        bugs = 'pkgregd_http_refusals_total{code="internal_error"}'
+        self.assertIn(f"or ({bugs} unless {bugs} offset 10m)", texts["PkgregdBug"])
+
     def test_every_name_is_in_the_manual(self) -> None:
         """The page about monitoring has each metric, and no other."""
         manual = ETC.parent / "pkgregd" / "web" / "pages" / "monitoring.md"
