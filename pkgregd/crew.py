@@ -46,6 +46,9 @@ TRIES = 3
 LATE_SECONDS = 15.0
 """How long after the end of its grace a worker is waited for before it is killed."""
 
+FORGET_SECONDS = 0.5
+"""After what time it is tried again to put away what a worker measured."""
+
 MAX_LINE_BYTES = 64 << 20
 """What a worker may say at once; many lines of the log come together."""
 
@@ -255,13 +258,18 @@ class Crew:
 
         def gone(_: object) -> None:
             serves(None)
-            forget_process(self._state / "metrics", pid)
+            self._forget(pid)
             if self._workers.get(slot) is worker:
                 del self._workers[slot]
 
         worker.ready.addCallback(serves)
         worker.ended.addCallback(gone)
         return worker
+
+    def _forget(self, pid: int) -> None:
+        """Have what a worker measured at last added to what others did; that may have to wait for a page."""
+        if not forget_process(self._state / "metrics", pid):
+            self._reactor.callLater(FORGET_SECONDS, self._forget, pid)
 
     # ------------------------------------------------------------------ the end
 

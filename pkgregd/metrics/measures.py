@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import platform
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from pkgregd.interfaces import IMetrics
 from pkgregd.metrics import process
 from pkgregd.metrics.names import S3_BOUNDS, VERB_BOUNDS, Names
 from pkgregd.metrics.notes import Notes, Requests, Timing
-from pkgregd.metrics.workers import folder
+from pkgregd.metrics.workers import folder, locked
 from pkgregd.values import Gauge, Outcome, Tally
 
 T = TypeVar("T")
@@ -219,6 +220,8 @@ class Measures:
         if self._folder is not None:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, str(self._folder))
+            with locked(self._folder, fcntl.LOCK_SH):
+                return generate_latest(registry)
         return generate_latest(registry)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import timeit
 
 import yaml
 from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.multiprocess import MultiProcessCollector
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.threadpool import ThreadPool
@@ -270,6 +273,35 @@ class WorkersTests(SynchronousTestCase):
         by_process = [name for name in page if name.startswith("pkgregd_process_resident_bytes")]
         self.assertEqual(len(by_process), 2)
         self.assertIn(f'pkgregd_process_resident_bytes{{pid="{living_pid}"}}', by_process)
+
+    def count(self, pid: int, **values: float) -> None:
+        """Leave the files of a process that ended."""
+        for kind in workers.COUNTS:
+            made = RoomyDict(str(self.folder / f"{kind}_{pid}.db"))
+            for label, value in values.items():
+                made.write_value(mmap_key(kind, kind, ["label"], [label], "Zählt"), value, 0.0)
+            made.close()
+
+    def counted(self) -> dict[str, float]:
+        """Read the counters."""
+        (metric,) = MultiProcessCollector.merge([str(file) for file in self.folder.glob("counter_*.db")])
+        return {sample.labels["label"]: sample.value for sample in metric.samples}
+
+    def test_those_that_ended_leave_one_file_of_each_kind(self) -> None:
+        """However many there were, also if one was torn, and not while a page is made."""
+        self.count(5, a=1.5, b=2)
+        self.count(6, a=1, longer=4)
+        (self.folder / "counter_1.db").write_bytes(b"")
+        with workers.locked(self.folder, fcntl.LOCK_SH):
+            self.assertFalse(workers.forget_process(self.folder, 5))
+            self.assertEqual(len(os.listdir(self.folder)), 5)
+        for pid in (1, 5, 6):
+            self.assertTrue(workers.forget_process(self.folder, pid))
+            self.assertEqual(self.counted()["a"], 2.5)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["counter_ended.db", "histogram_ended.db"])
+        self.assertEqual(self.counted(), {"a": 2.5, "b": 2, "longer": 4})
+        shutil.rmtree(self.folder)
+        self.assertTrue(workers.forget_process(self.folder, 1))
 
     def test_a_new_beginning(self) -> None:
         """Whoever starts processes anew starts from nothing."""
