@@ -22,7 +22,7 @@ from pkgregd.http.doorstep import Door, Doorstep
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.mounts import SCOPE_RULE, Gate, Mount
 from pkgregd.http.paths import CONVERTERS
-from pkgregd.http.refusals import common_reply, refuse
+from pkgregd.http.refusals import common_reply, dressed, refuse
 from pkgregd.http.request import FrontRequest
 from pkgregd.http.routing import Router
 from pkgregd.http.settings import FrontSettings
@@ -240,4 +240,4 @@ def _refusal(request: FrontRequest, error: Exception) -> Reply:
         allowed = (("Allow", ", ".join(sorted(error.valid_methods or ()))),)
         refusal = Refusal(405, "method_not_allowed", "this method is not allowed here", request.request_id)
         return evolve(common_reply(refusal), headers=allowed)
-    return common_reply(Refusal(404, "not_found", "no such page", request.request_id))
+    return dressed(Refusal(404, "not_found", "no such page", request.request_id), common_reply)

@@ -27,7 +27,8 @@ log = Logger()
 
 MAX_QUERY_PARAMETERS = 64
 
-RELAYING = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
+FORWARDED_FOR = b"x-forwarded-for"
+RELAYING = frozenset({b"forwarded", b"via", FORWARDED_FOR, b"x-real-ip"})
 """What proxies add to a request."""
 
 NO_TABLE = "none"
@@ -133,8 +134,10 @@ class FrontRequest:
     @property
     def is_relayed(self) -> bool:
         """See IAuthorisedCall."""
-        channel = self.channel
-        return channel is not None and not channel.is_proxy and any(key in RELAYING for key, _ in self.head.headers)
+        channel, names = self.channel, {key for key, _ in self.head.headers}
+        if channel is None or (channel.is_proxy and FORWARDED_FOR in names):
+            return False
+        return not names.isdisjoint(RELAYING)
 
     # ------------------------------------------------------------------ the reply
 

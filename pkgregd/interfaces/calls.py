@@ -55,7 +55,7 @@ class IAuthorisedCall(Interface):
     )
     body: IRequestBody = Attribute("the body")
     account: IAccount = Attribute("what the caller may do about being known here")
-    is_relayed: bool = Attribute("whether a proxy brought it that is not trusted, so that the address is the proxy's")
+    is_relayed: bool = Attribute("whether a proxy brought it that is not trusted or names nobody: the address is its")
 
     def header(name: str) -> str | None:
         """A request header's value (several are joined with a comma), or None."""

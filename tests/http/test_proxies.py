@@ -199,6 +199,20 @@ class ProxyCase(SynchronousTestCase):
 class ForwardingTests(ProxyCase):
     """Requests behind a proxy that says X-Forwarded-For."""
 
+    def test_relayed(self) -> None:
+        """The address is a client's only if a trusted proxy names it; a proxy that asks for itself adds nothing."""
+        for address, header, is_relayed in (
+            ("10.0.0.1", b"X-Forwarded-For: 192.0.2.1\r\nVia: 1.1 x\r\n", False),
+            ("10.0.0.1", b"", False),
+            ("10.0.0.1", b"Via: 1.1 x\r\n", True),
+            ("10.0.0.1", b"X-Real-IP: 192.0.2.1\r\n", True),
+            ("192.0.2.9", b"", False),
+            ("192.0.2.9", b"X-Forwarded-For: 192.0.2.1\r\n", True),
+        ):
+            self.connect(address).send(GET % header)
+            self.assertEqual(self.requests[0].is_relayed, is_relayed, (address, header))
+            self.answer()
+
     def test_each_request_has_its_client(self) -> None:
         """One connection brings requests of many; the log has the client's address."""
         transport = self.connect(PROXY)
