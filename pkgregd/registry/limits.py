@@ -126,7 +126,9 @@ class PrefixLimits:
         try:
             return self._found[key]
         except KeyError:
-            segments = [unquote(segment) for segment in path.split("/")]
+            segments = path.split("/")
+            if "%" in path:
+                segments = [unquote(segment) for segment in segments]
             rule = next((rule for rule in self._rules if rule.matches(routes, segments)), None)
         if len(path) <= MAX_KNOWN_PATH_CHARACTERS:
             if len(self._found) >= MAX_KNOWN_PATHS:
