@@ -30,9 +30,9 @@ class BodyPace:
         self._is_paused = self._was_paused = False
 
     def start(self) -> None:
-        """A body begins to come."""
+        """A body begins to come, or will when we read."""
         self._bytes = 0
-        self._was_paused = False
+        self._was_paused = self._is_paused
         self._check = self._clock.callLater(self._settings.body_grace_seconds, self._look)
         self._deadline = self._clock.callLater(self._settings.max_body_seconds, self._fail, BodyTooSlow())
 

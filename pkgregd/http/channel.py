@@ -332,8 +332,9 @@ class FrontChannel(Protocol):
         if self._pending and self._body is not None:
             self._take_body(self._body, self._take_pending())
         if self._decoder is not None:
-            self._body_pace.start()
             self.resume_body()
+        if self._decoder is not None:
+            self._body_pace.start()
 
     def pause_body(self) -> None:
         """Stop reading: whoever takes the body is full."""

@@ -523,6 +523,24 @@ class DeadlineTests(ChannelCase):
         self.transport.hang_up()
         self.failureResultOf(done)
 
+    def test_a_pause_before_anything_is_read_does_not_count(self):
+        """Nor for whoever takes the body being late; afterwards the client has to keep the pace."""
+
+        class Late(Sink):
+            def registerProducer(self, producer, streaming):
+                super().registerProducer(producer, streaming)
+                producer.pauseProducing()
+
+        self.transport.send(PUT % 1_000_000)
+        sink, done = self.body_of(self.requests[0], Late())
+        self.clock.advance(29)
+        sink.producer.resumeProducing()
+        self.transport.send(b"x" * 1000)
+        self.clock.advance(1)
+        self.assertNoResult(done)
+        self.clock.advance(30)
+        self.failureResultOf(done, BodyTooSlow)
+
     def test_a_body_has_an_end(self):
         """However steady, a body is over in time."""
         self.start(max_body_seconds=60)
