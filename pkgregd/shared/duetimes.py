@@ -159,7 +159,12 @@ def _replace(path: pathlib.Path, header: bytes, sets: int) -> None:
 
 def _demand_ours(path: pathlib.Path, size_bytes: int) -> None:
     """Pass if nothing is there that somebody may miss: a file that begins as ours do, is as long, or is empty."""
-    if not path.exists() or path.stat().st_size in (0, size_bytes):
+    if not path.exists():
+        return
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise Unavailable(f"{path}: this is no file, and left alone; name a file")
+    if status.st_size in (0, size_bytes):
         return
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:

@@ -121,7 +121,7 @@ class FileTests(SharedCase):
             self.assertTrue(self.used_up(self.open()), number)
 
     def test_what_is_not_ours_is_left_alone(self) -> None:
-        """A file that was named by mistake, perhaps the catalog, is refused and left alone; so are links, folders."""
+        """A file that was named by mistake, perhaps the catalog, is left alone, as links, folders and pipes."""
         catalog = b"SQLite format 3\0" * 10
         self.file.write_bytes(catalog)
         self.assertIn("there is another file", str(self.assertRaises(Unavailable, self.open)))
@@ -132,6 +132,10 @@ class FileTests(SharedCase):
         self.file.unlink()
         self.file.mkdir()
         self.assertRaises(Unavailable, self.open)
+        self.file.rmdir()
+        os.mkfifo(self.file)
+        self.assertRaises(Unavailable, self.open)
+        self.assertTrue(self.file.is_fifo())
         self.assertEqual((self.folder / "catalog").read_bytes(), catalog)
 
     def test_who_died_while_making_it(self) -> None:
