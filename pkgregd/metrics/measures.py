@@ -40,6 +40,9 @@ TURNS_PER_LOOK = 5
 """After so many turns the system is asked about the process."""
 
 RENDER_SECONDS = 10.0
+LATE_SECONDS = 1.0
+"""From what lateness of the reactor on the log says so: everybody has waited so long."""
+
 WARNING_SECONDS = 60.0
 """How often the log says that there is no room for what was noted."""
 
@@ -146,7 +149,10 @@ class Measures:
         self._tick = self._reactor.callLater(TICK_SECONDS, self._on_time)
 
     def _on_time(self) -> None:
-        self._notes.lag.add(max(0.0, self._now() - self._due_at))
+        late_seconds = max(0.0, self._now() - self._due_at)
+        self._notes.lag.add(late_seconds)
+        if late_seconds >= LATE_SECONDS:
+            log.warn("nothing was done for {seconds:.1f} s", seconds=late_seconds, event="reactor.late")
         self._ticks += 1
         if self._ticks % TICKS_PER_TURN == 0:
             start(self._hand_on(), "handing on what was measured")

@@ -18,6 +18,7 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -150,6 +151,16 @@ class MeasuresTests(SynchronousTestCase):
         self.measures.stop()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_a_great_lag_is_logged(self) -> None:
+        """For who looks into the log for what was wrong at the time."""
+        self.measures.start()
+        self.addCleanup(self.measures.stop)
+        with capturedLogs() as events:
+            for seconds in (0.9, 3.0):
+                self.late_seconds += seconds
+                self.reactor.advance(TICK_SECONDS)
+        self.assertEqual([formatEvent(event) for event in events], ["nothing was done for 3.0 s"])
+
     def test_a_reader_that_fails_ends_nothing(self) -> None:
         """It is logged, and there is a next turn."""
         self.measures.watch(Gauge.UPLOADS, lambda: 1 / 0)
@@ -201,6 +212,7 @@ class PinnedNameTests(SynchronousTestCase):
 WORKER = """
 import os, sys
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from pkgregd.metrics import open_metrics
 from pkgregd.values import Gauge
 measures = open_metrics(Clock(), "1")

@@ -1,0 +1,1 @@
+The log says when the main loop was late by a second or more.
