@@ -92,8 +92,13 @@ async def serve(gate: Gate, mount: Mount, request: FrontRequest, arguments: Mapp
         return await _admit(gate, mount, request, arguments)
 
     verdict = await respond(request, admit, mount.dress, mount.table.challenge)
-    if verdict is not None and request.status == 304 and request.method == b"GET":
+    if verdict is not None and request.status == 304 and request.method == b"GET" and _is_revalidated(request):
         gate.request_limits.give_back(verdict, 1.0 - CHEAP_COST)
+
+
+def _is_revalidated(request: FrontRequest) -> bool:
+    """Whether a client has told what it has; `*` asks whether there is anything, which costs as much as sending it."""
+    return b"*" not in (request.header(b"if-none-match"), request.header(b"if-match"))
 
 
 async def serve_public(gate: Gate, page: Callable[[], Awaitable[Reply]], request: FrontRequest) -> None:

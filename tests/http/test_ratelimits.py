@@ -137,3 +137,6 @@ class CostTests(FrontCase):
         self.assertEqual(self.world.given_back, [(PASSED, 1.0 - CHEAP_COST)])
         self.client.request("HEAD", BASE + "/n/f", {"If-None-Match": '"x"'})
         self.assertEqual(len(self.world.given_back), 1)
+        for headers in ({"If_None_Match": "*"}, {"If_None_Match": '"x"', "If_Match": "*"}):
+            self.assertEqual(self.get(**headers).status, 304)
+            self.assertEqual(len(self.world.given_back), 1)
