@@ -60,15 +60,15 @@ def forget_process(path: pathlib.Path, pid: int) -> bool:
     Returns:
         Whether that is done; else a page is being made, and it is to be tried again.
     """
-    for file in path.glob(f"gauge_live*_{pid}.db"):
-        file.unlink(missing_ok=True)
     try:
+        for file in path.glob(f"gauge_live*_{pid}.db"):
+            file.unlink(missing_ok=True)
         with locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
             for kind in COUNTS:
                 _add_up(path / f"{kind}_{pid}.db", path / f"{kind}_{ENDED}.db")
     except BlockingIOError:
         return False
-    except OSError:  # there is no room, or no folder any more: the files stay, and count as they are
+    except OSError:  # there is no room, or no folder any more: what is left stays, and counts as it is
         return True
     return True
 
