@@ -234,7 +234,7 @@ class ReloadTests(ServingCase):
         """The same with workers, which are other ones after it."""
         self.reload_under_load(2, CREW_RELOADS)
         self.wait_for_line("Main loop terminated", CREW_RELOADS * 2)
-        self.assertEqual(len(self.workers()), 2)
+        wait_until(lambda: len(self.workers()) == 2, "the end of the other workers")
 
     def check_wrong_configuration(self, workers: int) -> None:
         """Change the file for the worse in several ways."""
