@@ -60,9 +60,10 @@ class AccessLog:
             }
         )
 
-    def refused(self, address: str, status: int, reason: str) -> None:
-        """Tell of a message that never became a request."""
-        self._lines.add({"time": self._now(), "address": address, "status": status, "refused": reason})
+    def refused(self, address: str, status: int, reason: str, request_id: str | None = None) -> None:
+        """Tell of a message that never became a request; it has an id if it was answered."""
+        known = {} if request_id is None else {"request_id": request_id}
+        self._lines.add({"time": self._now(), **known, "address": address, "status": status, "refused": reason})
 
     def flush(self) -> None:
         """Write what was gathered."""

@@ -312,8 +312,7 @@ class FrontChannel(Protocol):
 
     def _refuse(self, error: BadRequest) -> None:
         """Answer a message that cannot be read as a request, and be done with the connection."""
-        self.factory.refused(self, error)
-        self.transport.write(self.factory.render_refusal(error))
+        self.transport.write(self.factory.refuse(self.address, error))
         self._linger()
 
     # ------------------------------------------------------------------ the body

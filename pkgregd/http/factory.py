@@ -26,6 +26,7 @@ from pkgregd.unmeasured import UNMEASURED
 from pkgregd.values import Gauge, address_key
 
 RETRY = "Retry-After: 2\r\n"
+TOO_MANY = "too many connections"
 
 
 class Connection(typing.Protocol):
@@ -105,7 +106,7 @@ class FrontFactory(ServerFactory):
         """Make what answers where there are too many connections; None if there are not."""
         is_full = len(self._channels) >= self.settings.max_connections
         if is_full or (self._is_crowded(address) and not self.trusted_proxies.trusts(address)):
-            return _TooManyConnections(self)
+            return _TooManyConnections(self, address)
         return None
 
     def _is_crowded(self, address: str) -> bool:
@@ -120,7 +121,7 @@ class FrontFactory(ServerFactory):
     def entered(self, address: str) -> None:
         """Count a request that a proxy brings as a connection of its client; BadRequest if there are too many."""
         if self._is_crowded(address):
-            raise BadRequest(503, "too many connections")
+            raise BadRequest(503, TOO_MANY)
         self._per_address[address_key(address)] += 1
 
     def left(self, address: str) -> None:
@@ -191,29 +192,29 @@ class FrontFactory(ServerFactory):
             request.is_known,
         )
 
-    def refused(self, channel: FrontChannel, error: BadRequest) -> None:
-        """Called for a message that never became a request."""
-        self.access_log.refused(channel.address, error.status, error.reason)
-        self._measures.request_ended(NO_TABLE, "", error.status, 0.0, 0, 0, "malformed")
+    def refuse(self, address: str, error: BadRequest) -> bytes:
+        """Tell of a message that never became a request, and return the whole reply to it."""
+        request_id = new_request_id()
+        code = "too_many_connections" if error.status == HTTPStatus.SERVICE_UNAVAILABLE else "malformed"
+        self.access_log.refused(address, error.status, error.reason, request_id)
+        self._measures.request_ended(NO_TABLE, "", error.status, 0.0, 0, 0, code)
+        return _refusal(error, request_id)
 
-    def render_refusal(self, error: BadRequest) -> bytes:
-        """Make the whole reply to a message that never became a request."""
-        return _refusal(error.status, error.reason, RETRY if error.status == 503 else "")
 
-
-def _refusal(status: int, reason: str, headers: str = "") -> bytes:
-    phrase = HTTPStatus(status).phrase
+def _refusal(error: BadRequest, request_id: str) -> bytes:
+    phrase = HTTPStatus(error.status).phrase
     body = json.dumps(
         {
-            "message": f"{status} {phrase} - {reason}",
-            "error": reason,
+            "message": f"{error.status} {phrase} - {error.reason}",
+            "error": error.reason,
             "error_code": "bad_request",
-            "request_id": new_request_id(),
+            "request_id": request_id,
         }
     ).encode()
+    retry = RETRY if error.status == HTTPStatus.SERVICE_UNAVAILABLE else ""
     head = (
-        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        f"Connection: close\r\n{headers}\r\n"
+        f"HTTP/1.1 {error.status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        f"X-Request-Id: {request_id}\r\nConnection: close\r\n{retry}\r\n"
     )
     return head.encode() + body
 
@@ -221,8 +222,9 @@ def _refusal(status: int, reason: str, headers: str = "") -> bytes:
 class _TooManyConnections(Protocol):
     """Says 503 and closes, without reading."""
 
-    def __init__(self, factory: FrontFactory) -> None:
+    def __init__(self, factory: FrontFactory, address: str) -> None:
         self._front = factory
+        self._address = address
 
     def connectionMade(self) -> None:
         """Answer and close."""
@@ -230,7 +232,7 @@ class _TooManyConnections(Protocol):
         assert transport is not None
         abort = transport.abortConnection  # type: ignore[attr-defined] # every stream transport has it
         self._cut = self._front.clock.callLater(self._front.settings.drain_seconds, abort)
-        transport.write(_refusal(503, "too many connections", RETRY))
+        transport.write(self._front.refuse(self._address, BadRequest(503, TOO_MANY)))
         transport.loseConnection()
 
     def connectionLost(self, reason: object = None) -> None:

@@ -573,6 +573,13 @@ class DeadlineTests(ChannelCase):
         self.assertEqual(self.transport.closed, "done")
         self.assertTrue(self.replies()[0].is_complete)
 
+    def test_what_is_malformed_has_an_id_too(self):
+        """By which it is found in the log."""
+        self.transport.send(b"nonsense\r\n\r\n")
+        self.factory.access_log.flush()
+        (line,) = self.logged
+        self.assertIn(b"X-Request-Id: " + line["request_id"].encode(), self.transport.received)
+
     def test_no_timer_outlives_its_connection(self):
         """Whatever a connection was doing, its timers end with it."""
         self.transport.send(PUT % 100 + b"x")
@@ -593,6 +600,11 @@ class CountingTests(ChannelCase):
         third = MemoryClient(self.factory)
         reply = parse_replies(bytes(third.transport.received))[0]
         self.assertEqual((reply.status, reply.headers["retry-after"]), (503, "2"))
+        self.factory.access_log.flush()
+        (line,) = self.logged
+        self.assertEqual((line["status"], line["refused"]), (503, "too many connections"))
+        self.assertIn(line["request_id"].encode(), reply.body)
+        self.assertEqual(reply.headers["x-request-id"], line["request_id"])
         other = MemoryClient(self.factory, "192.0.2.9")
         self.assertEqual(bytes(other.transport.received), b"")
 
