@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_PATH_CHARACTERS = 512
 MAX_AGENT_CHARACTERS = 200
+MAX_SEARCHED_CHARACTERS = 2048
+"""Of an agent, how much is searched for secrets: more than any that begins in what is written, and little enough."""
 
 CLIENT_LEFT = 499
 """Stands for the status of a request whose client left before it was answered."""
@@ -55,7 +57,7 @@ class AccessLog:
                 "received_bytes": request.body.received_bytes,
                 "sent_bytes": request.sent_bytes,
                 "milliseconds": round((time.perf_counter() - request.started_at) * 1000, 2),
-                "agent": without_secrets(agent.decode("latin-1"))[:MAX_AGENT_CHARACTERS],
+                "agent": without_secrets(agent[:MAX_SEARCHED_CHARACTERS].decode("latin-1"))[:MAX_AGENT_CHARACTERS],
                 **request.log_fields,
             }
         )

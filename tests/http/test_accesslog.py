@@ -1,12 +1,15 @@
 """The access log: what it says, and when."""
 
 import json
+import timeit
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.clockwork import GATHER_SECONDS, MAX_GATHERED
-from pkgregd.http.accesslog import AccessLog
+from pkgregd.http.accesslog import MAX_AGENT_CHARACTERS, AccessLog
+from pkgregd.secrecy import without_secrets
+from tests.http.test_front import FrontCase
 
 
 class GatheringTests(SynchronousTestCase):
@@ -50,3 +53,35 @@ class GatheringTests(SynchronousTestCase):
         self.clock.advance(GATHER_SECONDS)
         self.assertEqual(list(map(len, self.records)), [1])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class AgentTests(FrontCase):
+    """What a client calls itself."""
+
+    def agent(self, text):
+        """Return what is logged of it."""
+        records = []
+        self.factory.access_log._log = self
+        self.info = lambda format, **fields: records.extend(fields["requests"])
+        self.client.request("GET", "/-/livez", {"User-Agent": text})
+        self.factory.access_log.flush()
+        return records[0]["agent"]
+
+    def test_a_secret_at_the_end(self):
+        """What begins within what is written is taken out, however long it is."""
+        for secret in (
+            "Bearer " + "s" * 5000,
+            "pkgr_usr_" + "a" * 12 + "_" + "s" * 5000,
+            "http://u:" + "s" * 1000 + "@x",
+        ):
+            for before in range(160, 200):
+                logged = self.agent("x" * before + " " + secret)
+                self.assertNotIn("ss", logged)
+                self.assertTrue(logged.startswith("x" * before))
+
+    def test_a_long_one_costs_little(self):
+        """However long, it is not searched longer than what is written of it asks for."""
+        text = "token" + ":" * 30_000
+        self.assertEqual(len(self.agent(text)), MAX_AGENT_CHARACTERS)
+        seconds = min(timeit.repeat(lambda: self.agent(text), number=1, repeat=5))
+        self.assertLess(seconds, min(timeit.repeat(lambda: without_secrets(text), number=1, repeat=5)) / 2)
