@@ -10,12 +10,21 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from pkgregd.errors import Unavailable
 from pkgregd.interfaces import IMetrics
-from pkgregd.unmeasured import UNMEASURED
+from pkgregd.unmeasured import Unmeasured
 
 log = Logger()
 
 __all__ = ["open_metrics"]
+
+
+class Roomless(Unmeasured):
+    """Measures nothing, for want of room, and does not pretend that there was nothing."""
+
+    async def render(self) -> bytes:
+        """See IMetrics."""
+        raise Unavailable("this process measures nothing: there was no room for it when it began")
 
 
 def open_metrics(reactor: Any, release: str) -> IMetrics:
@@ -41,4 +50,4 @@ def open_metrics(reactor: Any, release: str) -> IMetrics:
         return Measures(reactor, release)
     except OSError as error:
         log.error("nothing is measured by this process: {reason}", reason=str(error), event="metrics.unmeasured")
-        return UNMEASURED
+        return Roomless()
