@@ -330,9 +330,10 @@ class PrefixTests(SynchronousTestCase):
         self.assertIsNone(limits.admit_failure("192.0.2.2").retry_after_seconds)
 
     def test_addresses(self):
-        """An IPv6 host has one budget for its network; an IPv4 address is the same inside IPv6."""
+        """An IPv6 host has one budget for its network; an IPv4 address is the same inside IPv6, translated or not."""
         self.assertEqual(address_key("2001:db8::1"), address_key("2001:db8::ffff:2"))
         self.assertNotEqual(address_key("2001:db8::1"), address_key("2001:db8:0:1::1"))
         self.assertEqual(address_key("::ffff:192.0.2.1"), "192.0.2.1")
+        self.assertEqual(address_key("64:ff9b::192.0.2.1"), "192.0.2.1")
         self.assertEqual(address_key("fe80::1%eth0"), address_key("fe80::2"))
         self.assertEqual(address_key(""), "")
