@@ -70,9 +70,8 @@ class Config:
     Attributes:
         file: name of the file it came from, for people.
         folder: the folder of that file, absolute; relative paths start here.
-        http, catalog, blobs, auth, inspection, packages, audit, metrics, rate_limiting: see their classes.
-        http, catalog, blobs, auth, inspection, packages, audit, tasks, rate_limiting: see their classes.
-        http, catalog, blobs, auth, inspection, packages, audit, scrub, rate_limiting: see their classes.
+        http, catalog, blobs, auth, inspection, packages, audit, metrics, tasks, scrub,
+            rate_limiting: see their classes.
         formats: by name; a format that is not there is enabled with its own limits.
         rate_limits: each prefix once for a class of routes, in the order of the file.
         oidc: each issuer once.
