@@ -8,12 +8,11 @@ Everything a daemon is made of, started and stopped in order; who listens for it
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
 from pkgregd.auth.accounts import Accounts, AccountSettings
@@ -21,9 +20,9 @@ from pkgregd.auth.authenticator import TokenAuthenticator
 from pkgregd.auth.tokendesk import TokenDesk
 from pkgregd.auth.tokenuses import TokenUses
 from pkgregd.chores import Chores
-from pkgregd.clockwork import utc_now, with_deadline
+from pkgregd.clockwork import utc_now
 from pkgregd.config import Config
-from pkgregd.errors import ConfigError, PkgregdError, Unavailable
+from pkgregd.errors import ConfigError, Unavailable
 from pkgregd.http.factory import FrontFactory
 from pkgregd.http.front import make_factory, mounts
 from pkgregd.http.openapi import describe
@@ -44,6 +43,7 @@ from pkgregd.manage.protection import ProtectionManagement
 from pkgregd.manage.settings import SettingsManagement
 from pkgregd.manage.tokens import TokenManagement
 from pkgregd.parts import Parts, front_settings, inspection_limits, make_parts
+from pkgregd.readiness import complaints
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.directory import Directories
 from pkgregd.registry.events import LogEvents
@@ -60,9 +60,6 @@ from pkgregd.web.help import help_pages
 from pkgregd.web.signin import SignInPages
 
 log = Logger()
-
-CHECK_SECONDS = 2.0
-"""How long a part may take to say whether it is ready."""
 
 
 class Daemon:
@@ -206,21 +203,12 @@ class Daemon:
     async def readiness(self) -> Sequence[str]:
         """Return why the daemon cannot serve at the moment; empty when it can."""
         assert self._parts is not None
-        reasons = []
         if self._is_stopping:
-            reasons.append("the daemon is stopping")
+            return ["the daemon is stopping"]  # at once: a balancer has to see it before the ports close
+        checks = {"catalog": self._parts.catalog.check, "blobs": self._parts.blobs.check}
+        reasons = await complaints(self._reactor, checks)
         if not self._recovered:
-            reasons.append("staging files of dead processes are being removed")
-        checks: Mapping[str, Callable[[], Coroutine[Deferred[Any], Any, None]]] = {
-            "catalog": self._parts.catalog.check,
-            "blobs": self._parts.blobs.check,
-        }
-        for name, check in checks.items():
-            slow = partial(Unavailable, f"no answer within {CHECK_SECONDS:g} seconds")
-            try:
-                await with_deadline(self._reactor, CHECK_SECONDS, ensureDeferred(check()), slow)
-            except PkgregdError as error:
-                reasons.append(f"{name}: {error}")
+            return ["staging files of dead processes are being removed", *reasons]
         return reasons
 
     # ------------------------------------------------------------------ stop

@@ -44,6 +44,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "crew": frozenset({"clockwork", "config", "errors", "listening", "metrics"}),
     "listening": frozenset({"errors", "http", "systemd"}),
     "systemd": frozenset(),
+    "readiness": frozenset({"clockwork", "errors"}),
     "parts": ALL,
     "chores": ALL,
     "cli": ALL,

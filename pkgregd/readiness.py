@@ -1,0 +1,42 @@
+"""Whether the parts that a daemon needs do what they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
+from twisted.internet.interfaces import IReactorTime
+
+from pkgregd.clockwork import with_deadline
+from pkgregd.errors import PkgregdError, Unavailable
+
+CHECK_SECONDS = 2.0
+"""How long the parts may take to say so, all at once; a balancer has to wait for longer."""
+
+Check = Callable[[], Coroutine[Deferred[Any], Any, None]]
+
+
+async def complaints(clock: IReactorTime, checks: Mapping[str, Check]) -> Sequence[str]:
+    """
+    Ask all parts at once.
+
+    Args:
+        checks: by the names of the parts; a check raises a PkgregdError if its part does not work.
+
+    Returns:
+        What is wrong, in the order of the parts.
+    """
+    asked = [ensureDeferred(_complaint(clock, name, check)) for name, check in checks.items()]
+    found = await gatherResults(asked, consumeErrors=True)
+    return [complaint for complaint in found if complaint is not None]
+
+
+async def _complaint(clock: IReactorTime, name: str, check: Check) -> str | None:
+    slow = partial(Unavailable, f"no answer within {CHECK_SECONDS:g} seconds")
+    try:
+        await with_deadline(clock, CHECK_SECONDS, ensureDeferred(check()), slow)
+    except PkgregdError as error:
+        return f"{name}: {error}"
+    return None

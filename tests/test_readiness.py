@@ -1,0 +1,63 @@
+"""What is asked of the parts of a daemon, and for how long a balancer waits for it."""
+
+from __future__ import annotations
+
+import re
+
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd.errors import Unavailable
+from pkgregd.readiness import CHECK_SECONDS, complaints
+from tests.support.samples import FOLDER
+
+
+async def works() -> None:
+    """Be a part that works."""
+
+
+async def fails() -> None:
+    """Be one that does not."""
+    raise Unavailable("it is away")
+
+
+async def is_silent() -> None:
+    """Be one that says nothing."""
+    await Deferred()
+
+
+class ComplaintsTests(SynchronousTestCase):
+    """complaints()."""
+
+    def test_what_is_wrong(self) -> None:
+        """Parts are named, with what they say."""
+        checks = {"one": works, "two": fails}
+        self.assertEqual(self.successResultOf(ensureDeferred(complaints(Clock(), checks))), ["two: it is away"])
+
+    def test_all_at_once(self) -> None:
+        """Several silent parts take no longer than one."""
+        clock = Clock()
+        asking = ensureDeferred(complaints(clock, {"one": is_silent, "two": works, "three": is_silent}))
+        self.assertNoResult(asking)
+        clock.advance(CHECK_SECONDS)
+        found = [text.partition(":")[0] for text in self.successResultOf(asking)]
+        self.assertEqual((found, clock.getDelayedCalls()), (["one", "three"], []))
+
+    def test_who_asks_leaves(self) -> None:
+        """Nothing goes on, and nothing is logged."""
+        clock = Clock()
+        asking = ensureDeferred(complaints(clock, {"one": is_silent, "two": is_silent}))
+        asking.addErrback(lambda _: None)
+        asking.cancel()
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+
+class SampleTests(SynchronousTestCase):
+    """The sample for HAProxy."""
+
+    def test_waits_for_longer(self) -> None:
+        """A daemon that is ready, and slow to say so, stays in use."""
+        found = re.findall(r"^ +timeout check ([0-9]+)s$", (FOLDER / "haproxy.cfg").read_text(), re.MULTILINE)
+        self.assertEqual(len(found), 1)
+        self.assertGreater(float(found[0]), CHECK_SECONDS)
