@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -9,8 +10,10 @@ import re
 import socket
 import ssl
 import subprocess
+import threading
 from typing import ClassVar
 from unittest import SkipTest
+from urllib.parse import quote
 
 from tests.support.cases import DaemonTestCase
 from tests.support.daemon import Daemon, clean_environment, free_ports, wait_until
@@ -19,6 +22,43 @@ from tests.support.rawhttp import Answer, RawConnection
 
 GREAT = os.urandom(300_000)
 SMALL = b"small"
+
+
+class SilentServer:
+    """
+    Answers `/read` on a connection once, and then, like any other request at once, by closing it.
+
+    Attributes:
+        port: where it listens.
+        lines: first lines of all requests.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._answer, args=(self._listener.accept()[0],), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        has_answered = False
+        with connection, contextlib.suppress(OSError):
+            while (head := connection.recv(65536)) != b"":
+                self.lines.append(head.partition(b"\r\n")[0].decode())
+                if has_answered or not head.startswith(b"GET "):
+                    return
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                has_answered = True
 
 
 class SampleTests(DaemonTestCase):
@@ -72,13 +112,23 @@ class SampleTests(DaemonTestCase):
         self.assertEqual((through.status, through.body), (200, GREAT))
         names = (
             "etag", "last-modified", "content-type", "content-disposition", "cache-control", "content-length",
-            "content-security-policy", "x-content-type-options", "accept-ranges",
+            "content-security-policy", "x-content-type-options", "accept-ranges", "x-checksum-sha256",
         )  # fmt: skip
         for name in names:
             self.assertEqual(through.headers.get(name), ours.headers.get(name), name)
         self.assertIn("x-request-id", through.headers)
         self.assertNotIn("x-accel-redirect", through.headers)
         self.assertEqual(through.headers["etag"], f'"{hashlib.sha256(GREAT).hexdigest()}"')
+
+    def test_checksums_of_maven(self) -> None:
+        """Digests that spare Maven a request each come along."""
+        path = self.daemon.packages_path("maven", self.daemon.world.private_id) + "/com/acme/app/1.0/app-1.0.bin"
+        self.assertEqual(self.ask("PUT", path, {"Content-Length": str(len(GREAT))}, GREAT).status, 201)
+        before = self.handed_over()
+        headers = self.ask("GET", path).headers
+        for name in ("md5", "sha1", "sha256"):
+            self.assertEqual(headers[f"x-checksum-{name}"], hashlib.new(name, GREAT).hexdigest())
+        wait_until(lambda: self.handed_over() == before + 1, "the line of the log")
 
     def test_who_sends(self) -> None:
         """Great files are left to nginx; small ones are not, nor is anything to who comes directly and says so."""
@@ -176,6 +226,42 @@ class SampleTests(DaemonTestCase):
             answer = self.ask(method, "small", headers, SMALL if headers else b"")
             self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "5"), method)
             self.assertIn(b"try again", answer.body)
+
+    def test_a_change_is_sent_once(self) -> None:
+        """What may have been done is not sent again when its connection breaks; its client is told."""
+        silent = SilentServer()
+        self.addCleanup(silent.close)
+        folder = pathlib.Path(self.mktemp()).absolute()
+        nginx = SampleNginx(demand_nginx(), folder, silent.port, self.daemon.certificates, self.link)
+        self.addCleanup(nginx.close)
+        self.port = nginx.port
+        statuses = [self.ask("GET", "/read").status for _ in range(2)]  # the second one on a new connection
+        self.assertEqual(statuses, [200, 200])
+        for method in ("PUT", "POST", "DELETE"):
+            self.assertEqual(self.ask(method, f"/{method}", {"Content-Length": "1"}, b"x").status, 503)
+        counts = [sum(f" /{name} " in line for line in silent.lines) for name in ("read", "PUT", "POST", "DELETE")]
+        self.assertEqual(counts, [3, 1, 1, 1])
+
+    def test_old_clients(self) -> None:
+        """HTTP/1.0 without a Host is answered, as by the daemon."""
+        with RawConnection(self.port, tls=self.tls) as connection:
+            connection.socket.sendall(b"GET /-/livez HTTP/1.0\r\n\r\n")
+            self.assertEqual(connection.read_answer().status, 200)
+
+    def test_the_path_goes_on_as_it_came(self) -> None:
+        """An encoded slash is part of a segment."""
+        by_path = self.daemon.packages_path("generic", "acme%2Fprivate") + "/sample/1.0/great"
+        self.assertEqual(self.ask("GET", by_path).body, GREAT)
+        wrong = self.daemon.packages_path("generic", "acme/private") + "/sample/1.0/great"
+        self.assertEqual(self.ask("GET", wrong).status, 404)
+
+    def test_long_links(self) -> None:
+        """A listing may have as much in its head as its query makes it."""
+        name = quote("\N{GRINNING FACE}" * 255)
+        path = f"/api/v4/projects/{self.daemon.world.private_id}/packages?package_name={name}"
+        answer = self.ask("GET", path)
+        self.assertEqual(answer.status, 200)
+        self.assertGreater(len(answer.headers["link"]), 2 * len(name))
 
     def test_metrics_are_not_public(self) -> None:
         """However they are spelt."""
