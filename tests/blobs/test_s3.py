@@ -13,6 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.blobs.flow import HIGH_WATER_BYTES
 from pkgregd.blobs.s3 import ABANDONED_SECONDS, ERRAND_PAUSES, S3BlobStore
+from pkgregd.blobs.s3_client import PAGE_ROWS
+from pkgregd.blobs.s3_names import blob_key
 from pkgregd.blobs.s3_signing import S3Keys, S3Place, Signer
 from pkgregd.blobs.s3_transfer import PART_BYTES, part_limit_bytes
 from pkgregd.errors import BlobMissing, Unavailable
@@ -243,6 +245,16 @@ class TransferTests(S3Case):
         pushing = ensureDeferred(source.push_to(CollectingConsumer()))
         self.run_to_end(pushing)
         self.failureResultOf(pushing, Unavailable)
+
+    def test_listings_come_in_small_pages(self) -> None:
+        """No page takes long to read, and all of them together tell of everything."""
+        self.bucket.page = 1000
+        digests = {sha256_of(str(number).encode()) for number in range(2 * PAGE_ROWS + 1)}
+        for digest in digests:
+            self.bucket.store(PLACE.prefix + blob_key(digest, "0" * 32), b"x")
+        del self.agent.asked[:]
+        self.assertEqual(self.successResultOf(ensureDeferred(all_digests(self.store))), digests)
+        self.assertEqual(len(self.agent.asked), 3 + 1)  # and one for receipts
 
     def test_locators_of_other_stores(self) -> None:
         """What is not one of our names is never asked for."""

@@ -64,7 +64,7 @@ class Bucket:
     Attributes:
         objects, uploads: by key and by id.
         knows_conditions: whether If-None-Match is known.
-        page: how many things are in one page of a listing.
+        page: how many things are in one page of a listing, if no fewer are asked for.
     """
 
     def __init__(self) -> None:
@@ -162,7 +162,8 @@ class Bucket:
     def _list_objects(self, query: Mapping[str, str]) -> Answer:
         after = query.get("continuation-token", "")
         keys = sorted(key for key in self.objects if key.startswith(query.get("prefix", "")) and key > after)
-        shown, rest = keys[: self.page], keys[self.page :]
+        count = min(self.page, int(query.get("max-keys", "1000")))
+        shown, rest = keys[:count], keys[count:]
         items = "".join(
             f"<Contents><Key>{escape(key)}</Key><LastModified>{self.objects[key].at.isoformat()}</LastModified>"
             f"<Size>{len(self.objects[key].data)}</Size></Contents>"
