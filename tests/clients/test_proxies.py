@@ -201,6 +201,19 @@ class HaproxyContract(_Base):
         self.assertEqual(found, [200, 200, 200, 429])
         self.assertEqual(self.logged("192.0.2.1"), 0)
 
+    def test_a_daemon_that_says_nothing_is_asked_whether_it_lives(self) -> None:
+        """The kernel probes connections to daemons, for a host that died says nothing of it."""
+        port = self.proxy_port if self.tcp_mode else self.daemon.port
+
+        def is_probed() -> bool:
+            fields = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            timers = [each[5][:2] for each in fields if each[2].endswith(f":{port:04X}") and each[3] == "01"]
+            return "02" in timers  # one for probes runs
+
+        with RawConnection(self.port, tls=self.tls) as connection:
+            self.assertEqual(connection.request("GET", "/-/livez", {}).status, 200)
+            wait_until(is_probed, "a connection with probes")
+
     def test_a_client_that_says_that_files_can_be_left_to_it(self) -> None:
         """Nobody but nginx says so with effect."""
         great = os.urandom(200_000)
