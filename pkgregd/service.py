@@ -43,7 +43,7 @@ from pkgregd.manage.protection import ProtectionManagement
 from pkgregd.manage.settings import SettingsManagement
 from pkgregd.manage.tokens import TokenManagement
 from pkgregd.parts import Parts, front_settings, inspection_limits, make_parts
-from pkgregd.readiness import complaints
+from pkgregd.readiness import Readiness
 from pkgregd.registry.access import AccessPolicy
 from pkgregd.registry.directory import Directories
 from pkgregd.registry.events import LogEvents
@@ -95,6 +95,7 @@ class Daemon:
         self._chores: Chores | None = None
         self._uses: TokenUses | None = None
         self._due_times: SharedDueTimes | None = None
+        self._readiness: Readiness | None = None
         self._recovered = False
         self._is_stopping = False
 
@@ -108,6 +109,8 @@ class Daemon:
             PkgregdError: fit to be printed; close() is still needed.
         """
         self._parts = parts = self._make_parts(self._reactor, self._config)
+        checks = {"catalog": parts.catalog.check, "blobs": parts.blobs.check}
+        self._readiness = Readiness(self._reactor, checks)
         policy, events = AccessPolicy(), LogEvents(self._reactor, parts.metrics)
         self._uses = TokenUses(parts.catalog, utc_now)
         self._events = events
@@ -202,11 +205,10 @@ class Daemon:
 
     async def readiness(self) -> Sequence[str]:
         """Return why the daemon cannot serve at the moment; empty when it can."""
-        assert self._parts is not None
+        assert self._readiness is not None
         if self._is_stopping:
             return ["the daemon is stopping"]  # at once: a balancer has to see it before the ports close
-        checks = {"catalog": self._parts.catalog.check, "blobs": self._parts.blobs.check}
-        reasons = await complaints(self._reactor, checks)
+        reasons = await self._readiness.complaints()
         if not self._recovered:
             return ["staging files of dead processes are being removed", *reasons]
         return reasons

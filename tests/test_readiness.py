@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, FirstError, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.errors import Unavailable
-from pkgregd.readiness import CHECK_SECONDS, complaints
+from pkgregd.readiness import CHECK_SECONDS, Readiness, complaints
 from tests.support.samples import FOLDER
 
 
@@ -51,6 +51,39 @@ class ComplaintsTests(SynchronousTestCase):
         asking.addErrback(lambda _: None)
         asking.cancel()
         self.assertEqual(clock.getDelayedCalls(), [])
+
+
+class ReadinessTests(SynchronousTestCase):
+    """Readiness."""
+
+    def setUp(self) -> None:
+        """Have one part, which says when."""
+        self.asked: list[Deferred[None]] = []
+        self.clock = Clock()
+        self.readiness = Readiness(self.clock, {"one": self.check})
+
+    async def check(self) -> None:
+        """Be asked."""
+        self.asked.append(Deferred())
+        await self.asked[-1]
+
+    def test_many_who_ask_are_one_question(self) -> None:
+        """All of them are told the same, also after the first one has left; the next one asks anew."""
+        asking = [ensureDeferred(self.readiness.complaints()) for _ in range(5)]
+        asking[0].cancel()
+        self.failureResultOf(asking[0], CancelledError)
+        self.asked[0].errback(Unavailable("it is away"))
+        self.assertEqual([self.successResultOf(each) for each in asking[1:]], [["one: it is away"]] * 4)
+        last = ensureDeferred(self.readiness.complaints())
+        self.asked[1].callback(None)
+        self.assertEqual((self.successResultOf(last), len(self.asked)), ([], 2))
+
+    def test_a_bug_is_told(self) -> None:
+        """What no part should raise reaches everybody who waits."""
+        asking = [ensureDeferred(self.readiness.complaints()) for _ in range(2)]
+        self.asked[0].errback(ZeroDivisionError())
+        for each in asking:
+            self.failureResultOf(each, FirstError)
 
 
 class SampleTests(SynchronousTestCase):
