@@ -36,7 +36,7 @@ READY_SECONDS = 120.0
 """How long a worker may take to be ready before it counts as dead."""
 
 QUICK_SECONDS = 5.0
-"""A worker that dies younger than this is replaced after a pause, which doubles each time."""
+"""A worker that dies younger than this, or before it is ready, is replaced after a pause, which doubles each time."""
 
 FIRST_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
@@ -67,6 +67,7 @@ class WorkerProcess(ProcessProtocol):
     Attributes:
         ready: fires when it serves; fails with WorkerDied.
         ended: fires when it is gone.
+        end: how it ended, for people.
     """
 
     transport: IProcessTransport
@@ -77,6 +78,7 @@ class WorkerProcess(ProcessProtocol):
         self.ended: Deferred[None] = Deferred()
         self.is_ready = False
         self.is_gone = False
+        self.end = ""
         self._orders = orders
         self._refusal = ""
         self._out, self._err = b"", b""
@@ -144,16 +146,25 @@ class WorkerProcess(ProcessProtocol):
     def processEnded(self, reason: Failure) -> None:
         """It is gone."""
         self.is_gone = True
+        self.end = self._refusal or _told_end(reason.value)
         for rest in filter(None, (self._out, self._err)):
             self._log_raw(rest)
         if not self.is_ready:
-            self.ready.errback(WorkerDied(self._refusal))
+            self.ready.errback(WorkerDied(self.end))
         self.ended.callback(None)
 
     @property
     def has_refused(self) -> bool:
         """Whether it found a reason that trying again does not remove."""
         return bool(self._refusal)
+
+
+def _told_end(status: BaseException | None) -> str:
+    """Say how a process ended."""
+    number = getattr(status, "signal", None)
+    if number is not None:
+        return f"it was ended by signal {number}"
+    return f"it exited with status {getattr(status, 'exitCode', None) or 0}"
 
 
 class Crew:
@@ -195,14 +206,16 @@ class Crew:
     async def _keep(self, slot: int) -> None:
         """Have a worker in a slot, and see to it that there is one from now on."""
         for attempt in range(1, TRIES + 1):
-            worker = self._spawn(slot)
             try:
+                worker = self._spawn(slot)
                 await worker.ready
+            except OSError as error:
+                raise Unavailable(f"no process can be started: {error}") from None
             except WorkerDied as error:
                 if worker.has_refused:
                     raise Unavailable(str(error)) from None
                 if attempt == TRIES or self._is_closing:
-                    raise Unavailable(f"worker {slot + 1} ended {attempt} times before it was ready") from None
+                    raise Unavailable(f"worker {slot + 1} ended {attempt} times before it was ready: {error}") from None
             else:
                 self._keeping.append(start(self._replace(slot, worker), f"keeping worker {slot + 1}"))
                 return
@@ -213,16 +226,25 @@ class Crew:
             await worker.ended
             if self._is_closing:
                 return
-            is_quick = self._reactor.seconds() - began_at < QUICK_SECONDS
+            is_quick = not worker.is_ready or self._reactor.seconds() - began_at < QUICK_SECONDS
             pause_seconds = min(max(2 * pause_seconds, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS) if is_quick else 0.0
-            log.error("worker {number} is gone, and is replaced", number=worker.number, event="worker.replaced")
+            log.error(
+                "worker {number} is gone, and is replaced: {reason}",
+                number=worker.number,
+                reason=worker.end,
+                event="worker.replaced",
+            )
             if pause_seconds:
                 await deferLater(self._reactor, pause_seconds)
                 if self._is_closing:  # changed while it paused
                     return
             began_at = self._reactor.seconds()
-            worker = self._spawn(slot)
-            worker.ready.addErrback(lambda failure: None)
+            try:
+                worker = self._spawn(slot)
+            except OSError as error:  # another time it may be had; until then the dead one stands for it
+                worker.end, worker.is_ready = f"no process can be started: {error}", False
+            else:
+                worker.ready.addErrback(lambda failure: None)
 
     def _spawn(self, slot: int) -> WorkerProcess:
         if self._is_closing:

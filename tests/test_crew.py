@@ -1,0 +1,134 @@
+"""Tests for pkgregd.crew: how workers are started, replaced and ended, with processes that are none."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.error import ProcessTerminated
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from pkgregd import crew as module
+from pkgregd.config import parse
+from pkgregd.crew import Crew, WorkerProcess
+from pkgregd.errors import Unavailable
+
+
+class FakeProcess:
+    """A worker's process, which does what a test says."""
+
+    def __init__(self, protocol: WorkerProcess, pid: int) -> None:
+        self.protocol = protocol
+        self.pid = pid
+        self.told: list[str] = []
+        self.is_killed = False
+        protocol.makeConnection(self)  # type: ignore[no-untyped-call]
+
+    def writeToChild(self, number: int, data: bytes) -> None:
+        """See IProcessTransport."""
+        self.told.append(data.decode().rstrip("\n"))
+
+    def signalProcess(self, name: str) -> None:
+        """See IProcessTransport."""
+        self.is_killed = True
+
+    def say(self, *message: object) -> None:
+        """Have it say a line."""
+        self.protocol.outReceived(json.dumps(message).encode() + b"\n")
+
+    def die(self, number: int = 9) -> None:
+        """End it by a signal."""
+        self.protocol.processEnded(Failure(ProcessTerminated(None, number, number)))
+
+
+class FakeReactor(Clock):
+    """A clock that starts FakeProcess, or is out of processes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[FakeProcess] = []
+        self.is_full = False
+
+    def spawnProcess(self, protocol: WorkerProcess, *arguments: object, **others: Mapping[str, Any]) -> FakeProcess:
+        """See IReactorProcess."""
+        if self.is_full:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        self.started.append(FakeProcess(protocol, 1000 + len(self.started)))
+        return self.started[-1]
+
+
+class CrewTests(SynchronousTestCase):
+    """The workers of one configuration."""
+
+    def setUp(self) -> None:
+        """Make a crew of two."""
+        self.reactor = FakeReactor()
+        self.lines: list[str] = []
+        self.crew = Crew(self.reactor, parse("[http]\nworkers = 2\n", pathlib.Path("/x")), [], pathlib.Path("/x"))
+        globalLogPublisher.addObserver(self.note)
+        self.addCleanup(globalLogPublisher.removeObserver, self.note)
+
+    def note(self, event: LogEvent) -> None:
+        """Keep a line of the log."""
+        self.lines.append(formatEvent(event))
+
+    def start(self) -> Deferred[None]:
+        """Start it, with all its workers ready."""
+        starting = ensureDeferred(self.crew.start())
+        for number in range(2):
+            self.reactor.started[number].say("ready")
+        self.successResultOf(starting)
+        return starting
+
+    def count_starts(self, seconds: int) -> int:
+        """Have each worker but the first two refuse after six seconds; returns how many were started in some time."""
+        before = seen = 2
+        for _ in range(seconds):
+            self.reactor.advance(1)
+            for process in self.reactor.started[seen:]:
+                self.reactor.advance(6)
+                process.say("refused", "the certificate is gone")
+                process.die(15)
+                seen += 1
+        return seen - before
+
+    def test_the_log_says_how_a_worker_ended(self) -> None:
+        """By the signal, or with what it said itself."""
+        self.start()
+        self.reactor.started[0].die(9)
+        self.assertIn("worker 1 is gone, and is replaced: it was ended by signal 9", self.lines)
+        self.reactor.advance(1)
+        self.reactor.started[2].say("refused", "the certificate is gone")
+        self.reactor.started[2].die(15)
+        self.assertIn("worker 1 is gone, and is replaced: the certificate is gone", self.lines)
+
+    def test_a_worker_that_never_gets_ready_is_tried_less_and_less(self) -> None:
+        """However long it takes to find out that it will not."""
+        self.start()
+        self.reactor.advance(60)
+        self.reactor.started[1].die()
+        self.assertLess(self.count_starts(600), 40)
+
+    def test_no_process_can_be_had_for_a_while(self) -> None:
+        """A worker is replaced when there are processes again."""
+        self.start()
+        self.reactor.is_full = True
+        self.reactor.started[1].die()
+        self.reactor.pump([1.0] * 60)
+        self.assertEqual(len(self.reactor.started), 2)
+        self.reactor.is_full = False
+        self.reactor.advance(module.MAX_PAUSE_SECONDS)
+        self.assertEqual(len(self.reactor.started), 3)
+        self.assertTrue(any("no process can be started" in line for line in self.lines))
+
+    def test_no_process_can_be_had_at_the_start(self) -> None:
+        """It is said."""
+        self.reactor.is_full = True
+        failure = self.failureResultOf(ensureDeferred(self.crew.start()), Unavailable)
+        self.assertIn("no process can be started", str(failure.value))
