@@ -60,12 +60,21 @@ def read_again(config: Config) -> Config:
     return fresh
 
 
+class StartRefused(SystemExit, Exception):
+    """
+    Ends the process with one line and status 1.
+
+    It is an Exception, too: those are what a twistd that goes into the background tells the one that waits for it,
+    which would wait for ever otherwise.
+    """
+
+
 class Listener(Service):
     """
     What every process has that holds ports: how it starts, and what signals it obeys.
 
     Starting opens and binds everything at once (after twistd's fork, before it sheds privileges) and
-    raises SystemExit with one line if that fails.
+    raises StartRefused if that fails.
 
     Args:
         parts: opens catalog, blobs and formats.
@@ -91,7 +100,7 @@ class Listener(Service):
         try:
             self.open()
         except PkgregdError as error:
-            raise SystemExit(f"pkgregd: {error}") from None
+            raise StartRefused(f"pkgregd: {error}") from None
         forget_systemd(os.environ)
 
     def open(self) -> None:

@@ -7,6 +7,7 @@ accepts yet waits in the kernel's queue. What workers are told, and tell, is in 
 
 from __future__ import annotations
 
+import atexit
 import os
 import pathlib
 import shutil
@@ -61,13 +62,13 @@ class Supervisor(Listener):
 
     async def begin(self) -> None:
         """See Listener."""
-        self._state = pathlib.Path(tempfile.mkdtemp(prefix="pkgregd-"))
-        (self._state / "metrics").mkdir()
         await self._close_checked()
-        self._crew = Crew(self.reactor, self.config, self.ports, self._state)
         try:
+            self._state = pathlib.Path(tempfile.mkdtemp(prefix="pkgregd-"))
+            (self._state / "metrics").mkdir()
+            self._crew = Crew(self.reactor, self.config, self.ports, self._state)
             await self._crew.start()
-        except PkgregdError as error:
+        except (PkgregdError, OSError) as error:
             if not self.is_stopping:
                 log.critical("pkgregd: {reason}", reason=str(error), event="daemon.failed")
                 self._fail()
@@ -75,9 +76,9 @@ class Supervisor(Listener):
         log.info("ready; {count} workers", count=self.config.http.workers, event="daemon.ready")
 
     def _fail(self) -> None:
-        """End with status 1, which the reactor knows no way for."""
+        """End with status 1, which the reactor knows no way for, when twistd has removed the file of its number."""
         self.is_stopping = True
-        self.reactor.addSystemEventTrigger("after", "shutdown", _exit_as_failed)
+        atexit.register(_exit_as_failed)
         self._stop_reactor()
 
     async def _close_checked(self) -> None:

@@ -1,9 +1,12 @@
-"""Tests for pkgregd.crew: how workers are started, replaced and ended, with processes that are none."""
+"""Tests for pkgregd.crew and pkgregd.supervisor: workers started, replaced and ended, with processes that are none."""
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import pathlib
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,12 +15,15 @@ from twisted.internet.error import ProcessTerminated
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
+from twisted.scripts._twistd_unix import UnixApplicationRunner
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd import crew as module
 from pkgregd.config import parse
 from pkgregd.crew import Crew, WorkerProcess
 from pkgregd.errors import Unavailable
+from pkgregd.process import StartRefused
+from pkgregd.supervisor import Supervisor
 
 
 class FakeProcess:
@@ -54,6 +60,7 @@ class FakeReactor(Clock):
         super().__init__()
         self.started: list[FakeProcess] = []
         self.is_full = False
+        self.running = True
 
     def spawnProcess(self, protocol: WorkerProcess, *arguments: object, **others: Mapping[str, Any]) -> FakeProcess:
         """See IReactorProcess."""
@@ -61,6 +68,10 @@ class FakeReactor(Clock):
             raise BlockingIOError(11, "Resource temporarily unavailable")
         self.started.append(FakeProcess(protocol, 1000 + len(self.started)))
         return self.started[-1]
+
+    def stop(self) -> None:
+        """See IReactorCore."""
+        self.running = False
 
 
 class CrewTests(SynchronousTestCase):
@@ -132,3 +143,45 @@ class CrewTests(SynchronousTestCase):
         self.reactor.is_full = True
         failure = self.failureResultOf(ensureDeferred(self.crew.start()), Unavailable)
         self.assertIn("no process can be started", str(failure.value))
+
+
+class SupervisorTests(SynchronousTestCase):
+    """The process that has a crew."""
+
+    def setUp(self) -> None:
+        """Make one of two workers, and keep what is to be done when this process ends."""
+        self.reactor = FakeReactor()
+        config = parse("[http]\nworkers = 2\n", pathlib.Path("/x"))
+        self.supervisor = Supervisor(self.reactor, config)
+        self.last_acts: list[object] = []
+        self.patch(atexit, "register", self.last_acts.append)
+
+    def test_no_folder_can_be_made(self) -> None:
+        """It ends, and with status 1: nobody would serve."""
+        self.patch(tempfile, "tempdir", "/nonexistent")
+        self.successResultOf(ensureDeferred(self.supervisor.begin()))
+        self.assertFalse(self.reactor.running)
+        self.assertEqual(len(self.last_acts), 1)
+
+
+class StartRefusedTests(SynchronousTestCase):
+    """A start in the background that cannot be."""
+
+    def test_who_waits_for_it_is_told(self) -> None:
+        """The twistd that was started gets the reason, and the file of the number goes."""
+        folder = pathlib.Path(self.mktemp())
+        folder.mkdir(parents=True)
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        pid_file = folder / "number"
+        pid_file.write_text("1")
+        runner = UnixApplicationRunner({"statusPipe": writing, "pidfile": str(pid_file)})
+        runner.application = None
+
+        def refuse(application: object) -> None:
+            raise StartRefused("pkgregd: the port is taken")
+
+        runner.startApplication = refuse
+        self.assertRaises(SystemExit, runner.postApplication)
+        self.assertIn(b"the port is taken", os.read(reading, 1000))
+        self.assertFalse(pid_file.exists())
