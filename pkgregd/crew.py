@@ -9,6 +9,7 @@ The worker processes of one configuration, and what they and their supervisor sa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -17,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, FirstError, ensureDeferred, gatherResults
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IProcessTransport
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
@@ -90,12 +92,14 @@ class WorkerProcess(ProcessProtocol):
     def tell(self, line: str) -> None:
         """Say one line."""
         if not self.is_gone:
-            self.transport.writeToChild(0, line.encode() + b"\n")
+            with contextlib.suppress(KeyError):  # it is dying: its pipe is closed already
+                self.transport.writeToChild(0, line.encode() + b"\n")
 
     def kill(self) -> None:
         """End it at once."""
         if not self.is_gone:
-            self.transport.signalProcess("KILL")
+            with contextlib.suppress(ProcessExitedAlready):
+                self.transport.signalProcess("KILL")
 
     def outReceived(self, data: bytes) -> None:
         """Take what it says."""
@@ -190,17 +194,17 @@ class Crew:
         Start them: the first one alone, so that what is wrong with all is said once.
 
         Raises:
-            Unavailable: they do not become ready; none is left.
+            Unavailable: they do not become ready. Those that are serve already: drain() is needed.
         """
         try:
             await self._keep(0)
             others = [ensureDeferred(self._keep(slot)) for slot in range(1, self._config.http.workers)]
             await gatherResults(others, consumeErrors=True)
         except FirstError as error:
-            self.kill()
+            self._give_up()
             error.subFailure.raiseException()
         except Unavailable:
-            self.kill()
+            self._give_up()
             raise
 
     async def _keep(self, slot: int) -> None:
@@ -299,6 +303,13 @@ class Crew:
         """Have them say that they are not ready any more."""
         for worker in self._workers.values():
             worker.tell("announce")
+
+    def _give_up(self) -> None:
+        """Start no more of them, and end those that serve nobody yet."""
+        self._is_closing = True
+        for worker in self._workers.values():
+            if not worker.is_ready:
+                worker.kill()
 
     async def drain(self) -> None:
         """Have them take no connection any more, finish, and end; waits for that."""

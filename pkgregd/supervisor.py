@@ -40,7 +40,7 @@ class Supervisor(Listener):
         self._crew: Crew | None = None
         self._next: Crew | None = None
         self._checked: Parts | None = None
-        self._retiring: set[Deferred[None]] = set()
+        self._retiring: dict[Crew, Deferred[None]] = {}
 
     def open(self) -> None:
         """See Listener. The parts are opened once to see that workers will be able to."""
@@ -98,9 +98,9 @@ class Supervisor(Listener):
             if self.is_stopping:
                 raise Unavailable("the daemon is stopping")
         except BaseException:
-            fresh.kill()
             for port in opened:
                 port.close()
+            self._retire(fresh)  # some of it may have been ready, and has requests
             raise
         finally:
             self._next = None
@@ -108,9 +108,17 @@ class Supervisor(Listener):
         assert before is not None
         for port in gone:
             port.close()
-        retiring = start(before.drain(), "ending the workers of the configuration before")
-        self._retiring.add(retiring)
-        retiring.addBoth(lambda _: self._retiring.discard(retiring))
+        self._retire(before)
+
+    def _retire(self, crew: Crew) -> None:
+        """Let a crew finish and end, beside others."""
+        if crew not in self._retiring:
+            self._retiring[crew] = retiring = start(crew.drain(), "ending workers")
+
+            def retired(_: object) -> None:
+                del self._retiring[crew]
+
+            retiring.addBoth(retired)
 
     def announce_stop(self) -> None:
         """See Listener."""
@@ -127,9 +135,9 @@ class Supervisor(Listener):
         self.reactor.callFromThread(self._kill_all)
 
     def _kill_all(self) -> None:
-        for crew in filter(None, (self._crew, self._next)):
+        for crew in filter(None, (self._crew, self._next, *self._retiring)):
             crew.kill()
-        shutil.rmtree(self._state, ignore_errors=True)
+        shutil.rmtree(getattr(self, "_state", ""), ignore_errors=True)
         signal.raise_signal(signal.SIGTERM)
 
     async def end(self) -> None:
@@ -139,9 +147,9 @@ class Supervisor(Listener):
         self.ports = []
         await self._close_checked()
         for crew in filter(None, (self._next, self._crew)):
-            await crew.drain()
-        for retiring in list(self._retiring):
-            await retiring
+            self._retire(crew)
+        while self._retiring:
+            await next(iter(self._retiring.values()))
         shutil.rmtree(getattr(self, "_state", ""), ignore_errors=True)
 
 

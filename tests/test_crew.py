@@ -6,12 +6,13 @@ import atexit
 import json
 import os
 import pathlib
+import signal
 import tempfile
 from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.error import ProcessTerminated
+from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
@@ -34,14 +35,19 @@ class FakeProcess:
         self.pid = pid
         self.told: list[str] = []
         self.is_killed = False
+        self.is_dying = False
         protocol.makeConnection(self)  # type: ignore[no-untyped-call]
 
     def writeToChild(self, number: int, data: bytes) -> None:
-        """See IProcessTransport."""
+        """See IProcessTransport. Twisted raises KeyError where a pipe is closed already."""
+        if self.is_dying:
+            raise KeyError(number)
         self.told.append(data.decode().rstrip("\n"))
 
     def signalProcess(self, name: str) -> None:
         """See IProcessTransport."""
+        if self.is_dying:
+            raise ProcessExitedAlready
         self.is_killed = True
 
     def say(self, *message: object) -> None:
@@ -144,6 +150,20 @@ class CrewTests(SynchronousTestCase):
         failure = self.failureResultOf(ensureDeferred(self.crew.start()), Unavailable)
         self.assertIn("no process can be started", str(failure.value))
 
+    def test_a_worker_that_is_dying_keeps_no_other_from_its_end(self) -> None:
+        """Its pipe may be closed, and its status known, before it counts as gone."""
+        self.start()
+        first, second = self.reactor.started
+        first.is_dying = True
+        draining = ensureDeferred(self.crew.drain())
+        self.assertEqual(second.told[-1], "drain")
+        self.crew.kill()
+        self.assertTrue(second.is_killed)
+        self.assertNoResult(draining)
+        first.die()
+        second.die()
+        self.successResultOf(draining)
+
 
 class SupervisorTests(SynchronousTestCase):
     """The process that has a crew."""
@@ -162,6 +182,57 @@ class SupervisorTests(SynchronousTestCase):
         self.successResultOf(ensureDeferred(self.supervisor.begin()))
         self.assertFalse(self.reactor.running)
         self.assertEqual(len(self.last_acts), 1)
+
+    def begin(self) -> None:
+        """Have it serve with two workers."""
+        beginning = ensureDeferred(self.supervisor.begin())
+        for number in range(2):
+            self.reactor.started[number].say("ready")
+        self.successResultOf(beginning)
+
+    def reload(self) -> Deferred[None]:
+        """Begin a reload of which the first worker of the new ones is ready."""
+        self.supervisor.read_doorways = lambda config: []  # type: ignore[method-assign]
+        reloading = ensureDeferred(self.supervisor.exchange(self.supervisor.config))
+        self.reactor.started[2].say("ready")
+        return reloading
+
+    def test_a_reload_that_fails_cuts_no_request(self) -> None:
+        """A new worker that was ready has accepted connections: it finishes them."""
+        self.begin()
+        reloading = self.reload()
+        fresh, other = self.reactor.started[2:]
+        other.say("refused", "no")
+        other.die()
+        self.failureResultOf(reloading, Unavailable)
+        self.assertEqual((fresh.is_killed, fresh.told[-1]), (False, "drain"))
+        self.assertNotIn("drain", self.reactor.started[0].told)
+
+    def test_a_stop_during_a_reload(self) -> None:
+        """All that are ready finish at the same time, and only who is not ready is killed."""
+        self.begin()
+        self.supervisor.is_stopping = True
+        reloading = self.reload()
+        ending = ensureDeferred(self.supervisor.end())
+        *ready, starting = self.reactor.started
+        self.assertEqual([process.told[-1] for process in ready], ["drain"] * 3)
+        starting.die()
+        self.failureResultOf(reloading, Unavailable)
+        self.assertFalse(any(process.is_killed for process in ready))
+        self.assertNoResult(ending)
+        for process in ready:
+            process.die()
+        self.successResultOf(ending)
+
+    def test_the_second_signal_ends_workers_of_all_configurations(self) -> None:
+        """Those of the configuration before may have requests yet."""
+        self.begin()
+        reloading = self.reload()
+        self.reactor.started[3].say("ready")
+        self.successResultOf(reloading)
+        self.patch(signal, "raise_signal", lambda number: None)
+        self.supervisor._kill_all()
+        self.assertTrue(all(process.is_killed for process in self.reactor.started))
 
 
 class StartRefusedTests(SynchronousTestCase):
