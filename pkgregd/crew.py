@@ -3,8 +3,8 @@ The worker processes of one configuration, and what they and their supervisor sa
 
     supervisor to worker    standard input, lines: the orders (JSON), then `announce` and `drain`; its end means that
                             the supervisor is gone, and is taken for `drain`
-    worker to supervisor    standard output, lines of JSON: ["ready"], ["refused", reason], and
-                            ["log", time, level, system, text]
+    worker to supervisor    standard output, lines of JSON: ["alive"] now and then, ["ready"], ["refused", reason],
+                            and ["log", time, level, system, text]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred, FirstError, ensureDeferred, gatherR
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IProcessTransport
 from twisted.internet.protocol import ProcessProtocol
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
@@ -34,8 +34,14 @@ from pkgregd.metrics.workers import forget_process
 log = Logger()
 
 FIRST_SOCKET = 3
-READY_SECONDS = 120.0
-"""How long a worker may take to be ready before it counts as dead."""
+ALIVE_SECONDS = 5.0
+"""How often a worker says that its reactor turns."""
+
+SILENT_SECONDS = 30.0
+"""How long a worker may say nothing before it counts as dead."""
+
+FIRST_SILENT_SECONDS = 120.0
+"""The same before its reactor turns: it imports and opens everything first."""
 
 QUICK_SECONDS = 5.0
 """A worker that dies younger than this, or before it is ready, is replaced after a pause, which doubles each time."""
@@ -69,6 +75,8 @@ class WorkerProcess(ProcessProtocol):
     Attributes:
         ready: fires when it serves; fails with WorkerDied.
         ended: fires when it is gone.
+        is_awake: whether its reactor turns.
+        silent_seconds: since it said anything, as far as its crew has counted.
         end: how it ended, for people.
     """
 
@@ -79,7 +87,9 @@ class WorkerProcess(ProcessProtocol):
         self.ready: Deferred[None] = Deferred()
         self.ended: Deferred[None] = Deferred()
         self.is_ready = False
+        self.is_awake = False
         self.is_gone = False
+        self.silent_seconds = 0.0
         self.end = ""
         self._orders = orders
         self._refusal = ""
@@ -103,6 +113,7 @@ class WorkerProcess(ProcessProtocol):
 
     def outReceived(self, data: bytes) -> None:
         """Take what it says."""
+        self.silent_seconds = 0.0
         *lines, self._out = (self._out + data).split(b"\n")
         for line in lines:
             self._take(line)
@@ -125,6 +136,8 @@ class WorkerProcess(ProcessProtocol):
             kind = message[0]
             if kind == "log":
                 self._relay(*message[1:])
+            elif kind == "alive":
+                self.is_awake = True
             elif kind == "ready":
                 self.is_ready = True
                 self.ready.callback(None)
@@ -178,13 +191,18 @@ class Crew:
     Args:
         ports: whose sockets they get.
         state: folder of what they share.
+        is_beside: whether another crew serves until this one has started: its workers take nothing before they are
+            ready then, and refuse what they cannot serve with.
     """
 
-    def __init__(self, reactor: Any, config: Config, ports: Sequence[Port], state: pathlib.Path) -> None:
+    def __init__(
+        self, reactor: Any, config: Config, ports: Sequence[Port], state: pathlib.Path, *, is_beside: bool = False
+    ) -> None:
         self._reactor = reactor
         self._config = config
         self._ports = list(ports)
         self._state = state
+        self._is_beside = is_beside
         self._workers: dict[int, WorkerProcess] = {}
         self._is_closing = False
         self._keeping: list[Deferred[Any]] = []
@@ -206,6 +224,7 @@ class Crew:
         except Unavailable:
             self._give_up()
             raise
+        self._is_beside = False
 
     async def _keep(self, slot: int) -> None:
         """Have a worker in a slot, and see to it that there is one from now on."""
@@ -260,6 +279,7 @@ class Crew:
             "folder": str(self._config.folder),
             "text": self._config.text,
             "sockets": sockets,
+            "is_beside": self._is_beside,
             "due_times": str(self._state / "limits"),
         }
         worker = WorkerProcess(slot + 1, orders)
@@ -275,20 +295,17 @@ class Crew:
             childFDs=descriptors,
         )
         self._workers[slot] = worker
-        late = self._reactor.callLater(READY_SECONDS, worker.kill)
+        listening = LoopingCall(self._listen, worker)
+        listening.clock = self._reactor
+        listening.start(ALIVE_SECONDS, now=False)
         pid = transport.pid
 
-        def serves(_: object) -> None:
-            if late.active():
-                late.cancel()
-
         def gone(_: object) -> None:
-            serves(None)
+            listening.stop()
             self._forget(pid)
             if self._workers.get(slot) is worker:
                 del self._workers[slot]
 
-        worker.ready.addCallback(serves)
         worker.ended.addCallback(gone)
         return worker
 
@@ -296,6 +313,13 @@ class Crew:
         """Have what a worker measured at last added to what others did; that may have to wait for a page."""
         if not forget_process(self._state / "metrics", pid):
             self._reactor.callLater(FORGET_SECONDS, self._forget, pid)
+
+    def _listen(self, worker: WorkerProcess) -> None:
+        """Count how long a worker has said nothing, by looks at it: a halt of this process is none of the worker's."""
+        worker.silent_seconds += ALIVE_SECONDS
+        if worker.silent_seconds > (SILENT_SECONDS if worker.is_awake else FIRST_SILENT_SECONDS):
+            log.error("worker {number} hangs, and is killed", number=worker.number, event="worker.hangs")
+            worker.kill()
 
     # ------------------------------------------------------------------ the end
 

@@ -92,7 +92,7 @@ class Supervisor(Listener):
         kept, opened = self.open_ports(self._read(config))
         for port in opened:
             port.share()
-        self._next = fresh = Crew(self.reactor, config, kept, self._state)
+        self._next = fresh = Crew(self.reactor, config, kept, self._state, is_beside=True)
         try:
             await fresh.start()
             if self.is_stopping:

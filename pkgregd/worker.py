@@ -16,6 +16,7 @@ import sys
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.task import LoopingCall
 from twisted.logger import (
     ILogObserver,
     LogEvent,
@@ -29,6 +30,7 @@ from zope.interface import implementer
 
 from pkgregd.clockwork import start
 from pkgregd.config import parse
+from pkgregd.crew import ALIVE_SECONDS
 from pkgregd.errors import PkgregdError
 from pkgregd.listening import Door, Port, adopt_socket, read_doorways
 from pkgregd.process import SWITCH_SECONDS
@@ -93,6 +95,7 @@ class Worker:
         self._ports: list[Port] = []
         self._heard = b""
         self._daemon: Daemon | None = None
+        self._is_listening = False
         self._is_ending = False
 
     def open(self) -> None:
@@ -106,13 +109,30 @@ class Worker:
         for doorway, (number, family) in zip(doorways, orders["sockets"], strict=True):
             door = Door(doorway.dressed(daemon.factory))
             port = adopt_socket(self._reactor, number, socket.AddressFamily(family), door)
+            port.stopReading()  # type: ignore[attr-defined]  # every port of a reactor has it
             self._ports.append(Port(doorway, port, door))
             os.close(number)
+        if not orders["is_beside"]:
+            self._listen()
+
+    def _listen(self) -> None:
+        self._is_listening = True
+        for port in self._ports:
+            port.port.startReading()  # type: ignore[attr-defined]  # every port of a reactor has it
 
     async def begin(self) -> None:
         """Become ready."""
         assert self._daemon is not None
+        alive = LoopingCall(self._voice.say, "alive")
+        alive.clock = self._reactor
+        alive.start(ALIVE_SECONDS)
         await start(self._daemon.start(), "clearing staging files")
+        if not self._is_listening and not self._is_ending:
+            if reasons := await self._daemon.readiness():
+                self._voice.say("refused", "; ".join(reasons))
+                self.end()
+                return
+            self._listen()
         self._voice.say("ready")
 
     # ------------------------------------------------------------------ the supervisor's voice
@@ -152,7 +172,7 @@ class Worker:
             start(self._end(), "ending")
 
     async def _end(self) -> None:
-        for port in self._ports:
+        for port in self._ports if self._is_listening else []:
             port.take_waiting()
         for port in self._ports:
             await port.close()

@@ -25,6 +25,7 @@ from pkgregd.crew import Crew, WorkerProcess
 from pkgregd.errors import Unavailable
 from pkgregd.process import StartRefused
 from pkgregd.supervisor import Supervisor
+from pkgregd.worker import Worker
 
 
 class FakeProcess:
@@ -163,6 +164,97 @@ class CrewTests(SynchronousTestCase):
         first.die()
         second.die()
         self.successResultOf(draining)
+
+    def test_a_worker_that_hangs(self) -> None:
+        """It is killed when its reactor has not turned for long; one that speaks is not, however long it starts."""
+        starting = ensureDeferred(self.crew.start())
+        first = self.reactor.started[0]
+        for _ in range(100):
+            first.say("alive")
+            self.reactor.advance(module.ALIVE_SECONDS)
+        first.say("ready")
+        second = self.reactor.started[1]
+        second.say("alive")
+        second.say("ready")
+        self.successResultOf(starting)
+        for _ in range(int(module.SILENT_SECONDS / module.ALIVE_SECONDS) + 1):
+            self.assertFalse(second.is_killed)
+            first.say("log", 0.0, "info", "x", "a line")
+            self.reactor.advance(module.ALIVE_SECONDS)
+        self.assertEqual((first.is_killed, second.is_killed), (False, True))
+        second.die()
+        self.reactor.advance(1000)
+        self.assertEqual(self.lines.count("worker 2 hangs, and is killed"), 1)
+
+    def test_a_halt_of_the_supervisor(self) -> None:
+        """Workers that it could not hear meanwhile are none that hang."""
+        self.start()
+        for process in self.reactor.started:
+            process.say("alive")
+        self.reactor.advance(100 * module.SILENT_SECONDS)
+        self.assertFalse(any(process.is_killed for process in self.reactor.started))
+
+
+class FakePort:
+    """A port of a worker, which knows whether it takes connections."""
+
+    def __init__(self) -> None:
+        self.port = self
+        self.acts: list[str] = []
+
+    def startReading(self) -> None:
+        """See IReadDescriptor."""
+        self.acts.append("listen")
+
+    def take_waiting(self) -> None:
+        """See Port."""
+        self.acts.append("take")
+
+    async def close(self) -> None:
+        """See Port."""
+
+
+class FakeDaemon:
+    """A daemon that cannot reach its store."""
+
+    async def start(self) -> None:
+        """See Daemon."""
+
+    async def readiness(self) -> list[str]:
+        """See Daemon."""
+        return ["blobs: no answer"]
+
+    async def close(self) -> None:
+        """See Daemon."""
+
+
+class WorkerTests(SynchronousTestCase):
+    """A worker, from the inside."""
+
+    def begin(self, orders: Mapping[str, object]) -> list[object]:
+        """Have it become ready if it can; returns what it says."""
+        said: list[object] = []
+        voice: Any = type("FakeVoice", (), {"say": lambda _, *message: said.append(message)})()
+        worker = Worker(FakeReactor(), voice, orders)
+        made: Any = worker
+        self.port = FakePort()
+        made._daemon, made._ports = FakeDaemon(), [self.port]
+        if not orders["is_beside"]:
+            worker._listen()
+        self.successResultOf(ensureDeferred(worker.begin()))
+        return said
+
+    def test_a_reload_into_what_does_not_answer(self) -> None:
+        """The worker refuses, and has taken no connection."""
+        said = self.begin({"is_beside": True})
+        self.assertEqual(said, [("alive",), ("refused", "blobs: no answer")])
+        self.assertEqual(self.port.acts, [])
+
+    def test_a_start_with_what_does_not_answer(self) -> None:
+        """There is no other worker: this one serves, and says that it is not ready to whoever asks."""
+        said = self.begin({"is_beside": False})
+        self.assertEqual(said, [("alive",), ("ready",)])
+        self.assertEqual(self.port.acts, ["listen"])
 
 
 class SupervisorTests(SynchronousTestCase):
