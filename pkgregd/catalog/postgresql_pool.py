@@ -356,7 +356,17 @@ class Pool:
         turn.errback(Unavailable("the database is busy"))
 
     def _pass_on(self) -> None:
-        """Hand a turn to whoever waits longest, or end it."""
+        """
+        Hand a turn to whoever waits longest, or end it.
+
+        Not before the reactor comes round: one that fails at once would hand it on from within, and so a thousand.
+        """
+        if self._waiting:
+            self._reactor.callLater(0, self._hand_on)
+        else:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
         if self._waiting:
             self._waiting.popleft().callback(None)
             return

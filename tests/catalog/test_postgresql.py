@@ -10,11 +10,19 @@ import psycopg2
 from attrs import evolve
 from sqlalchemy import func, select
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog import identity, packages
 from pkgregd.catalog.postgresql import PostgresDatabase
-from pkgregd.catalog.postgresql_pool import PostgresSettings, prepared, translated
+from pkgregd.catalog.postgresql_pool import (
+    Connection,
+    ConnectionBroken,
+    Pool,
+    PostgresSettings,
+    prepared,
+    translated,
+)
 from pkgregd.catalog.statement import Statement, Transaction
 from pkgregd.catalog.tables import users
 from pkgregd.errors import InvalidName, InvalidRequest, OutcomeUnknown, PkgregdError, StorageFull, Unavailable
@@ -318,6 +326,32 @@ class BoundsTests(PostgresCase):
         self.reactor.wait(closing)
         self.assertEqual([self.successResultOf(each) for each in running], ["user-0", "user-1", "user-2"])
         self.failure(self.begin(self.database.read(count_users)), Unavailable)
+
+
+class TurnTests(SynchronousTestCase):
+    """Who waits for a connection, when none can be opened any more."""
+
+    def test_many_turns_that_end_at_once(self) -> None:
+        """A server whose socket is gone refuses at once: everybody who waits is told so, and no turn is lost."""
+        clock = Clock()
+        waiting_count = 900
+        refusals = iter(["first"] + ["gone"] * waiting_count)
+
+        async def connect() -> Connection:
+            if next(refusals) == "gone":
+                raise ConnectionBroken("no such file or directory")
+            return Connection(clock, settings)
+
+        settings = PostgresSettings(max_connections=1)
+        measures = KeptMeasures()
+        pool = Pool(clock, connect, settings, measures)
+        connection = self.successResultOf(Deferred.fromCoroutine(pool.borrow()))
+        waiting = [Deferred.fromCoroutine(pool.borrow()) for _ in range(waiting_count)]
+        pool.give_back(connection)
+        clock.pump([0] * waiting_count)
+        for each in waiting:
+            self.failureResultOf(each, Unavailable)
+        self.assertEqual(measures.gauges[Gauge.CATALOG_CONNECTIONS_BUSY](), 0)
 
 
 class TranslationTests(SynchronousTestCase):
