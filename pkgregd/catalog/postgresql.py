@@ -204,17 +204,18 @@ class PostgresDatabase:
         def is_late() -> bool:
             return bool(self._reactor.seconds() - began >= self._settings.statement_seconds)
 
-        attempt = 0
+        attempt, has_collided = 0, False
         try:
             while True:
                 attempt += 1
                 if attempt > 1:
                     self._measures.count(Tally.VERB_REPEATS)
                 try:
-                    return await self._attempt(begin, run, in_line=attempt > 1)
+                    return await self._attempt(begin, run, in_line=has_collided and begin == BEGIN_WRITE)
                 except psycopg2.Error as error:
                     if not is_collision(error) or attempt == self._settings.max_attempts or is_late():
                         raise _in_our_words(name, error) from error
+                    has_collided = True
                 except NotCommitted as error:
                     self._pool.distrust()
                     if attempt > MAX_BROKEN or self._reactor.seconds() - began >= self._settings.mend_seconds:
@@ -235,12 +236,12 @@ class PostgresDatabase:
         connection = await self._pool.borrow()
         try:
             if in_line:
-                await connection.run(IN_LINE, {})
+                await _enter_line(connection)
             try:
                 return await self._transact(connection, begin, run)
             finally:
-                if in_line and connection.is_open:
-                    await connection.run(OUT_OF_LINE, {})
+                if in_line:
+                    await _finish(connection, OUT_OF_LINE)
         finally:
             self._pool.give_back(connection)
 
@@ -253,19 +254,51 @@ class PostgresDatabase:
             result = await run(tx)
         except ConnectionBroken as error:
             raise NotCommitted(str(error)) from error
+        except GeneratorExit:
+            connection.close()  # the process ends in the middle of a statement: nothing can be awaited any more
+            raise
         except BaseException as error:
             if isinstance(error, psycopg2.Error) and is_read_only(error):
                 connection.close()  # the one that writes is found by another connection, if at all
-            if tx.has_begun and connection.is_open:
-                await connection.run("ROLLBACK", {})
+            if tx.has_begun:
+                await _finish(connection, "ROLLBACK")
             raise
         if tx.has_begun:
-            await connection.run("COMMIT", {})
+            if begin == BEGIN_READ:
+                await _finish(connection, "COMMIT")
+            else:
+                await connection.run("COMMIT", {})
         return result
 
     async def close(self) -> None:
         """Finish every verb, queued ones included, and close the connections. Safe to call again."""
         await self._pool.close()
+
+
+async def _enter_line(connection: Connection) -> None:
+    """
+    Wait for the turn of those who collided.
+
+    Raises:
+        NotCommitted: the connection broke. psycopg2.Error: it took too long.
+    """
+    try:
+        await connection.run(IN_LINE, {})
+    except ConnectionBroken as error:
+        raise NotCommitted(str(error)) from error
+    except psycopg2.Error:
+        connection.close()  # it may have come to its turn as it gave up, and would keep it as long as it lives
+        raise
+
+
+async def _finish(connection: Connection, text: str) -> None:
+    """End what has no outcome, or whose outcome is known; if that fails the server ends it with the connection."""
+    if not connection.is_open:
+        return
+    try:
+        await connection.run(text, {})
+    except (ConnectionBroken, psycopg2.Error):
+        connection.close()
 
 
 def _in_our_words(name: str, error: psycopg2.Error) -> Exception:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Coroutine
+import gc
+import sys
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import psycopg2
@@ -14,7 +16,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog import identity, packages
-from pkgregd.catalog.postgresql import PostgresDatabase
+from pkgregd.catalog.postgresql import IN_LINE, PostgresDatabase
 from pkgregd.catalog.postgresql_pool import (
     Connection,
     ConnectionBroken,
@@ -51,6 +53,25 @@ async def add_next_user(tx: Transaction) -> str:
     name = f"user-{await count_users(tx)}"
     await identity.add_user(tx, name, False, OPERATOR)
     return name
+
+
+class Collision(psycopg2.Error):
+    """What the server says of a transaction that another one got in the way of."""
+
+    pgcode = "40001"  # type: ignore[assignment]  # read-only where psycopg2 makes it
+
+
+def colliding_once() -> Callable[[Transaction], Coroutine[Any, Any, str]]:
+    """Make a verb that collides with another one the first time."""
+    collisions = [Collision()]
+
+    async def add_after_a_collision(tx: Transaction) -> str:
+        name = await add_next_user(tx)
+        if collisions:
+            raise collisions.pop()
+        return name
+
+    return add_after_a_collision
 
 
 async def pause(tx: Transaction) -> None:
@@ -209,6 +230,51 @@ class BreakTests(PostgresCase):
         self.failure(self.begin(self.database.write(add_next_user)), OutcomeUnknown)
         self.assertEqual(self.result(self.database.read(count_users)), 0)
 
+    def test_a_read_that_is_broken_at_its_end_is_answered(self) -> None:
+        """It has what it wanted, and has changed nothing."""
+        self.proxy.cut_at = b"COMMIT"
+        self.assertEqual(self.result(self.database.read(count_users)), 0)
+        self.assertIsNone(self.proxy.cut_at)
+
+    def test_broken_while_it_is_undone(self) -> None:
+        """The verb's own refusal is told: nothing has happened, whether the server was told or not."""
+
+        async def add_and_refuse(tx: Transaction) -> None:
+            await identity.add_user(tx, "wendy", False, OPERATOR)
+            raise InvalidName("no")
+
+        self.proxy.cut_at = b"ROLLBACK"
+        self.failure(self.begin(self.database.write(add_and_refuse)), InvalidName)
+        self.assertIsNone(self.proxy.cut_at)
+        self.assertEqual(self.result(self.database.read(count_users)), 0)
+
+    def test_broken_in_line(self) -> None:
+        """Before its turn a verb has done nothing, and is run again; after it all is done, which is told."""
+        for number, words in enumerate((b"pg_advisory_lock", b"pg_advisory_unlock")):
+            self.proxy.cut_at = words
+            self.assertEqual(self.result(self.database.write(colliding_once())), f"user-{number}")
+            self.assertIsNone(self.proxy.cut_at)
+
+    def test_forgotten_in_the_middle(self) -> None:
+        """A process that ends while a verb waits for the server says nothing about it."""
+
+        async def begin_and_pause(tx: Transaction) -> None:
+            await count_users(tx)
+            begun.append(True)
+            await pause(tx)
+
+        begun: list[bool] = []
+        unraisable: list[str] = []
+        self.patch(sys, "unraisablehook", lambda seen: unraisable.append(repr(seen.exc_value)))
+        reactor = PollingClock()
+        database = PostgresDatabase(reactor, server().url(), self.settings)
+        running = self.begin(database.write(begin_and_pause))
+        reactor.run_until(lambda: bool(begun))
+        self.assertNoResult(running)
+        del reactor, database, running
+        gc.collect()
+        self.assertEqual(unraisable, [])
+
     def test_ended_by_the_server_is_run_again(self) -> None:
         """A server that says that it ends a connection has done nothing of what was not committed."""
 
@@ -318,6 +384,14 @@ class BoundsTests(PostgresCase):
         """The server gives up what takes too long, and the connection is good for the next."""
         self.failure(self.begin(self.database.read(pause)), Unavailable)
         self.assertEqual(self.result(self.database.read(count_users)), 0)
+
+    def test_standing_in_line_has_a_deadline(self) -> None:
+        """Who gives up does not keep the connection: its turn may have come in that moment, and would never end."""
+        with contextlib.closing(psycopg2.connect(server().url())) as other, other.cursor() as cursor:
+            cursor.execute(IN_LINE)
+            self.failure(self.begin(self.database.write(colliding_once())), Unavailable)
+        self.assertEqual(self.measures.tallies[Tally.CONNECTIONS_BROKEN], 1)
+        self.assertEqual(self.result(self.database.write(colliding_once())), "user-0")
 
     def test_closing_waits_for_verbs(self) -> None:
         """What runs and what waits is finished, and what comes later is refused."""
