@@ -4,7 +4,8 @@ Run verbs on PostgreSQL.
 A verb that writes runs as if it were alone (SERIALIZABLE), as it does on SQLite, where it is. When the server finds
 that two could not have run one after the other it refuses one of them, which is then run again: a verb does nothing
 but ask its transaction, so it may be. One that was refused stands in line with the others that were, so that the
-unlucky do not get in each other's way for ever.
+unlucky do not get in each other's way for ever: of each process one at a time, and of those all processes' one. While
+there is a crowd those that come stand in line from the beginning, since what is refused is work for nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import psycopg2
 from attrs import define, field
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from pkgregd.catalog.hosts import resolved
@@ -27,9 +29,11 @@ from pkgregd.catalog.postgresql_pool import (
     connection_options,
     is_collision,
     is_read_only,
+    is_timeout,
     translated,
 )
 from pkgregd.catalog.statement import Row, SqlText, Statement, compile_all
+from pkgregd.catalog.turns import TooLate, TooMany
 from pkgregd.clockwork import shielded
 from pkgregd.errors import InvalidRequest, OutcomeUnknown, PkgregdError, Unavailable
 from pkgregd.interfaces import IMeasures
@@ -47,6 +51,7 @@ BEGIN_WRITE = "BEGIN ISOLATION LEVEL SERIALIZABLE; "
 IN_LINE = "SELECT pg_advisory_lock(1886087021)"
 """Taken for the session and before the transaction, whose view of the data must begin after the wait."""
 
+FOR_SO_LONG = "SELECT set_config('lock_timeout', %(milliseconds)s, true); "
 OUT_OF_LINE = "SELECT pg_advisory_unlock(1886087021)"
 
 
@@ -147,6 +152,10 @@ class PostgresDatabase:
         self._texts = compile_all(POSTGRESQL)
         self._measures = measures
         self._pool = Pool(reactor, self._open, settings, measures)
+        self._collided_at: float | None = None
+        self._running = 0
+        self._is_closing = False
+        self._idle: list[Deferred[None]] = []
 
     async def _open(self) -> Connection:
         connection = Connection(self._reactor, self._settings)
@@ -196,51 +205,86 @@ class PostgresDatabase:
         return await self._run(BEGIN_WRITE, verb.__name__, lambda tx: verb(tx, *args, **kwargs))
 
     async def _run(self, begin: str, name: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]]) -> T:
+        if self._is_closing:
+            raise Unavailable("the catalog is closed")
         return await shielded(self._attempts(begin, name, run), (PkgregdError,))
 
     async def _attempts(self, begin: str, name: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]]) -> T:
+        self._running += 1
         began = self._reactor.seconds()
-
-        def is_late() -> bool:
-            return bool(self._reactor.seconds() - began >= self._settings.statement_seconds)
-
-        attempt, has_collided = 0, False
         try:
-            while True:
-                attempt += 1
-                if attempt > 1:
-                    self._measures.count(Tally.VERB_REPEATS)
-                try:
-                    return await self._attempt(begin, run, in_line=has_collided and begin == BEGIN_WRITE)
-                except psycopg2.Error as error:
-                    if not is_collision(error) or attempt == self._settings.max_attempts or is_late():
-                        raise _in_our_words(name, error) from error
-                    has_collided = True
-                except NotCommitted as error:
-                    self._pool.distrust()
-                    if attempt > MAX_BROKEN or self._reactor.seconds() - began >= self._settings.mend_seconds:
-                        _tell(name, error)
-                        raise Unavailable("the database went away") from error
-                except ConnectionBroken as error:
-                    self._pool.distrust()
-                    _tell(name, error)
-                    raise OutcomeUnknown("the database went away") from error
+            return await self._until_done(began, begin, name, run)
         finally:
+            self._end_one()
             took_seconds = self._reactor.seconds() - began
             if took_seconds > self._settings.slow_seconds:
                 log.warn("{verb} took {seconds:.3f} s", verb=name, seconds=took_seconds, event="catalog.slow_verb")
 
+    async def _until_done(
+        self, began: float, begin: str, name: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]]
+    ) -> T:
+        attempt, has_collided = 0, False
+        while True:
+            attempt += 1
+            if attempt > 1:
+                self._measures.count(Tally.VERB_REPEATS)
+            try:
+                if begin == BEGIN_WRITE and (has_collided or self._is_crowded()):
+                    return await self._in_line(run, has_collided=has_collided)
+                return await self._attempt(begin, run)
+            except psycopg2.Error as error:
+                is_late = self._reactor.seconds() - began >= self._settings.statement_seconds
+                if not is_collision(error) or attempt == self._settings.max_attempts or is_late:
+                    raise _in_our_words(name, error) from error
+                has_collided = True
+                self._collided_at = self._reactor.seconds()
+            except NotCommitted as error:
+                self._pool.distrust()
+                if attempt > MAX_BROKEN or self._reactor.seconds() - began >= self._settings.mend_seconds:
+                    _tell(name, error)
+                    raise Unavailable("the database went away") from error
+            except ConnectionBroken as error:
+                self._pool.distrust()
+                _tell(name, error)
+                raise OutcomeUnknown("the database went away") from error
+
+    def _is_crowded(self) -> bool:
+        """Whether verbs collided a moment ago, or stand in line because of it."""
+        if self._pool.line.taken:
+            return True
+        return (
+            self._collided_at is not None
+            and abs(self._reactor.seconds() - self._collided_at) < self._settings.crowd_seconds
+        )
+
+    async def _in_line(self, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]], *, has_collided: bool) -> T:
+        seconds = self._settings.statement_seconds if has_collided else self._settings.line_seconds
+        try:
+            await self._pool.line.take(seconds)
+            try:
+                return await self._attempt(BEGIN_WRITE, run, line_seconds=seconds)
+            finally:
+                self._pool.line.end()
+        except (TooMany, TooLate) as error:
+            if has_collided:
+                raise Unavailable("the database is busy") from error
+        return await self._attempt(BEGIN_WRITE, run)  # somebody takes long, with whom it need not collide
+
     async def _attempt(
-        self, begin: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]], *, in_line: bool
+        self,
+        begin: str,
+        run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]],
+        *,
+        line_seconds: float | None = None,
     ) -> T:
         connection = await self._pool.borrow()
         try:
-            if in_line:
-                await _enter_line(connection)
+            if line_seconds is not None:
+                await _enter_line(connection, line_seconds)
             try:
                 return await self._transact(connection, begin, run)
             finally:
-                if in_line:
+                if line_seconds is not None:
                     await _finish(connection, OUT_OF_LINE)
         finally:
             self._pool.give_back(connection)
@@ -270,24 +314,38 @@ class PostgresDatabase:
                 await connection.run("COMMIT", {})
         return result
 
+    def _end_one(self) -> None:
+        self._running -= 1
+        if not self._running:
+            idle, self._idle = self._idle, []
+            for each in idle:
+                each.callback(None)
+
     async def close(self) -> None:
         """Finish every verb, queued ones included, and close the connections. Safe to call again."""
-        await self._pool.close()
+        self._is_closing = True
+        if self._running:
+            idle: Deferred[None] = Deferred()
+            self._idle.append(idle)
+            await idle
+        self._pool.close()
 
 
-async def _enter_line(connection: Connection) -> None:
+async def _enter_line(connection: Connection, seconds: float) -> None:
     """
-    Wait for the turn of those who collided.
+    Wait for the turn among all processes.
 
     Raises:
-        NotCommitted: the connection broke. psycopg2.Error: it took too long.
+        TooLate: it did not come in time. NotCommitted: the connection broke. psycopg2.Error.
     """
     try:
-        await connection.run(IN_LINE, {})
+        await connection.run(FOR_SO_LONG + IN_LINE, {"milliseconds": f"{int(seconds * 1000)}ms"})
     except ConnectionBroken as error:
         raise NotCommitted(str(error)) from error
-    except psycopg2.Error:
+    except psycopg2.Error as error:
         connection.close()  # it may have come to its turn as it gave up, and would keep it as long as it lives
+        if is_timeout(error):
+            raise TooLate from error
         raise
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,12 +16,12 @@ import psycopg2
 import psycopg2.extensions
 from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from txpostgres import txpostgres
 
 from pkgregd.catalog.statement import Row
+from pkgregd.catalog.turns import TooLate, TooMany, Turns
 from pkgregd.errors import PkgregdError, StorageFull, Unavailable
 from pkgregd.interfaces import IMeasures
 from pkgregd.unmeasured import UNMEASURED
@@ -47,6 +46,8 @@ class PostgresSettings:
         silence_seconds: how long a statement may be without an answer before its connection is given up; more than
             statement_seconds.
         slow_seconds: a verb that takes longer is logged.
+        line_seconds: how long a verb lets others go first that stand in line, before it goes beside them.
+        crowd_seconds: how long after a collision the next verbs stand in line from the beginning.
         max_attempts: how often a verb is run that others get in the way of.
         mend_seconds: a verb whose connection breaks is run again if that happens so soon; later its client is told.
     """
@@ -58,6 +59,8 @@ class PostgresSettings:
     statement_seconds: float = 8.0
     silence_seconds: float = 9.0
     slow_seconds: float = 0.5
+    line_seconds: float = 0.5
+    crowd_seconds: float = 5.0
     max_attempts: int = 20
     mend_seconds: float = 1.0
 
@@ -84,6 +87,11 @@ def is_ended(error: psycopg2.Error) -> bool:
 def is_read_only(error: psycopg2.Error) -> bool:
     """Whether a server does not write: it stands by for another one, where it knows no SERIALIZABLE either."""
     return error.pgcode in ("25006", "0A000")
+
+
+def is_timeout(error: psycopg2.Error) -> bool:
+    """Whether a server gave up what it was told, or waited for, since it took too long."""
+    return error.pgcode in ("55P03", "57014")
 
 
 _as_bytes = psycopg2.extensions.new_type(
@@ -269,6 +277,9 @@ class Pool:
         connect: opens a connection.
         measures: told of what becomes of connections.
 
+    Attributes:
+        line: of verbs that go one at a time, before they borrow a connection.
+
     Reactor: every method on the reactor thread.
     """
 
@@ -276,17 +287,15 @@ class Pool:
         self, reactor: Any, connect: Callable[[], Any], settings: PostgresSettings, measures: IMeasures = UNMEASURED
     ) -> None:
         self._measures = measures
-        measures.watch(Gauge.CATALOG_WAITING, lambda: len(self._waiting))
+        self._turns = Turns(reactor, settings.max_connections, settings.max_waiting)
+        self.line = Turns(reactor, 1, settings.max_waiting)
+        measures.watch(Gauge.CATALOG_WAITING, lambda: self._turns.waiting + self.line.waiting)
         measures.watch(Gauge.CATALOG_CONNECTIONS_IDLE, lambda: len(self._idle))
-        measures.watch(Gauge.CATALOG_CONNECTIONS_BUSY, lambda: self._lent)
-        self._reactor = reactor
+        measures.watch(Gauge.CATALOG_CONNECTIONS_BUSY, lambda: self._turns.taken)
         self._connect = connect
         self._settings = settings
         self._idle: list[Connection] = []
-        self._lent = 0
-        self._waiting: deque[Deferred[None]] = deque()
         self._is_closing = False
-        self._empty: Deferred[None] | None = None
 
     async def borrow(self) -> Connection:
         """
@@ -295,12 +304,15 @@ class Pool:
         Raises:
             Unavailable: none came free in time, or none can be opened.
         """
-        if self._is_closing:
-            raise Unavailable("the catalog is closed")
-        if self._lent >= self._settings.max_connections:
-            await self._wait()
-        else:
-            self._lent += 1
+        if self._turns.must_wait:
+            self._measures.count(Tally.CONNECTION_WAITS)
+        try:
+            await self._turns.take(self._settings.max_wait_seconds)
+        except TooMany:
+            raise Unavailable("too many requests wait for the database") from None
+        except TooLate:
+            log.warn("a verb waited too long for a connection", event="catalog.queue_timeout")
+            raise Unavailable("the database is busy") from None
         try:
             while self._idle:
                 connection = self._idle.pop()
@@ -311,11 +323,11 @@ class Pool:
             opened: Connection = await self._connect()
             self._measures.count(Tally.CONNECTIONS_OPENED)
         except ConnectionBroken as error:
-            self._pass_on()
+            self._turns.end()
             log.error("no connection to the database: {reason}", reason=str(error), event="catalog.no_connection")
             raise Unavailable("the database cannot be reached at the moment") from error
         except BaseException:
-            self._pass_on()
+            self._turns.end()
             raise
         return opened
 
@@ -331,62 +343,12 @@ class Pool:
         else:
             self._measures.count(Tally.CONNECTIONS_BROKEN)
             connection.close()
-        self._pass_on()
+        self._turns.end()
 
-    async def _wait(self) -> None:
-        """Wait for somebody's turn to end, and take it over."""
-        if len(self._waiting) >= self._settings.max_waiting:
-            raise Unavailable("too many requests wait for the database")
-        self._measures.count(Tally.CONNECTION_WAITS)
-        turn: Deferred[None] = Deferred()
-        self._waiting.append(turn)
-        timer = self._reactor.callLater(self._settings.max_wait_seconds, self._expire, turn)
-        try:
-            await turn
-        except CancelledError:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-            raise
-        finally:
-            _stop(timer)
-
-    def _expire(self, turn: Deferred[None]) -> None:
-        self._waiting.remove(turn)
-        log.warn("a verb waited too long for a connection", event="catalog.queue_timeout")
-        turn.errback(Unavailable("the database is busy"))
-
-    def _pass_on(self) -> None:
-        """
-        Hand a turn to whoever waits longest, or end it.
-
-        Not before the reactor comes round: one that fails at once would hand it on from within, and so a thousand.
-        """
-        if self._waiting:
-            self._reactor.callLater(0, self._hand_on)
-        else:
-            self._hand_on()
-
-    def _hand_on(self) -> None:
-        if self._waiting:
-            self._waiting.popleft().callback(None)
-            return
-        self._lent -= 1
-        if self._is_closing and self._lent == 0 and self._empty is not None:
-            empty, self._empty = self._empty, None
-            empty.callback(None)
-
-    async def close(self) -> None:
-        """Let every verb finish, queued ones included, and close all connections. Safe to call again."""
+    def close(self) -> None:
+        """Close all connections; those that are lent, when they come back."""
         self._is_closing = True
         self.distrust()
-        if self._lent and self._empty is None:
-            self._empty = Deferred()
-            await self._empty
-
-
-def _stop(timer: IDelayedCall) -> None:
-    if timer.active():
-        timer.cancel()
 
 
 def is_collision(error: psycopg2.Error) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import psycopg2
 from attrs import evolve
 from sqlalchemy import func, select
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -27,6 +27,7 @@ from pkgregd.catalog.postgresql_pool import (
 )
 from pkgregd.catalog.statement import Statement, Transaction
 from pkgregd.catalog.tables import users
+from pkgregd.catalog.turns import TooLate, TooMany, Turns
 from pkgregd.errors import InvalidName, InvalidRequest, OutcomeUnknown, PkgregdError, StorageFull, Unavailable
 from pkgregd.testing.measures import KeptMeasures
 from pkgregd.values import OPERATOR, Gauge, Tally
@@ -129,6 +130,35 @@ class CollisionTests(PostgresCase):
             self.reactor.wait(deferred)
         names = {self.successResultOf(deferred) for deferred in running}
         self.assertEqual(names, {f"user-{number}" for number in range(20)})
+
+    def test_a_crowd_stands_in_line(self) -> None:
+        """For a while after a collision nobody tries without: what is refused is work for nothing."""
+        self.result(self.database.write(colliding_once()))
+        self.proxy.cut_at = b"pg_advisory_lock"
+        self.result(self.database.write(add_next_user))
+        self.assertIsNone(self.proxy.cut_at)
+        self.reactor.advance(self.settings.crowd_seconds)
+        self.proxy.cut_at = b"pg_advisory_lock"
+        self.assertEqual(self.result(self.database.write(add_next_user)), "user-2")
+        self.result(self.database.read(count_users))
+        self.assertIsNotNone(self.proxy.cut_at)
+
+    def test_nobody_in_the_crowd_waits_for_long(self) -> None:
+        """Whoever has not collided goes beside those who take long, of this process or of another one."""
+        self.result(self.database.write(colliding_once()))
+        with contextlib.closing(psycopg2.connect(server().url())) as other, other.cursor() as cursor:
+            cursor.execute(IN_LINE)
+            self.assertEqual(self.result(self.database.write(add_next_user)), "user-1")
+        slow = self.begin(self.database.write(pause))
+        self.reactor.run_until(lambda: self.measures.gauges[Gauge.CATALOG_CONNECTIONS_BUSY]() == 1)
+        beside = self.begin(self.database.write(add_next_user))
+        self.assertEqual(self.measures.gauges[Gauge.CATALOG_WAITING](), 1)
+        self.reactor.advance(self.settings.line_seconds)
+        self.reactor.wait(beside)
+        self.assertEqual(self.successResultOf(beside), "user-2")
+        self.assertNoResult(slow)
+        self.proxy.cut()
+        self.failure(slow, Unavailable)
 
     def test_a_refused_verb_leaves_nothing(self) -> None:
         """What a verb did before it raised is undone, and its connection serves the next one."""
@@ -403,7 +433,48 @@ class BoundsTests(PostgresCase):
 
 
 class TurnTests(SynchronousTestCase):
-    """Who waits for a connection, when none can be opened any more."""
+    """Who goes, and who waits."""
+
+    def setUp(self) -> None:
+        """Let two go at once, and three wait."""
+        self.clock = Clock()
+        self.turns = Turns(self.clock, 2, 3)
+
+    def take(self) -> Deferred[None]:
+        """Ask for a turn."""
+        return Deferred.fromCoroutine(self.turns.take(5.0))
+
+    def test_order(self) -> None:
+        """Who came first goes first; one that gave up, or waited too long, is passed over."""
+        first, second, leaves, late = [self.take() for _ in range(4)]
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.clock.advance(4.0)
+        next_one = self.take()
+        self.failureResultOf(self.take(), TooMany)
+        leaves.cancel()
+        self.failureResultOf(leaves, CancelledError)
+        self.clock.advance(1.0)
+        self.failureResultOf(late, TooLate)
+        self.turns.end()
+        self.assertNoResult(next_one)
+        self.clock.advance(0)
+        self.successResultOf(next_one)
+        self.assertEqual((self.turns.taken, self.turns.waiting), (2, 0))
+        for _ in range(2):
+            self.turns.end()
+        self.assertEqual(self.turns.taken, 0)
+
+    def test_nobody_left(self) -> None:
+        """A turn that was about to be handed on ends if nobody waits any more."""
+        for _ in range(2):
+            self.successResultOf(self.take())
+        waiting = self.take()
+        self.turns.end()
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.clock.advance(0)
+        self.assertEqual(self.turns.taken, 1)
 
     def test_many_turns_that_end_at_once(self) -> None:
         """A server whose socket is gone refuses at once: everybody who waits is told so, and no turn is lost."""
