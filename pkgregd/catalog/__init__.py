@@ -100,10 +100,13 @@ def back_up(url: str, folder: Path, target: Path) -> None:
     """
     from pkgregd.catalog.backup import back_up_file, back_up_server
 
-    if _is_postgresql(url):
-        back_up_server(url, target)
-    else:
+    if not _is_postgresql(url):
         back_up_file(_sqlite_path(url, folder), target)
+        return
+    try:
+        back_up_server(url, target)
+    except ImportError as error:
+        raise ConfigError(NO_DRIVER) from error
 
 
 def restore(url: str, folder: Path, source: Path) -> str:

@@ -13,8 +13,6 @@ import pathlib
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Mapping
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pkgregd.catalog.schema import REVISIONS, check_revision, read_revision
 from pkgregd.errors import SchemaError, Unavailable
@@ -151,13 +149,15 @@ def restore_server(source: pathlib.Path, url: str) -> None:
 
 def _run(program: str, url: str, *arguments: str) -> None:
     """Run a program of PostgreSQL's; the password goes where no list of processes shows it."""
+    from pkgregd.catalog.postgresql_url import without_password
+
     path = shutil.which(program)
     if path is None:
         raise SchemaError(f"{program} is not installed: it comes with PostgreSQL's client programs")
-    plain, environment = _without_password(url)
+    plain, password = without_password(url)
     done = subprocess.run(
         [path, f"--dbname={plain}", *arguments],
-        env={**os.environ, **environment},
+        env=dict(os.environ) if password is None else {**os.environ, "PGPASSWORD": password},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -165,11 +165,3 @@ def _run(program: str, url: str, *arguments: str) -> None:
     )
     if done.returncode:
         raise SchemaError(f"{program} fails: {' '.join(done.stderr.split())[:1000]}")
-
-
-def _without_password(url: str) -> tuple[str, Mapping[str, str]]:
-    parts = urlsplit(url)
-    userinfo, at, host = parts.netloc.rpartition("@")
-    user, colon, password = userinfo.partition(":")
-    plain = urlunsplit(parts._replace(netloc=f"{user}{at}{host}"))
-    return plain, {"PGPASSWORD": unquote(password)} if colon else {}

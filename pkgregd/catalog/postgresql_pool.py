@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from txpostgres import txpostgres
 
+from pkgregd.catalog.postgresql_url import read_url
 from pkgregd.catalog.statement import Row
 from pkgregd.catalog.turns import TooLate, TooMany, Turns
 from pkgregd.errors import PkgregdError, StorageFull, Unavailable
@@ -107,7 +108,7 @@ def connection_options(url: str, settings: PostgresSettings) -> Mapping[str, obj
         url: `postgresql://…`, as libpq reads it.
 
     Raises:
-        psycopg2.ProgrammingError: libpq cannot read it.
+        ConfigError: libpq cannot read it.
     """
     options = {
         "statement_timeout": f"{int(settings.statement_seconds * 1000)}",
@@ -116,7 +117,7 @@ def connection_options(url: str, settings: PostgresSettings) -> Mapping[str, obj
         "client_encoding": "UTF8",
         "jit": "off",  # compiling a small statement takes longer than running it
     }
-    given = psycopg2.extensions.parse_dsn(url)
+    given = read_url(url)
     ours = " ".join(f"-c {name}={value}" for name, value in options.items())
     return {
         "application_name": "pkgregd",

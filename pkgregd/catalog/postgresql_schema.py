@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 
+from pkgregd.catalog.postgresql_url import read_url
 from pkgregd.catalog.schema import MIGRATIONS, REVISIONS, check_revision
 from pkgregd.errors import SchemaError, Unavailable
 
@@ -27,9 +28,11 @@ def connected(url: str) -> Iterator[psycopg2.extensions.connection]:
 
     Raises:
         Unavailable: the server cannot be reached. SchemaError: it refuses us, or what we do.
+        ConfigError: see read_url().
     """
+    options: dict[str, Any] = {**read_url(url), "connect_timeout": CONNECT_SECONDS, "application_name": "pkgregd"}
     try:
-        connection = psycopg2.connect(url, connect_timeout=CONNECT_SECONDS, application_name="pkgregd")
+        connection = psycopg2.connect(**options)
     except psycopg2.OperationalError as error:
         raise Unavailable(f"the database cannot be reached: {_reason(error)}") from None
     except psycopg2.Error as error:

@@ -16,9 +16,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog import migrate, open_catalog
+from pkgregd.catalog.postgresql_url import UNREADABLE, without_password
 from pkgregd.catalog.schema import REVISIONS
 from pkgregd.catalog.tables import metadata
-from pkgregd.errors import SchemaError, Unavailable
+from pkgregd.errors import ConfigError, SchemaError, Unavailable
 from pkgregd.values import Visibility
 from tests.catalog.support import PollingClock
 from tests.support.postgresql import server
@@ -90,6 +91,31 @@ class PostgresSchemaTests(SynchronousTestCase):
                 refusal = self.assertRaises(Unavailable, attempt, url, FOLDER)
                 self.assertIn("cannot be reached", str(refusal))
                 self.assertNotIn("hunter2", str(refusal))
+
+    def test_urls(self) -> None:
+        """What libpq cannot read, or takes for a host or port, is refused without repeating any of it."""
+        for url in (
+            "postgresql://tests:hunter%2@127.0.0.1/x",
+            "postgresql://tests:hunter2@[::1/x",
+            "postgresql://tests:hun@ter2@127.0.0.1/x",
+            "postgresql://tests:hunter/2@127.0.0.1/x",
+            "postgresql://tests:hunter2@127.0.0.1/x?hunter=2",
+        ):
+            for attempt in (migrate, lambda url, folder: open_catalog(PollingClock(), url, folder)):
+                self.assertEqual(str(self.assertRaises(ConfigError, attempt, url, FOLDER)), UNREADABLE)
+
+    def test_a_password_is_told_from_the_rest(self) -> None:
+        """Wherever libpq finds one, it does not stay in what a list of processes shows."""
+        for url, plain in (
+            ("postgresql://u:a%40b@h:5/x?sslmode=require", "user=u dbname=x host=h port=5 sslmode=require"),
+            ("postgresql://u:a#b@h/x", "user=u dbname=x host=h"),
+            ("postgresql://u:a[b@h/x", "user=u dbname=x host=h"),
+            ("postgresql:///x?host=/run&password=ab", "dbname=x host=/run"),
+        ):
+            found, password = without_password(url)
+            self.assertEqual(sorted(found.split()), sorted(plain.split()))
+            self.assertRegex(str(password), "^a.?b$")
+        self.assertEqual(without_password("postgresql://h/x")[1], None)
 
     def test_an_opened_catalog_works(self) -> None:
         """What open_catalog() returns writes and reads."""
