@@ -20,6 +20,9 @@ MIGRATION_LOCK = 1886087022
 MIGRATION_WAIT_SECONDS = 60
 """How long a migration waits for another process that migrates."""
 
+TABLE_WAIT_SECONDS = 5
+"""How long it waits for a table that others use; whoever comes for that table meanwhile waits behind it."""
+
 
 @contextlib.contextmanager
 def connected(url: str) -> Iterator[psycopg2.extensions.connection]:
@@ -105,34 +108,60 @@ def migrate_server(url: str) -> str:
         SchemaError: it is newer than this code. Unavailable: it cannot be reached, or another process does not end.
     """
     with connected(url) as connection:
+        _wait_at_most(connection, MIGRATION_WAIT_SECONDS)
         with connection.cursor() as cursor:
-            # Of the session: SQLAlchemy rolls back a connection that it meets for the first time.
-            cursor.execute(f"SET lock_timeout = '{MIGRATION_WAIT_SECONDS}s'")
             try:
                 cursor.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
             except psycopg2.errors.LockNotAvailable:
                 raise Unavailable("another process migrates the database; try again") from None
+        _wait_at_most(connection, TABLE_WAIT_SECONDS)
         revision = read_revision(connection)
         if revision is not None and revision not in REVISIONS:
             check_revision(revision)
-        _upgrade(connection)
+        if revision is None:
+            _require_utf8(connection)
+        try:
+            _upgrade(connection)
+        except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected):
+            raise Unavailable("a table is in use for long, by a copy or a report perhaps; try again") from None
         connection.commit()
     return REVISIONS[-1]
+
+
+def _wait_at_most(connection: psycopg2.extensions.connection, seconds: int) -> None:
+    """Bound every wait for a lock from now on: committed, or SQLAlchemy would take it back when it comes to it."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{seconds}s'")
+    connection.commit()
+
+
+def _require_utf8(connection: psycopg2.extensions.connection) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_encoding")
+        row = cursor.fetchone()
+    if row != ("UTF8",):
+        raise SchemaError(
+            f"the database keeps texts in {row and row[0]}, which has no way to write all names: "
+            "make it with `createdb --encoding=UTF8 --template=template0`"
+        )
 
 
 def _upgrade(opened: psycopg2.extensions.connection) -> None:
     from alembic import command
     from alembic.config import Config
-    from sqlalchemy import create_engine
+    from sqlalchemy import create_engine, exc
     from sqlalchemy.pool import StaticPool
 
     engine = create_engine("postgresql+psycopg2://", creator=lambda: opened, poolclass=StaticPool)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
+    try:
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+    except exc.DBAPIError as error:
+        raise error.orig or error from None
 
 
 def _reason(error: Any) -> str:

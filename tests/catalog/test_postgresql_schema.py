@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.catalog import migrate, open_catalog
+from pkgregd.catalog import migrate, open_catalog, postgresql_schema
 from pkgregd.catalog.postgresql_url import UNREADABLE, without_password
 from pkgregd.catalog.schema import REVISIONS
 from pkgregd.catalog.tables import metadata
@@ -116,6 +116,32 @@ class PostgresSchemaTests(SynchronousTestCase):
             self.assertEqual(sorted(found.split()), sorted(plain.split()))
             self.assertRegex(str(password), "^a.?b$")
         self.assertEqual(without_password("postgresql://h/x")[1], None)
+
+    def test_a_table_in_use(self) -> None:
+        """A migration does not wait for long behind whoever reads, and everybody else behind it; nothing is done."""
+        migrate(self.url, FOLDER)
+        with self.cursor() as cursor:
+            cursor.execute("ALTER TABLE blobs DROP COLUMN damage, DROP COLUMN damaged_at; DROP TABLE scrubs")
+            cursor.execute("UPDATE alembic_version SET version_num = '0015'")
+        self.patch(postgresql_schema, "TABLE_WAIT_SECONDS", 1)
+        with self.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM blobs")
+            self.assertIn("in use", str(self.assertRaises(Unavailable, migrate, self.url, FOLDER)))
+        self.assertEqual(migrate(self.url, FOLDER), REVISIONS[-1])
+
+    def test_who_may_not_make_tables(self) -> None:
+        """A database that is somebody else's is refused with what the server says."""
+        server().administer("CREATE ROLE guest LOGIN")
+        self.addCleanup(server().administer, "DROP ROLE guest")
+        url = self.url.replace("tests@", "guest@")
+        self.assertIn("permission denied", str(self.assertRaises(SchemaError, migrate, url, FOLDER)))
+
+    def test_a_database_without_all_letters(self) -> None:
+        """One that cannot keep every name is refused before anything is in it."""
+        server().administer(f"DROP DATABASE {self.name}")
+        narrow = "ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
+        server().administer(f"CREATE DATABASE {self.name} {narrow}")
+        self.assertIn("createdb --encoding=UTF8", str(self.assertRaises(SchemaError, migrate, self.url, FOLDER)))
 
     def test_an_opened_catalog_works(self) -> None:
         """What open_catalog() returns writes and reads."""
