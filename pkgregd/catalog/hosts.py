@@ -14,6 +14,8 @@ from zope.interface import implementer
 from pkgregd.catalog.postgresql_pool import ConnectionBroken
 from pkgregd.clockwork import with_deadline
 
+MAX_ADDRESSES = 8
+
 
 @implementer(IResolutionReceiver)
 class _Addresses:
@@ -44,7 +46,7 @@ class _Addresses:
 
 async def resolved(reactor: Any, options: Mapping[str, object], seconds: float) -> Mapping[str, object]:
     """
-    Find the address of the host that is named, as libpq would on the reactor thread, blocking.
+    Find the addresses of the host that is named, as libpq would on the reactor thread, blocking.
 
     Several hosts, and what is an address or a folder already, are left to libpq.
 
@@ -59,7 +61,9 @@ async def resolved(reactor: Any, options: Mapping[str, object], seconds: float) 
     await with_deadline(reactor, seconds, addresses.done, lambda: ConnectionBroken(f"{host} is not found in time"))
     if not addresses.found:
         raise ConnectionBroken(f"{host} is not found")
-    return {**options, "hostaddr": addresses.found[0]}
+    found = list(dict.fromkeys(addresses.found))[:MAX_ADDRESSES]
+    # tried one after the other, as libpq would: `localhost` may be ::1 first, where the server does not listen
+    return {**options, "host": ",".join([host] * len(found)), "hostaddr": ",".join(found)}
 
 
 def is_ip(host: str) -> bool:

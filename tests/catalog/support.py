@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg2
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -96,10 +96,12 @@ class PollingClock(Clock):
         return self
 
     def resolveHostName(self, receiver: Any, host: str) -> None:
-        """Find one name, answer that there is no `missing`, and never find another."""
-        if host == "localhost":
+        """Find two names, the one at two addresses; answer that there is no `missing`, and never find another."""
+        if host == "twofold":
+            receiver.addressResolved(IPv6Address("TCP", "::1", 0))
+        if host in ("localhost", "twofold"):
             receiver.addressResolved(IPv4Address("TCP", "127.0.0.1", 0))
-        if host in ("localhost", "missing"):
+        if host in ("localhost", "twofold", "missing"):
             receiver.resolutionComplete()
 
     def addReader(self, reader: Any) -> None:

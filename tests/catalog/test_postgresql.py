@@ -372,6 +372,10 @@ class NamesTests(PostgresCase):
         database = self.open(server().port, "localhost")
         self.assertEqual(self.result(database.read(count_users)), 0)
 
+    def test_a_name_with_two_addresses(self) -> None:
+        """Where the server does not listen at the first one, it is found at the second."""
+        self.assertEqual(self.result(self.open(server().port, "twofold").read(count_users)), 0)
+
     def test_a_name_that_is_not_found(self) -> None:
         """At once or not in time, it is a database that cannot be reached."""
         self.failure(self.begin(self.open(server().port, "missing").read(count_users)), Unavailable)
