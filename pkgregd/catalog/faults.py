@@ -99,24 +99,27 @@ _has_file = _any(package_files.c.package_id == packages.c.id)
 _has_project = _any(projects.c.id == packages.c.project_id)
 _older = packages.alias("older")
 
-_usage = projects.outerjoin(usages, usages.c.project_id == projects.c.id)
-_counted = cast(func.coalesce(usages.c.file_bytes, literal_column("0")), BigInteger)
-_file_bytes = (
-    select(cast(func.coalesce(func.sum(blobs.c.size_bytes), literal_column("0")), BigInteger))
+# in one pass over all files: project by project PostgreSQL would go through all of them for each
+_found = (
+    select(
+        packages.c.project_id,
+        cast(func.coalesce(func.sum(blobs.c.size_bytes), literal_column("0")), BigInteger).label("file_bytes"),
+        # what such a file takes nobody knows
+        (func.count() - func.count(blobs.c.sha256)).label("lost_files"),
+    )
     .select_from(packages)
     .join(package_files, package_files.c.package_id == packages.c.id)
-    .join(blobs, blobs.c.sha256 == package_files.c.sha256)
-    .where(packages.c.project_id == projects.c.id)
-    .scalar_subquery()
+    .outerjoin(blobs, blobs.c.sha256 == package_files.c.sha256)
+    .where(packages.c.project_id > bindparam("after_0", type_=projects.c.id.type))
+    .group_by(packages.c.project_id)
+    .subquery("found")
 )
-# what such a file takes nobody knows
-_has_lost_file = (
-    select(literal_column("1"))
-    .select_from(packages)
-    .join(package_files, package_files.c.package_id == packages.c.id)
-    .where(packages.c.project_id == projects.c.id, ~_any(blobs.c.sha256 == package_files.c.sha256))
-    .exists()
+_usage = projects.outerjoin(usages, usages.c.project_id == projects.c.id).outerjoin(
+    _found, _found.c.project_id == projects.c.id
 )
+_counted = func.coalesce(usages.c.file_bytes, literal_column("0"))
+_file_bytes = func.coalesce(_found.c.file_bytes, literal_column("0"))
+_lost_files = func.coalesce(_found.c.lost_files, literal_column("0"))
 
 _key_and_file = file_keys.outerjoin(package_files, package_files.c.id == file_keys.c.file_id).outerjoin(
     packages, packages.c.id == package_files.c.package_id
@@ -327,7 +330,12 @@ LOOKS: Mapping[CatalogCheck, _Look] = {
         _catch_up,
     ),
     CatalogCheck.WRONG_USAGE: _Look(
-        _pages([projects.c.id], [_counted, _file_bytes], _usage, and_(_counted != _file_bytes, ~_has_lost_file)),
+        _pages(
+            [projects.c.id],
+            [_counted, _file_bytes],
+            _usage,
+            and_(_counted != _file_bytes, _lost_files == literal_column("0")),
+        ),
         (0,),
         lambda row: f"project {row[0]}: {row[1]} bytes are counted, there are {row[2]}",
         _recount,

@@ -8,8 +8,10 @@ import psycopg2
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog import packages
+from pkgregd.catalog.faults import LOOKS
 from pkgregd.catalog.postgresql import POSTGRESQL
 from pkgregd.catalog.statement import compile_all
+from pkgregd.values import CatalogCheck
 from tests.catalog.support import emptied_database
 
 NAMES = 10_000
@@ -36,3 +38,11 @@ class PlanTests(SynchronousTestCase):
             plan = "\n".join(line for (line,) in cursor.fetchall())
         self.assertIn("Index Scan using pk_index_revisions", plan)
         self.assertNotIn("Seq Scan", plan)
+
+    def test_usage_is_counted_in_one_pass(self) -> None:
+        """All files are gone through once, and not for each project."""
+        sql = compile_all(POSTGRESQL)[LOOKS[CatalogCheck.WRONG_USAGE].page]
+        with contextlib.closing(psycopg2.connect(emptied_database())) as connection, connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {sql.text}", {"after_0": 0, "row_limit": 100, **sql.constants})
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+        self.assertNotIn("SubPlan", plan)
