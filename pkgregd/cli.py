@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 OK, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 MAX_ID_DIGITS = 18
+STATEMENT_SECONDS = 3600.0
+"""No client waits for what `fsck` asks of a database with millions of rows."""
+
 SWEEP_GRACE = datetime.timedelta(days=1)
 
 
@@ -98,7 +101,12 @@ def open_instance(reactor: Any, config: Config, stdout: TextIO, stderr: TextIO |
         from pkgregd.catalog import open_catalog
 
         return open_catalog(
-            reactor, config.catalog.url, config.folder, config.catalog.readers, config.catalog.connections
+            reactor,
+            config.catalog.url,
+            config.folder,
+            config.catalog.readers,
+            config.catalog.connections,
+            statement_seconds=STATEMENT_SECONDS,
         )
 
     def make_blobs() -> Any:

@@ -30,6 +30,7 @@ def open_catalog(
     reader_threads: int = 3,
     connections: int = 16,
     measures: IMeasures = UNMEASURED,
+    statement_seconds: float | None = None,
 ) -> ICatalog:
     """
     Open the catalog at a URL.
@@ -41,6 +42,7 @@ def open_catalog(
         reader_threads: how many reads run at once on SQLite.
         connections: how many verbs run at once on PostgreSQL.
         measures: told of every verb.
+        statement_seconds: how long PostgreSQL works at one statement; None for as long as a client would wait.
 
     Raises:
         ConfigError: a URL we have no driver for.
@@ -58,6 +60,8 @@ def open_catalog(
             raise ConfigError(NO_DRIVER) from error
         check_server(url)
         settings = PostgresSettings(max_connections=connections)
+        if statement_seconds is not None:
+            settings = settings.with_patience(statement_seconds)
         return SqlCatalog(measured(PostgresDatabase(reactor, url, settings, measures), measures))
     path = _sqlite_path(url, folder)
     check_file(path)

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extensions
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -65,6 +65,13 @@ class PostgresSettings:
     max_attempts: int = 20
     mend_seconds: float = 1.0
 
+    def with_patience(self, statement_seconds: float) -> PostgresSettings:
+        """Return settings for somebody whose statements may take so long."""
+        return evolve(self, statement_seconds=statement_seconds, silence_seconds=statement_seconds + 1.0)
+
+
+LOST_SECONDS = 9
+"""How long the network may say nothing at all: a server that works at a long statement still answers there."""
 
 DEFAULT_SETTINGS = PostgresSettings()
 
@@ -122,7 +129,7 @@ def connection_options(url: str, settings: PostgresSettings) -> Mapping[str, obj
     return {
         "application_name": "pkgregd",
         "keepalives_idle": 30,
-        "tcp_user_timeout": int(settings.silence_seconds * 1000),
+        "tcp_user_timeout": LOST_SECONDS * 1000,
         **given,
         "options": f"{ours} {given.get('options', '')}".strip(),
     }

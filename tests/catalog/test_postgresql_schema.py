@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd.catalog import migrate, open_catalog, postgresql_schema
+from pkgregd.catalog.postgresql_pool import PostgresSettings, connection_options
 from pkgregd.catalog.postgresql_url import UNREADABLE, without_password
 from pkgregd.catalog.schema import REVISIONS
 from pkgregd.catalog.tables import metadata
@@ -142,6 +143,21 @@ class PostgresSchemaTests(SynchronousTestCase):
         narrow = "ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
         server().administer(f"CREATE DATABASE {self.name} {narrow}")
         self.assertIn("createdb --encoding=UTF8", str(self.assertRaises(SchemaError, migrate, self.url, FOLDER)))
+
+    def test_patience(self) -> None:
+        """A statement may take as long as whoever opens the catalog says."""
+        migrate(self.url, FOLDER)
+        reactor = PollingClock()
+        catalog = open_catalog(reactor, self.url, FOLDER, statement_seconds=0.2)
+        with self.cursor() as cursor:
+            cursor.execute("LOCK TABLE projects")
+            listing = Deferred.fromCoroutine(catalog.list_project_ids(0, 10))
+            reactor.wait(listing)
+            self.failureResultOf(listing, Unavailable)
+        reactor.wait(Deferred.fromCoroutine(catalog.close()))
+        patient = PostgresSettings().with_patience(3600.0)
+        self.assertGreater(patient.silence_seconds, patient.statement_seconds)
+        self.assertIn("statement_timeout=3600000 ", str(connection_options(self.url, patient)["options"]))
 
     def test_an_opened_catalog_works(self) -> None:
         """What open_catalog() returns writes and reads."""
