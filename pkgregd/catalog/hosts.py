@@ -46,24 +46,47 @@ class _Addresses:
 
 async def resolved(reactor: Any, options: Mapping[str, object], seconds: float) -> Mapping[str, object]:
     """
-    Find the addresses of the host that is named, as libpq would on the reactor thread, blocking.
+    Find the addresses of the hosts that are named, as libpq would on the reactor thread, blocking.
 
-    Several hosts, and what is an address or a folder already, are left to libpq.
+    All of them are tried one after the other, as libpq does: `localhost` may be ::1 first, where nobody listens. What
+    is an address or a folder already is left as it is.
 
     Raises:
-        ConnectionBroken: it has none, or it took too long to find.
+        ConnectionBroken: none of them has one, or it took too long to find.
     """
-    host = options.get("host")
-    if not isinstance(host, str) or "," in host or "/" in host or is_ip(host) or "hostaddr" in options:
+    host, port = options.get("host"), str(options.get("port", ""))
+    if not isinstance(host, str) or "hostaddr" in options:
         return options
+    hosts, ports = host.split(","), port.split(",")
+    if not any(map(_is_name, hosts)) or len(ports) not in (1, len(hosts)):
+        return options
+    found: list[tuple[str, str, str]] = []
+    failure: ConnectionBroken | None = None
+    for name, its_port in zip(hosts, ports * len(hosts) if len(ports) == 1 else ports, strict=True):
+        try:
+            addresses = await _addresses(reactor, name, seconds / len(hosts)) if _is_name(name) else [""]
+        except ConnectionBroken as error:
+            failure = error
+        else:
+            found += [(name, address, its_port) for address in addresses]
+    if failure is not None and not found:
+        raise failure
+    names, addresses, ports = map(list, zip(*found, strict=True))
+    with_ports = {"port": ",".join(ports)} if "port" in options else {}  # else PGPORT says which
+    return {**options, "host": ",".join(names), "hostaddr": ",".join(addresses), **with_ports}
+
+
+async def _addresses(reactor: Any, host: str, seconds: float) -> list[str]:
     addresses = _Addresses()
     reactor.nameResolver.resolveHostName(addresses, host)
     await with_deadline(reactor, seconds, addresses.done, lambda: ConnectionBroken(f"{host} is not found in time"))
     if not addresses.found:
         raise ConnectionBroken(f"{host} is not found")
-    found = list(dict.fromkeys(addresses.found))[:MAX_ADDRESSES]
-    # tried one after the other, as libpq would: `localhost` may be ::1 first, where the server does not listen
-    return {**options, "host": ",".join([host] * len(found)), "hostaddr": ",".join(found)}
+    return list(dict.fromkeys(addresses.found))[:MAX_ADDRESSES]
+
+
+def _is_name(host: str) -> bool:
+    return bool(host) and "/" not in host and not host.startswith("@") and not is_ip(host)
 
 
 def is_ip(host: str) -> bool:

@@ -376,6 +376,11 @@ class NamesTests(PostgresCase):
         """Where the server does not listen at the first one, it is found at the second."""
         self.assertEqual(self.result(self.open(server().port, "twofold").read(count_users)), 0)
 
+    def test_several_names(self) -> None:
+        """Each is found as one alone, and that one of them is not known is nothing."""
+        for hosts in ("missing,twofold", "127.0.0.1:1,twofold"):
+            self.assertEqual(self.result(self.open(server().port, hosts).read(count_users)), 0)
+
     def test_a_name_that_is_not_found(self) -> None:
         """At once or not in time, it is a database that cannot be reached."""
         self.failure(self.begin(self.open(server().port, "missing").read(count_users)), Unavailable)
