@@ -35,7 +35,10 @@ SCRUB_SECONDS = 60.0
 """How often it is asked whether files are to be read."""
 
 SCRUB_TURN_SECONDS = 600.0
-"""How long one turn of that goes on; the next one goes on where it ended."""
+"""How long one turn of that goes on, and then to the end of the blob it is at; the next one goes on where it ended."""
+
+SCRUB_DEADLINE_SECONDS = 7 * 86_400.0
+"""How long a turn may take: a blob whose reading is cut off is read from its beginning the next time."""
 
 RECOVERY_SECONDS = 3600.0
 SWEEP_SECONDS = 3600.0
@@ -100,7 +103,7 @@ class Chores:
         return [
             TaskKind("sweep", self._sweep, SWEEP_SECONDS, SWEEP_DEADLINE_SECONDS),
             TaskKind("tidy", self._tidy, TIDY_SECONDS),
-            TaskKind("scrub", self._scrub, SCRUB_SECONDS),
+            TaskKind("scrub", self._scrub, SCRUB_SECONDS, SCRUB_DEADLINE_SECONDS),
             TaskKind("forget_audit_entries", self._forget_audit_entries, FORGET_SECONDS),
             TaskKind("forget_ended_jobs", self._forget_ended_jobs, FORGET_SECONDS),
         ]
@@ -140,7 +143,7 @@ class Chores:
         if self._scrubbing is None:
             return
         ends_at = self._reactor.seconds() + SCRUB_TURN_SECONDS
-        report = await self._scrubbing.go_on(lambda: turn.is_over() or self._reactor.seconds() >= ends_at)
+        report = await self._scrubbing.go_on(turn.is_over, lambda: self._reactor.seconds() >= ends_at)
         if report is not None and report.is_whole:
             log.info(
                 "all blobs were read, {damaged} are damaged",

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pkgregd.auth.tokenuses import TokenUses
 from pkgregd.blobs.memory import MemoryBlobStore
 from pkgregd.catalog.memory import MemoryCatalog
-from pkgregd.chores import Chores
+from pkgregd.chores import SCRUB_TURN_SECONDS, Chores
 from pkgregd.clockwork import utc_now
 from pkgregd.config import parse
 from pkgregd.parts import Parts
@@ -53,17 +53,21 @@ class ScrubTests(SynchronousTestCase):
         self.reactor.advance(1_700_000_000)
         self.catalog, self.blobs = MemoryCatalog(self.reactor.seconds), MemoryBlobStore()
         self.get(self.catalog.add_group("acme", Visibility.PRIVATE))
-        project_id = self.get(self.catalog.add_project("acme/tools", Visibility.PRIVATE))
+        self.project_id = self.get(self.catalog.add_project("acme/tools", Visibility.PRIVATE))
         for number in range(3):
-            sink = self.get(self.blobs.open_sink())
-            sink.write(b"%d" % number * 1000)
-            blob = self.get(sink.commit())
-            self.get(sink.abort())
-            where = Coordinates("generic", project_id, "n", "n", "1", "1", str(number))
-            self.get(self.catalog.publish(Publication(where, blob), ANONYMOUS))
+            self.put(b"%d" % number * 1000)
         self.last = max(self.blobs.contents, key=lambda digest: digest.hex)
         self.blobs.contents[self.last] = (b"x" * 1000, datetime.datetime.now(datetime.UTC))
         self.is_stopping = False
+
+    def put(self, data: bytes) -> None:
+        """Store a file."""
+        sink = self.get(self.blobs.open_sink())
+        sink.write(data)
+        blob = self.get(sink.commit())
+        self.get(sink.abort())
+        where = Coordinates("generic", self.project_id, "n", "n", "1", "1", data[:1].decode())
+        self.get(self.catalog.publish(Publication(where, blob), ANONYMOUS))
 
     def get(self, coroutine: Any) -> Any:
         """Run to the end."""
@@ -102,6 +106,15 @@ class ScrubTests(SynchronousTestCase):
         self.reactor.pump([0.5] * 120)
         self.assertIs(self.damage(), Damage.WRONG_BYTES)
         self.assertEqual(self.get(self.catalog.find_scrub()).blobs, 3)
+
+    def test_a_long_blob_is_read_to_its_end(self) -> None:
+        """However long it takes: a turn that is over in the middle would begin it anew, for ever."""
+        self.put(b"3" * int(SCRUB_TURN_SECONDS * 1024 * 1.5))
+        self.start("[scrub]\nbytes_per_second = 1024\n")
+        self.reactor.pump([0.5] * int(SCRUB_TURN_SECONDS * 4))
+        state = self.get(self.catalog.find_scrub())
+        self.assertEqual(state.blobs, 4)
+        self.assertIsNotNone(state.ended_at)
 
     def test_a_stop_ends_it(self) -> None:
         """It is waited for, which takes a moment, and another process goes on where it was."""

@@ -10,11 +10,14 @@ from __future__ import annotations
 import datetime
 import secrets
 from collections.abc import Callable
+from functools import partial
 
 from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pkgregd.clockwork import PeriodicTask
+from pkgregd.errors import PkgregdError
 from pkgregd.interfaces import IBlobStore, ICatalog
 from pkgregd.registry.verifying import Interrupted, Pace, Run, verify
 from pkgregd.values import BlobInfo, Damage, ScrubState, StoredBlob
@@ -79,15 +82,19 @@ class Scrubbing:
         self._bytes_per_second = bytes_per_second
         self._tell = tell
         self._holder = secrets.token_hex(8)
+        self._is_lost = False
 
-    async def go_on(self, is_over: Callable[[], bool] = lambda: False) -> ScrubReport | None:
+    async def go_on(
+        self, is_over: Callable[[], bool] = lambda: False, is_enough: Callable[[], bool] = lambda: False
+    ) -> ScrubReport | None:
         """
         Go on where the last one ended, to the end of the round or until it is over.
 
         It may take as long as the pace makes it, and be ended at any moment, by `is_over` or otherwise.
 
         Args:
-            is_over: asked between pieces of blobs.
+            is_over: asked between pieces of blobs; a blob that is not read to its end is begun anew the next time.
+            is_enough: asked between blobs, so that each time one is read to its end, however long that takes.
 
         Returns:
             None if nothing is to be done, or somebody else does it.
@@ -96,20 +103,23 @@ class Scrubbing:
         if state is None:
             return None
         report = ScrubReport()
-        pace = Pace(self._clock, self._bytes_per_second, is_over)
+        self._is_lost = False
+        pace = Pace(self._clock, self._bytes_per_second, lambda: self._is_lost or is_over())
         try:
-            state = await self._read_all(state, report, pace)
+            state = await self._read_all(state, report, pace, is_enough)
         except Interrupted:
             return report
         return report if state is None else await self._end(state, report)
 
-    async def _read_all(self, state: ScrubState, report: ScrubReport, pace: Pace) -> ScrubState | None:
+    async def _read_all(
+        self, state: ScrubState, report: ScrubReport, pace: Pace, is_enough: Callable[[], bool]
+    ) -> ScrubState | None:
         """Read to the end of the round; None if somebody else has taken over."""
         noted_at = self._clock.seconds()
         while page := await self._catalog.list_blobs(state.position, PAGE):
             for stored in page:
                 try:
-                    damage = await self._look_at(stored, report, pace) if stored.is_used else None
+                    damage = await self._look_at(stored, state, report, pace) if stored.is_used else None
                 except Interrupted:
                     await self._catalog.keep_scrub(self._holder, state, is_over=True)
                     raise
@@ -125,10 +135,21 @@ class Scrubbing:
                         return None
                     noted_at = self._clock.seconds()
                     self._tell(report)
+                if is_enough():
+                    await self._catalog.keep_scrub(self._holder, state, is_over=True)
+                    raise Interrupted
         return state
 
-    async def _look_at(self, stored: StoredBlob, report: ScrubReport, pace: Pace) -> Damage | None:
-        damage = await check_blob(self._catalog, self._blobs, stored.info, self._run, pace)
+    async def _look_at(self, stored: StoredBlob, state: ScrubState, report: ScrubReport, pace: Pace) -> Damage | None:
+        renewing = PeriodicTask(self._clock, NOTE_SECONDS, partial(self._renew, state), "renewing the scrub's lease")
+        renewing.startService()
+        try:
+            damage = await check_blob(self._catalog, self._blobs, stored.info, self._run, pace)
+        finally:
+            # waited for, lest it comes after what is noted next
+            running = renewing.stopService()
+            if running is not None:
+                await running
         report.blobs += 1
         report.size_bytes += stored.info.size_bytes
         if damage is not None:
@@ -138,6 +159,13 @@ class Scrubbing:
         elif stored.info.damage is not None:
             report.mended += 1
         return damage
+
+    async def _renew(self, state: ScrubState) -> None:
+        """Say that a blob is still being read: it may take longer than others wait."""
+        try:
+            self._is_lost = not await self._catalog.keep_scrub(self._holder, state)
+        except PkgregdError as error:
+            log.warn("the reading of blobs is not renewed: {reason}", reason=str(error), event="scrub.not_renewed")
 
     async def _end(self, state: ScrubState, report: ScrubReport) -> ScrubReport:
         report.is_whole = await self._catalog.end_scrub(self._holder, state)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from pkgregd.errors import BlobDamaged, Unavailable
+from pkgregd.interfaces import SCRUB_LEASE_SECONDS
 from pkgregd.registry.checks import CHECKS
 from pkgregd.registry.fsck import Finding, Fsck, FsckOptions, FsckReport
 from pkgregd.registry.scrub import Scrubbing
@@ -292,6 +293,20 @@ class ScrubTests(UpkeepCase):
         self.assertEqual((first.damaged, second.damaged), (0, 1))
         state = self.get(self.catalog.find_scrub())
         self.assertEqual((state.blobs, state.size_bytes, state.damaged), (6, 60, 1))
+
+    def test_a_long_blob_is_nobody_elses(self) -> None:
+        """Whoever reads it says so meanwhile, and ends when somebody has begun all anew."""
+        self.file(b"x" * (SCRUB_LEASE_SECONDS * 4))
+        reading = ensureDeferred(self.scrubbing(bytes_per_second=1).go_on())
+        self.clock.pump([1.0] * (SCRUB_LEASE_SECONDS * 2))
+        self.assertIsNone(self.get(self.scrubbing().go_on()))
+        self.assertNoResult(reading)
+        anew = ensureDeferred(self.scrubbing(None, bytes_per_second=1).go_on())
+        self.clock.pump([1.0] * 31)
+        self.assertFalse(self.successResultOf(reading).is_whole)
+        self.assertNoResult(anew)
+        self.clock.pump([1.0] * (SCRUB_LEASE_SECONDS * 4))
+        self.assertTrue(self.successResultOf(anew).is_whole)
 
     def test_a_store_that_is_away(self) -> None:
         """The turn fails, and no blob is taken for damaged."""
