@@ -25,6 +25,15 @@ def utc_now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
+def go_by_steady_time(reactor: Any) -> None:
+    """
+    Have what a reactor has to do at some time go by a clock that nobody sets, before there is any of it.
+
+    Twisted goes by the time of day. Were that set back by a day, no deadline, poll or renewal would come for a day.
+    """
+    reactor.seconds = time.monotonic
+
+
 def start(coroutine: Coroutine[Deferred[Any], Any, T], what: str) -> Deferred[T | None]:
     """
     Run a coroutine that nobody awaits; log its failure.

@@ -7,6 +7,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python.usage import Options as TwistedOptions
 from twisted.python.usage import UsageError
 
+from pkgregd.clockwork import go_by_steady_time
 from pkgregd.config import Config, load
 from pkgregd.errors import PkgregdError
 from pkgregd.process import make_service
@@ -40,5 +41,6 @@ def makeService(options: Options) -> IService:
     """Make the service tree."""
     from twisted.internet import reactor
 
+    go_by_steady_time(reactor)
     install_secrecy(globalLogPublisher)  # twistd adds what writes the log only after this
     return make_service(reactor, options.config)

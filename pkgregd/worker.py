@@ -28,7 +28,7 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
-from pkgregd.clockwork import start
+from pkgregd.clockwork import go_by_steady_time, start
 from pkgregd.config import parse
 from pkgregd.crew import ALIVE_SECONDS
 from pkgregd.errors import PkgregdError
@@ -192,6 +192,7 @@ def main() -> None:
     globalLogBeginner.beginLoggingTo([RelayObserver(voice)], redirectStandardIO=False)
     from twisted.internet import reactor
 
+    go_by_steady_time(reactor)
     worker = Worker(reactor, voice, orders)
     try:
         worker.open()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import pathlib
 import re
+import sys
 from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
 
 import pkgregd
 from tests.support.cases import DaemonTestCase
-from tests.support.daemon import wait_until
+from tests.support.daemon import Daemon, wait_until
 
 MANUAL = pathlib.Path(pkgregd.__file__).parent / "web" / "pages" / "operating.md"
 
@@ -44,3 +47,22 @@ class TaskTests(DaemonTestCase):
             self.assertEqual((row["state"], row["error"], row["attempts"]), ("waiting", None, 0))
         self.assertEqual(self.daemon.query("SELECT id FROM audit_entries WHERE happened_at = 0"), [])
         self.assertIn("sweep removed 0 blobs", self.daemon.log_text())
+
+
+class ClockTests(SynchronousTestCase):
+    """A host whose clock is set."""
+
+    def test_set_back_by_a_day(self) -> None:
+        """The daemon goes on to look for tasks, and writes the new time."""
+        folder = pathlib.Path(self.mktemp()).absolute()
+        folder.mkdir(parents=True)
+        program = [sys.executable, "-m", "tests.support.shifted", str(folder)]
+        daemon = Daemon("[tasks]\npoll_seconds = 0.1\n", program=program)
+        self.addCleanup(daemon.close)
+        daemon.start()
+        wait_until(lambda: bool(daemon.query("SELECT id FROM tasks")), "planning")
+        (folder / "shift").write_text("-86400")
+        before = daemon.query("UPDATE tasks SET due_at = 0 WHERE kind = 'sweep' RETURNING created_at")
+        wait_until(lambda: daemon.query("SELECT id FROM tasks WHERE finished_at IS NOT NULL") != [], "the turn")
+        after = daemon.query("SELECT finished_at FROM tasks WHERE kind = 'sweep'")
+        self.assertLess(after, before)

@@ -1,6 +1,9 @@
 """Deadlines, shields, background coroutines, periodic tasks."""
 
+import time
+
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -12,11 +15,26 @@ from pkgregd.clockwork import (
     PeriodicTask,
     Shortcut,
     acquired,
+    go_by_steady_time,
     shielded,
     start,
     with_deadline,
 )
 from pkgregd.errors import Unavailable
+
+
+class SteadyTimeTests(SynchronousTestCase):
+    """Reactors whose appointments nobody moves."""
+
+    def test_appointments(self):
+        """They are kept by the steady clock."""
+        reactor = SelectReactor()
+        self.addCleanup(reactor.disconnectAll)
+        go_by_steady_time(reactor)
+        earliest = time.monotonic() + 5
+        call = reactor.callLater(5, int)
+        self.assertLessEqual(earliest, call.getTime())
+        self.assertLessEqual(call.getTime(), time.monotonic() + 5)
 
 
 class StartTests(SynchronousTestCase):

@@ -6,6 +6,7 @@ The only part that knows SQL.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,10 @@ def open_catalog(
         if statement_seconds is not None:
             settings = settings.with_patience(statement_seconds)
         return SqlCatalog(measured(PostgresDatabase(reactor, url, settings, measures), measures))
+        return SqlCatalog(measured(PostgresDatabase(reactor, url, settings, measures, time.time), measures))
     path = _sqlite_path(url, folder)
     check_file(path)
-    database = SqliteDatabase(reactor, path, SqliteSettings(reader_threads=reader_threads))
+    database = SqliteDatabase(reactor, path, SqliteSettings(reader_threads=reader_threads), now=time.time)
     measures.watch(Gauge.CATALOG_WAITING, database.waiting)
     return SqlCatalog(measured(database, measures))
 

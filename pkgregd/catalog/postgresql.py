@@ -134,6 +134,7 @@ class PostgresDatabase:
         reactor: provides IReactorTime and IReactorFDSet.
         url: of an existing, migrated database.
         measures: told of what becomes of connections.
+        now: the time of day, in seconds since 1970; without it that of the reactor.
 
     Reactor: every method on the reactor thread.
     Cancellation: abandons the wait; a verb that has begun is carried out.
@@ -145,7 +146,9 @@ class PostgresDatabase:
         url: str,
         settings: PostgresSettings = DEFAULT_SETTINGS,
         measures: IMeasures = UNMEASURED,
+        now: Callable[[], float] | None = None,
     ) -> None:
+        self._now: Callable[[], float] = now or reactor.seconds
         self._reactor = reactor
         self._settings = settings
         self._options = connection_options(url, settings)
@@ -293,7 +296,7 @@ class PostgresDatabase:
         self, connection: Connection, begin: str, run: Callable[[PostgresTransaction], Coroutine[Any, Any, T]]
     ) -> T:
         make = PostgresTransaction if begin else PostgresGlance
-        tx = make(int(self._reactor.seconds() * 1_000_000), connection, self._texts, begin)
+        tx = make(int(self._now() * 1_000_000), connection, self._texts, begin)
         try:
             result = await run(tx)
         except ConnectionBroken as error:

@@ -415,6 +415,7 @@ class SqliteDatabase:
         path: of an existing, migrated database.
         connect: opens a connection for the thread that calls it.
         shortcut: decides whether small reads are done on the reactor thread.
+        now: the time of day, in seconds since 1970; without it that of the reactor.
 
     Reactor: every method on the reactor thread.
     Cancellation: a cancelled read that still waits in the queue is skipped; a write is carried out anyway.
@@ -427,7 +428,9 @@ class SqliteDatabase:
         settings: SqliteSettings = DEFAULT_SETTINGS,
         connect: Callable[[pathlib.Path, SqliteSettings], sqlite3.Connection] = connect,
         shortcut: Shortcut | None = None,
+        now: Callable[[], float] | None = None,
     ) -> None:
+        self._now: Callable[[], float] = now or reactor.seconds
         self.reactor = reactor
         self.settings = settings
         self._path = path
@@ -530,7 +533,7 @@ class SqliteDatabase:
 
     def transaction(self, connection: sqlite3.Connection) -> SqliteTransaction:
         """Wrap a connection on which a transaction has begun; called in its thread."""
-        return SqliteTransaction(int(self.reactor.seconds() * 1_000_000), connection, self._texts)
+        return SqliteTransaction(int(self._now() * 1_000_000), connection, self._texts)
 
     async def close(self) -> None:
         """Finish every verb, queued ones included, and end the threads. Safe to call again."""
