@@ -160,7 +160,12 @@ class IBlobStore(Interface):
         """
 
     async def stat(blob: BlobInfo) -> int | None:
-        """Return the stored length in bytes, or None if it is not there."""
+        """
+        Return the stored length in bytes, or None if it is not there.
+
+        Raises:
+            BlobMissing: it may be there, but cannot be looked at. Unavailable: the store does not answer.
+        """
 
     def iter_blobs() -> AsyncIterator[tuple[BlobInfo, datetime.datetime]]:
         """Go through everything stored, in no order, with the time each was written."""

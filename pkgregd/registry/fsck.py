@@ -21,7 +21,7 @@ from pkgregd.registry.checks import CHECKS, Check
 from pkgregd.registry.copies import forget, is_unknown
 from pkgregd.registry.scrub import check_blob
 from pkgregd.registry.sweep import settled_before
-from pkgregd.registry.verifying import Pace, Run, read_digests
+from pkgregd.registry.verifying import Pace, Run, look_at_length, read_digests
 from pkgregd.values import HEX_LENGTHS, BlobInfo, CatalogCheck, Damage, Digest, StoredBlob
 
 PAGE = 500
@@ -248,12 +248,11 @@ class Fsck:
 
     async def _look_at(self, stored: StoredBlob) -> None:
         blob = stored.info
-        size_bytes = await self._blobs.stat(blob)
-        if size_bytes == blob.size_bytes and not self._options.verify and blob.damage is None:
+        damage = await look_at_length(self._blobs, blob)
+        if damage is None and not self._options.verify and blob.damage is None:
             if not _is_plausible(blob):
                 await self._put_digests_right(blob)
             return
-        damage = None if size_bytes == blob.size_bytes else Damage.MISSING if size_bytes is None else Damage.WRONG_SIZE
         if damage is None:
             await self._read(blob)
         elif await self._is_still_needed(blob):

@@ -156,6 +156,17 @@ class _Reader:
         return {algorithm: each.hexdigest() for algorithm, each in self._hashes.items()}
 
 
+async def look_at_length(blobs: IBlobStore, blob: BlobInfo) -> Damage | None:
+    """Tell what is wrong with a blob that was not read; raises Unavailable if the store does not answer."""
+    try:
+        size_bytes = await blobs.stat(blob)
+    except BlobMissing:
+        return Damage.WRONG_BYTES  # there are none that anybody can read
+    if size_bytes == blob.size_bytes:
+        return None
+    return Damage.MISSING if size_bytes is None else Damage.WRONG_SIZE
+
+
 async def read_digests(
     blobs: IBlobStore, blob: BlobInfo, algorithms: Iterable[str], run: Run, pace: Pace
 ) -> Mapping[str, str] | Damage:
@@ -171,15 +182,15 @@ async def read_digests(
     Raises:
         Interrupted: the pace says so. Unavailable: the store does not answer.
     """
-    size_bytes = await blobs.stat(blob)
-    if size_bytes != blob.size_bytes:
-        return Damage.MISSING if size_bytes is None else Damage.WRONG_SIZE
+    damage = await look_at_length(blobs, blob)
+    if damage is not None:
+        return damage
     reader = _Reader({"sha256", *HEX_LENGTHS.keys() & set(algorithms)}, run, pace)
     try:
         await _push(blobs, blob, reader)
         digests = await reader.finish()
     except BlobMissing:
-        return Damage.MISSING if await blobs.stat(blob) is None else Damage.WRONG_BYTES
+        return await look_at_length(blobs, blob) or Damage.WRONG_BYTES
     return digests if digests["sha256"] == blob.sha256.hex else Damage.WRONG_BYTES
 
 
