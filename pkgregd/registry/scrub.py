@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from pkgregd.clockwork import PeriodicTask
-from pkgregd.errors import PkgregdError
+from pkgregd.errors import PkgregdError, Unavailable
 from pkgregd.interfaces import IBlobStore, ICatalog
 from pkgregd.registry.verifying import Interrupted, Pace, Run, verify
 from pkgregd.values import BlobInfo, Damage, ScrubState, StoredBlob
@@ -27,6 +27,9 @@ log = Logger()
 PAGE = 100
 NOTE_SECONDS = 30.0
 """After so long it is noted where the reading stands; what was read since is read again by who goes on."""
+
+MAX_DAMAGED_TOGETHER = 10
+"""After so many in a row it is not the blobs that are damaged: the store is another one, or its disk is away."""
 
 MAX_NAMED = 1000
 """How many damaged blobs a report names; all are counted."""
@@ -83,6 +86,7 @@ class Scrubbing:
         self._tell = tell
         self._holder = secrets.token_hex(8)
         self._is_lost = False
+        self._found_together: list[BlobInfo] = []
 
     async def go_on(
         self, is_over: Callable[[], bool] = lambda: False, is_enough: Callable[[], bool] = lambda: False
@@ -98,12 +102,16 @@ class Scrubbing:
 
         Returns:
             None if nothing is to be done, or somebody else does it.
+
+        Raises:
+            Unavailable: catalog or store cannot be asked; or one blob after the other is damaged, and none is noted so.
         """
         state = await self._catalog.take_scrub(self._holder, self._interval)
         if state is None:
             return None
         report = ScrubReport()
         self._is_lost = False
+        self._found_together = []
         pace = Pace(self._clock, self._bytes_per_second, lambda: self._is_lost or is_over())
         try:
             state = await self._read_all(state, report, pace, is_enough)
@@ -150,6 +158,7 @@ class Scrubbing:
             running = renewing.stopService()
             if running is not None:
                 await running
+        await self._doubt_the_store(stored.info, damage)
         report.blobs += 1
         report.size_bytes += stored.info.size_bytes
         if damage is not None:
@@ -159,6 +168,21 @@ class Scrubbing:
         elif stored.info.damage is not None:
             report.mended += 1
         return damage
+
+    async def _doubt_the_store(self, blob: BlobInfo, damage: Damage | None) -> None:
+        """Take back what was noted if all blobs seem to be damaged, of which none would be served again for long."""
+        if damage is None:
+            self._found_together = []
+        elif blob.damage is None:
+            self._found_together.append(blob)
+        if len(self._found_together) < MAX_DAMAGED_TOGETHER:
+            return
+        for each in self._found_together:
+            await self._catalog.mark_blob(each.sha256, each.locator, None)
+        raise Unavailable(
+            f"{MAX_DAMAGED_TOGETHER} blobs in a row cannot be read as they were stored, so none was noted as damaged: "
+            "look whether the store is all there; `pkgregd fsck` lists what is not"
+        )
 
     async def _renew(self, state: ScrubState) -> None:
         """Say that a blob is still being read: it may take longer than others wait."""

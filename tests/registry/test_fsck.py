@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from pkgregd.errors import BlobDamaged, Unavailable
+from pkgregd.errors import BlobDamaged, BlobMissing, Unavailable
 from pkgregd.interfaces import SCRUB_LEASE_SECONDS
 from pkgregd.registry.checks import CHECKS
 from pkgregd.registry.fsck import Finding, Fsck, FsckOptions, FsckReport
-from pkgregd.registry.scrub import Scrubbing
+from pkgregd.registry.scrub import MAX_DAMAGED_TOGETHER, Scrubbing
 from pkgregd.registry.verifying import PIECE_BYTES, Pace, read_digests
 from pkgregd.values import (
     ANONYMOUS,
@@ -307,6 +307,39 @@ class ScrubTests(UpkeepCase):
         self.assertNoResult(anew)
         self.clock.pump([1.0] * (SCRUB_LEASE_SECONDS * 4))
         self.assertTrue(self.successResultOf(anew).is_whole)
+
+    def test_a_store_that_lost_all(self) -> None:
+        """Its disk is not there, or it is another store: nothing is noted, and served again when it is back."""
+        files = [self.file(b"%d" % number, str(number)) for number in range(MAX_DAMAGED_TOGETHER + 2)]
+        kept = dict(self.blobs.contents)
+        self.blobs.contents.clear()
+        self.failureResultOf(ensureDeferred(self.scrubbing().go_on()), Unavailable)
+        self.assertEqual({self.known_damage(file) for file in files}, {None})
+        self.blobs.contents.update(kept)
+        self.assertEqual(self.get(self.scrubbing(None).go_on()).damaged, 0)
+
+    def test_what_is_known_to_be_lost_is_no_doubt(self) -> None:
+        """An operator has looked at it, or it was found piece by piece: the round goes on."""
+        for number in range(MAX_DAMAGED_TOGETHER + 2):
+            self.damage(self.file(b"%d" % number, str(number)), None)
+        for stored in self.get(self.catalog.list_blobs("", 100)):
+            self.get(self.catalog.mark_blob(stored.info.sha256, stored.info.locator, Damage.MISSING))
+        self.assertTrue(self.get(self.scrubbing().go_on()).is_whole)
+
+    def test_a_blob_that_cannot_be_looked_at(self) -> None:
+        """It is damaged, and those behind it are read."""
+        files = [self.file(b"%d" % number, str(number)) for number in range(3)]
+        stat = self.blobs.stat
+
+        async def look(blob: BlobInfo) -> int | None:
+            if blob.sha256 == files[0].blob.sha256:
+                raise BlobMissing("the blob cannot be read: Input/output error")
+            return await stat(blob)
+
+        self.blobs.stat = look
+        report = self.get(self.scrubbing().go_on())
+        self.assertEqual((report.blobs, report.damaged, report.is_whole), (3, 1, True))
+        self.assertIs(self.known_damage(files[0]), Damage.WRONG_BYTES)
 
     def test_a_store_that_is_away(self) -> None:
         """The turn fails, and no blob is taken for damaged."""
