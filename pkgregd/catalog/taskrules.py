@@ -154,6 +154,8 @@ def failed(row: TaskRow, reason: str, delay: int, bookmark: str, now: int) -> Ta
     """End a task badly, to be tried again so many microseconds from now if it may."""
     ended = evolve(_ended(row, now), error=reason[:MAX_ERROR_CHARACTERS], bookmark=_checked(bookmark))
     is_over = row.attempts >= MAX_TASK_ATTEMPTS
+    if is_over and row.is_wanted_again:  # as if it had been asked for a moment later
+        ended, is_over = evolve(ended, attempts=0), False
     if row.interval is not None:
         return evolve(ended, due_at=now + (row.interval if is_over else min(delay, row.interval)))
     return evolve(ended, due_at=None if is_over else now + delay)

@@ -193,6 +193,20 @@ class TasksContract(_Base):
         self.get(self.catalog.enqueue_task("derive"))
         self.assertEqual(self.take_task().attempt, 1)
 
+    def test_asked_for_at_its_last_try_it_begins_anew(self) -> None:
+        """Whether somebody asks a moment before it fails for good or a moment after is all the same."""
+        self.plan_task("sweep")
+        self.get(self.catalog.enqueue_task("derive"))
+        for kind in ("derive", "sweep"):
+            for attempt in range(MAX_TASK_ATTEMPTS):
+                self.pass_time(HOUR_SECONDS + 60)
+                lease = self.take_task(kind)
+                if attempt == MAX_TASK_ATTEMPTS - 1:
+                    self.get(self.catalog.run_tasks(kind, ANONYMOUS))
+                self.assertTrue(self.get(self.catalog.fail_task(lease, "no luck", 60, "")))
+            self.pass_time(120)
+            self.assertEqual(self.take_task(kind).attempt, 1)
+
     def test_who_dies_of_it_counts(self) -> None:
         """A task that ends every daemon that takes it is not taken for ever."""
         self.get(self.catalog.enqueue_task("derive", "poison"))
