@@ -92,7 +92,9 @@ class Chores:
                 config.scrub.bytes_per_second,
             )
         kinds = [*self._kinds(), *parts.more_tasks]
-        self.tasks = TaskRunner(reactor, parts.catalog, kinds, lessee(), task_settings(config), is_stopping)
+        self.tasks = TaskRunner(
+            reactor, parts.catalog, kinds, lessee(), task_settings(config), is_stopping, measures=parts.metrics
+        )
 
     def _kinds(self) -> Sequence[TaskKind]:
         """

@@ -20,6 +20,7 @@ TALLIES = {
     Tally.CONNECTIONS_BROKEN: ("pkgregd_catalog_connections_broken", "Connections to the database that broke"),
     Tally.VERB_REPEATS: ("pkgregd_catalog_repeats", "Verbs run again after a collision or a broken connection"),
     Tally.S3_RETRIES: ("pkgregd_s3_retries", "Requests to the S3 service that were tried again"),
+    Tally.TASK_FAILURES: ("pkgregd_task_failures", "Turns of tasks that failed, or were lost"),
 }
 
 GAUGES = {

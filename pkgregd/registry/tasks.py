@@ -20,9 +20,10 @@ from twisted.logger import Logger, LogLevel
 
 from pkgregd.clockwork import PeriodicTask, start, with_deadline
 from pkgregd.errors import PkgregdError, Unavailable
-from pkgregd.interfaces import MAX_TASK_ATTEMPTS, ITaskCatalog
+from pkgregd.interfaces import MAX_TASK_ATTEMPTS, IMeasures, ITaskCatalog
 from pkgregd.secrecy import without_secrets
-from pkgregd.values import PeriodicPlan, TaskLease
+from pkgregd.unmeasured import UNMEASURED
+from pkgregd.values import PeriodicPlan, Tally, TaskLease
 
 log = Logger()
 
@@ -112,6 +113,7 @@ class TaskRunner:
         lessee: names this process, for those who look on.
         is_stopping: whether the daemon is about to end: then nothing is begun, and what runs is told to end.
         spread: picks a time between two.
+        measures: told of each turn that fails.
     """
 
     def __init__(
@@ -123,7 +125,9 @@ class TaskRunner:
         settings: TaskSettings = DEFAULT_SETTINGS,
         is_stopping: Callable[[], bool] = lambda: False,
         spread: Callable[[float, float], float] = random.uniform,
+        measures: IMeasures = UNMEASURED,
     ) -> None:
+        self._measures = measures
         self._clock = clock
         self._catalog = catalog
         self._kinds = {kind.name: kind for kind in kinds}
@@ -232,6 +236,8 @@ class TaskRunner:
         finally:
             self._work.discard(work)
             hold.let_go()
+        if hold.is_lost or reason is not None:
+            self._measures.count(Tally.TASK_FAILURES)
         if hold.is_lost:
             log.warn("task {kind} was lost to another daemon", kind=kind.name, key=lease.key, event="task.lost")
         elif reason is not None:

@@ -28,6 +28,7 @@ class Tally(enum.Enum):
     CONNECTIONS_BROKEN = "connections_broken"
     VERB_REPEATS = "verb_repeats"
     S3_RETRIES = "s3_retries"
+    TASK_FAILURES = "task_failures"
 
 
 class Gauge(enum.Enum):

@@ -24,7 +24,8 @@ from pkgregd.registry.tasks import (
     TaskSettings,
     Turn,
 )
-from pkgregd.values import TaskRecord, TaskState
+from pkgregd.testing.measures import KeptMeasures
+from pkgregd.values import Tally, TaskRecord, TaskState
 
 SETTINGS = TaskSettings(concurrency=2, poll_seconds=4.0, lease_seconds=60.0)
 LONGEST_LOOK = SETTINGS.poll_seconds * 1.5
@@ -313,6 +314,18 @@ class FailureTests(RunnerCase):
             self.assertGreaterEqual(pause, longest)
             self.assertLessEqual(pause, longest + LONGEST_LOOK + 1)
         self.assertEqual((self.task().state, self.task().error), (TaskState.FAILED, "the bucket is away"))
+
+    def test_each_failure_is_counted(self) -> None:
+        """For those who are told by a number that somebody has to look."""
+
+        async def work(turn: Turn) -> None:
+            raise Unavailable("the bucket is away")
+
+        measures = KeptMeasures()
+        TaskRunner(self.clock, self.catalog, [TaskKind("derive", work)], "one:1", SETTINGS, measures=measures).start()
+        self.enqueue()
+        self.clock.pump([1.0] * 4 * 3600)
+        self.assertEqual(measures.tallies[Tally.TASK_FAILURES], MAX_TASK_ATTEMPTS)
 
     def test_a_bug_is_logged(self) -> None:
         """With its traceback there, and without its text where operators look."""
