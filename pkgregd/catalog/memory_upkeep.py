@@ -9,7 +9,7 @@ from attrs import evolve
 
 from pkgregd.catalog.memory_stored import MemoryBlobs
 from pkgregd.catalog.rules import from_microseconds
-from pkgregd.catalog.upkeep import next_round
+from pkgregd.catalog.upkeep import ended, is_held, next_round
 from pkgregd.interfaces import SCRUB_LEASE_SECONDS, STALE_SECONDS
 from pkgregd.values import BlobInfo, CatalogCheck, Damage, Digest, Fault, Level, ScrubState, StoredBlob
 
@@ -99,7 +99,7 @@ class MemoryUpkeep(MemoryBlobs):
         """See IUpkeepCatalog."""
         if interval is None:
             self._scrub_held_until = 0
-        elif self._scrub_holder != holder and self._scrub_held_until >= self._now():
+        elif self._scrub_holder != holder and is_held(self._scrub_held_until, self._now()):
             return None
         state = next_round(self._scrub, interval, from_microseconds(self._now()))
         if state is not None:
@@ -108,7 +108,7 @@ class MemoryUpkeep(MemoryBlobs):
 
     async def keep_scrub(self, holder: str, state: ScrubState, *, is_over: bool = False) -> bool:
         """See IUpkeepCatalog."""
-        if self._scrub_holder != holder and self._scrub_held_until >= self._now():
+        if self._scrub_holder != holder and is_held(self._scrub_held_until, self._now()):
             return False
         self._scrub, self._scrub_holder = state, holder
         self._scrub_held_until = self._now() + (-1 if is_over else SCRUB_LEASE_SECONDS * 1_000_000)
@@ -116,8 +116,7 @@ class MemoryUpkeep(MemoryBlobs):
 
     async def end_scrub(self, holder: str, state: ScrubState) -> bool:
         """See IUpkeepCatalog."""
-        state = evolve(state, ended_at=from_microseconds(self._now()))
-        return await self.keep_scrub(holder, state, is_over=True)
+        return await self.keep_scrub(holder, ended(state, from_microseconds(self._now())), is_over=True)
 
     async def find_scrub(self) -> ScrubState:
         """See IUpkeepCatalog."""

@@ -16,6 +16,9 @@ from pkgregd.catalog.tables import blobs, package_files, packages, projects, scr
 from pkgregd.interfaces import SCRUB_LEASE_SECONDS
 from pkgregd.values import BlobInfo, Damage, Digest, ScrubState, StoredBlob
 
+WRONG_CLOCK_SECONDS = 86_400
+"""A time so far ahead is not that of a host whose clock goes a little wrong."""
+
 # =================================================================== statements
 
 _is_used = select(literal_column("1")).where(package_files.c.sha256 == blobs.c.sha256).exists()
@@ -105,7 +108,11 @@ KEEP_SCRUB = Statement(
     update(scrubs)
     .where(
         scrubs.c.id == literal_column("1"),
-        or_(scrubs.c.holder == bindparam("the_holder"), scrubs.c.held_until < bindparam("now")),
+        or_(
+            scrubs.c.holder == bindparam("the_holder"),
+            scrubs.c.held_until < bindparam("now"),
+            scrubs.c.held_until > bindparam("latest"),
+        ),
     )
     .values(
         holder=bindparam("the_holder"),
@@ -196,7 +203,7 @@ async def take_scrub(tx: Transaction, holder: str, interval: datetime.timedelta 
     *_, held_by, held_until = row
     if interval is None:
         await tx.execute(RELEASE_SCRUB)
-    elif held_by != holder and held_until >= tx.now:
+    elif held_by != holder and is_held(held_until, tx.now):
         return None
     state = next_round(_state(row), interval, from_microseconds(tx.now))
     if state is not None:
@@ -217,20 +224,32 @@ async def keep_scrub(tx: Transaction, holder: str, state: ScrubState, is_over: b
         new_began_at=tx.now if state.began_at is None else to_microseconds(state.began_at),
         new_ended_at=None if state.ended_at is None else to_microseconds(state.ended_at),
         now=tx.now,
+        latest=tx.now + WRONG_CLOCK_SECONDS * 1_000_000,
     )
     return changed > 0
 
 
 async def end_scrub(tx: Transaction, holder: str, state: ScrubState) -> bool:
     """See IUpkeepCatalog."""
-    return await keep_scrub(tx, holder, evolve(state, ended_at=from_microseconds(tx.now)), is_over=True)
+    return await keep_scrub(tx, holder, ended(state, from_microseconds(tx.now)), is_over=True)
+
+
+def is_held(held_until: int, now: int) -> bool:
+    """Whether somebody has the blobs until then; not if that was said by a clock that has been set back since."""
+    return now <= held_until <= now + WRONG_CLOCK_SECONDS * 1_000_000
+
+
+def ended(state: ScrubState, now: datetime.datetime) -> ScrubState:
+    """End a round: after it began, whatever the clock says by now."""
+    return evolve(state, ended_at=now if state.began_at is None else max(now, state.began_at))
 
 
 def next_round(state: ScrubState, interval: datetime.timedelta | None, now: datetime.datetime) -> ScrubState | None:
     """
     Tell where the reading goes on; see IUpkeepCatalog.take_scrub.
 
-    Between two rounds the position is that of the beginning, and a round has ended after it began.
+    Between two rounds the position is that of the beginning, and a round has ended after it began. One that has not
+    ended yet was ended by a clock that has been set back since.
     """
     is_between = state.ended_at is not None and (state.began_at is None or state.ended_at >= state.began_at)
     if interval is None or state.began_at is None:
@@ -238,6 +257,8 @@ def next_round(state: ScrubState, interval: datetime.timedelta | None, now: date
     if not is_between:
         return state
     assert state.ended_at is not None
+    if state.ended_at > now + datetime.timedelta(seconds=WRONG_CLOCK_SECONDS):
+        return ScrubState(began_at=now)
     return ScrubState(began_at=now, ended_at=state.ended_at) if now >= state.ended_at + interval else None
 
 

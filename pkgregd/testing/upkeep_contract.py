@@ -222,6 +222,27 @@ class UpkeepContract(_Base):
         assert third is not None
         self.assertEqual(third.began_at, self.now())
 
+    def test_a_round_that_a_wrong_clock_ended(self) -> None:
+        """Set back by years, nobody waits for that time to come again, nor for a lease that ends then."""
+        years = 3 * 365 * 86_400
+        self.clock.advance(years)
+        first = self.take_blobs("a")
+        assert first is not None
+        self.assertTrue(self.get(self.catalog.end_scrub("a", first)))
+        self.clock.advance(-years)
+        second = self.take_blobs("b")
+        assert second is not None
+        self.assertEqual((second.began_at, second.ended_at), (self.now(), None))
+        kept = evolve(second, position="77", blobs=2)
+        self.assertTrue(self.get(self.catalog.keep_scrub("b", kept)))
+        self.clock.advance(-years)
+        self.assertEqual(self.take_blobs("c"), kept)
+        self.assertFalse(self.get(self.catalog.keep_scrub("b", second)))
+        self.assertTrue(self.get(self.catalog.end_scrub("c", kept)))
+        last = self.take_blobs("d")
+        assert last is not None
+        self.assertEqual((last.position, last.began_at), ("", self.now()))
+
     def test_who_wants_them_now(self) -> None:
         """He takes them from whoever has them, who learns it when he next notes where he is."""
         first = self.take_blobs("a")

@@ -147,6 +147,7 @@ PARAMETERS = {
     "new_damaged": 0,
     "new_digests_json": "{}",
     "new_ended_at": 0,
+    "latest": 0,
     "new_held_until": 0,
     "new_position": "",
     "new_size_bytes": 0,
