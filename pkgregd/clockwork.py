@@ -31,7 +31,12 @@ def go_by_steady_time(reactor: Any) -> None:
 
     Twisted goes by the time of day. Were that set back by a day, no deadline, poll or renewal would come for a day.
     """
-    reactor.seconds = time.monotonic
+    reactor.seconds = steady_seconds
+
+
+def steady_seconds() -> float:
+    """Return seconds that nobody sets, and that pass while the host sleeps as well: leases end meanwhile."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def start(coroutine: Coroutine[Deferred[Any], Any, T], what: str) -> Deferred[T | None]:
