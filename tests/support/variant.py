@@ -22,6 +22,7 @@ from twisted.logger import globalLogBeginner, textFileLogObserver
 
 from pkgregd.blobs.files import FileBlobStore
 from pkgregd.blobs.operations import FileOperations
+from pkgregd.clockwork import go_by_steady_time
 from pkgregd.config import Config
 from pkgregd.parts import Parts, make_parts
 from pkgregd.process import make_service
@@ -54,6 +55,7 @@ DISKS: Mapping[str, FileOperations] = {
 
 def serve(arguments: Sequence[str], parts: Callable[[Any, Config], Parts] = make_parts) -> None:
     """Run the daemon in this process until it is told to stop."""
+    go_by_steady_time(reactor)
     options = Options()
     options.parseOptions(arguments)
     globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)])
