@@ -10,6 +10,7 @@ import datetime
 import os
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
@@ -20,6 +21,7 @@ from pkgregd.auth.tokenuses import WRITE_SECONDS, TokenUses
 from pkgregd.clockwork import PeriodicTask, utc_now
 from pkgregd.config import Config
 from pkgregd.parts import Parts, task_settings
+from pkgregd.registry.copies import is_unpublished
 from pkgregd.registry.events import LogEvents
 from pkgregd.registry.quotas import RENEWAL_SECONDS
 from pkgregd.registry.remotes import Remotes
@@ -126,7 +128,7 @@ class Chores:
 
     async def recover(self) -> int:
         """Clear what dead processes left in the store; returns how many files."""
-        return await self._parts.blobs.recover(self._parts.catalog.forget_blob)
+        return await self._parts.blobs.recover(partial(is_unpublished, self._parts.catalog))
 
     async def _sweep(self, turn: Turn) -> None:
         catalog, blobs = self._parts.catalog, self._parts.blobs

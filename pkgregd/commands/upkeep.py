@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -106,6 +107,7 @@ async def migrate(instance: Instance, arguments: Namespace) -> Outcome:
 
 async def sweep(instance: Instance, arguments: Namespace) -> Outcome:
     """Remove blobs that no package has referred to for a while; answers what was removed."""
+    from pkgregd.registry.copies import is_unpublished
     from pkgregd.registry.sweep import sweep as run_sweep
 
     if not arguments.dry_run:
@@ -117,7 +119,7 @@ async def sweep(instance: Instance, arguments: Namespace) -> Outcome:
     if arguments.dry_run:
         report.leftovers = len(await instance.blobs.list_leftovers())
     else:
-        report.leftovers = await instance.blobs.recover(instance.catalog.forget_blob)
+        report.leftovers = await instance.blobs.recover(partial(is_unpublished, instance.catalog))
     data = attrs.asdict(report)
     text = "\n".join(f"{name}: {value}" for name, value in data.items())
     return Outcome(text, data, is_refused=report.failed > 0)

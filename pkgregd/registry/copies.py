@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pkgregd.interfaces import IBlobStore, ICatalog
-from pkgregd.values import BlobInfo
+from pkgregd.values import BlobInfo, Digest
 
 
 async def forget(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo) -> bool:
@@ -22,6 +22,11 @@ async def is_unknown(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo) -> bo
     if stored is not None and (not blobs.has_copies or stored.info.locator == blob.locator):
         return False
     return await is_unused(catalog, blobs, blob)
+
+
+async def is_unpublished(catalog: ICatalog, sha256: Digest) -> bool:
+    """Whether the catalog has neither a row nor a file of these bytes; those it lets go of are the sweep's, in time."""
+    return await catalog.find_blob(sha256) is None and await catalog.is_blob_unused(sha256)
 
 
 def _copy(blobs: IBlobStore, blob: BlobInfo) -> str | None:

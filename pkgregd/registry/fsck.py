@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 from pkgregd.interfaces import IBlobStore, ICatalog
 from pkgregd.registry import checks
 from pkgregd.registry.checks import CHECKS, Check
-from pkgregd.registry.copies import forget, is_unknown
+from pkgregd.registry.copies import forget, is_unknown, is_unpublished
 from pkgregd.registry.scrub import check_blob
 from pkgregd.registry.sweep import settled_before
 from pkgregd.registry.verifying import Pace, Run, look_at_length, read_digests
@@ -228,7 +228,7 @@ class Fsck:
         """Tell what dead processes left, and clear it."""
         left = await self._blobs.list_leftovers()
         if self._options.repair and left:
-            await self._blobs.recover(self._catalog.forget_blob)
+            await self._blobs.recover(partial(is_unpublished, self._catalog))
         still_there = set(await self._blobs.list_leftovers()) if left else set()
         for name in left:
             self._found(checks.STAGING_LEFTOVER, name, is_repaired=name not in still_there)

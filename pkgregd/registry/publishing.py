@@ -21,7 +21,7 @@ from zope.interface import implementer
 from pkgregd.clockwork import shielded, start
 from pkgregd.errors import OutcomeUnknown, PkgregdError
 from pkgregd.interfaces import IBlobSink, IBlobStore, ICatalog, IDraft, IEventSink, IInspections, Inspector
-from pkgregd.registry.copies import forget, is_unused
+from pkgregd.registry.copies import is_unknown
 from pkgregd.registry.deriving import Derivations
 from pkgregd.registry.quotas import Allowance, MeteredSink
 from pkgregd.values import BlobInfo, Digest, Event, Principal, Publication, Published, Settlement
@@ -41,7 +41,7 @@ class Leftovers:
 
     A blob cannot be taken while an upload with a neighbouring digest is between commit and
     publish: then it is tried again, in the background. What is left when the process ends is the
-    sweep's.
+    sweep's; and so is what was published before and is not any more, which a backup may speak of.
 
     Args:
         clock: for the pauses between the tries.
@@ -55,12 +55,12 @@ class Leftovers:
         self._is_closed = False
 
     async def remove(self, blob: BlobInfo) -> None:
-        """Remove a blob unless a file refers to it; returns after the first try. Never raises."""
+        """Remove a blob unless the catalog knows it; returns after the first try. Never raises."""
         if not await self._try(blob):
             start(self._keep_trying(blob), "removing an unpublished blob")
 
     def remove_later(self, blob: BlobInfo) -> None:
-        """Remove a blob unless a file refers to it, once it is sure that no commit on its way will make one."""
+        """Remove a blob unless the catalog knows it, once it is sure that no commit on its way will have it do so."""
         start(self._keep_trying(blob, (UNSURE_SECONDS, *RETRY_SECONDS)), "removing a blob that may be unpublished")
 
     async def _keep_trying(self, blob: BlobInfo, pauses: Sequence[float] = RETRY_SECONDS) -> None:
@@ -73,9 +73,8 @@ class Leftovers:
     async def _try(self, blob: BlobInfo) -> bool:
         """Whether there is nothing more to do."""
         try:
-            if await self._blobs.remove(blob, partial(forget, self._catalog, self._blobs, blob)):
-                return True
-            return not await is_unused(self._catalog, self._blobs, blob)
+            is_unpublished = partial(is_unknown, self._catalog, self._blobs, blob)
+            return await self._blobs.remove(blob, is_unpublished) or not await is_unpublished()
         except PkgregdError as error:
             log.warn("an unpublished blob cannot be removed: {reason}", reason=str(error), event="leftovers.failed")
             return False

@@ -19,6 +19,7 @@ from pkgregd.errors import (
     Unavailable,
 )
 from pkgregd.registry.access import AccessPolicy
+from pkgregd.registry.copies import is_unpublished
 from pkgregd.registry.deriving import FILL_SECONDS, Derivations
 from pkgregd.registry.publishing import RETRY_SECONDS, UNSURE_SECONDS, Leftovers
 from pkgregd.registry.remotes import GroupRemote, ProjectRemote, Remotes
@@ -149,6 +150,18 @@ class DraftTests(StoreCase):
         self.get(self.publish(b"def", self.coordinates("g")))
         self.failureResultOf(ensureDeferred(self.publish(b"abc", self.coordinates("g"))), FileExists)
         self.assertEqual(self.stored(), [3, 3])
+
+    def test_a_refused_blob_that_was_needed_lately_stays(self):
+        """Equal bytes of a file that was deleted a moment ago stay until the sweep: a backup may speak of them."""
+        file = self.get(self.publish(b"abc")).file
+        self.get(self.publish(b"def", self.coordinates("g")))
+        self.get(self.catalog.delete_file(file.id, self.principal, NO_PRECONDITION))
+        self.failureResultOf(ensureDeferred(self.publish(b"abc", self.coordinates("g"))), FileExists)
+        self.assertEqual(self.stored(), [3, 3])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=365)
+        self.get(sweep(self.catalog, self.blobs, grace=datetime.timedelta(days=1), now=now))
+        self.assertEqual(self.stored(), [3])
 
     def test_only_its_own_blobs(self):
         """A draft publishes what it committed and nothing else."""
@@ -321,6 +334,15 @@ class LeftoverTests(StoreCase):
         self.clock.advance(RETRY_SECONDS[0])
         self.assertEqual(self.stored(), [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_was_published_is_not_left_over(self):
+        """What a dead process left is cleared only if the catalog never knew it, or has forgotten it."""
+        file = self.get(self.publish(b"abc")).file
+        self.assertFalse(self.get(is_unpublished(self.catalog, file.blob.sha256)))
+        self.get(self.catalog.delete_file(file.id, self.principal, NO_PRECONDITION))
+        self.assertFalse(self.get(is_unpublished(self.catalog, file.blob.sha256)))
+        self.get(self.catalog.forget_blob(file.blob.sha256))
+        self.assertTrue(self.get(is_unpublished(self.catalog, file.blob.sha256)))
 
     def test_close_ends_the_tries(self):
         """Nothing is scheduled after closing."""
