@@ -24,6 +24,11 @@ async def is_unknown(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo) -> bo
     return await is_unused(catalog, blobs, blob)
 
 
+async def knows_nothing(catalog: ICatalog) -> bool:
+    """Whether the catalog has no blob at all: then it may be a new one over the files of another."""
+    return not await catalog.list_blobs("", 1)
+
+
 async def is_unpublished(catalog: ICatalog, sha256: Digest) -> bool:
     """Whether the catalog has neither a row nor a file of these bytes; those it lets go of are the sweep's, in time."""
     return await catalog.find_blob(sha256) is None and await catalog.is_blob_unused(sha256)

@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 from pkgregd.interfaces import IBlobStore, ICatalog
 from pkgregd.registry import checks
 from pkgregd.registry.checks import CHECKS, Check
-from pkgregd.registry.copies import forget, is_unknown, is_unpublished
+from pkgregd.registry.copies import forget, is_unknown, is_unpublished, knows_nothing
 from pkgregd.registry.scrub import check_blob
 from pkgregd.registry.sweep import settled_before
 from pkgregd.registry.verifying import Pace, Run, look_at_length, read_digests
@@ -176,6 +176,8 @@ class Fsck:
         """Find objects that the catalog does not know; and those that it has forgotten."""
         wanted = await self._lost_blobs()
         before = min(now - self._options.grace, settled_before(self._blobs, now))
+        # what a new catalog does not know may be another one's, that is still to be restored
+        removes = self._options.repair and not await knows_nothing(self._catalog)
         async for blob, written_at in self._blobs.iter_blobs():
             self._report.objects += 1
             self._progress("objects", self._report.objects)
@@ -183,9 +185,7 @@ class Fsck:
                 if self._options.repair and await self._take_up(blob):
                     wanted[blob.sha256.hex] = True
             elif written_at < before and await is_unknown(self._catalog, self._blobs, blob):
-                is_gone = self._options.repair and await self._blobs.remove(
-                    blob, partial(forget, self._catalog, self._blobs, blob)
-                )
+                is_gone = removes and await self._blobs.remove(blob, partial(forget, self._catalog, self._blobs, blob))
                 self._found(checks.UNKNOWN_OBJECT, f"object {blob.locator}", is_repaired=is_gone, sha256=blob.sha256)
         await self._tell_of_lost(wanted)
 

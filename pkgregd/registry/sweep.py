@@ -4,7 +4,8 @@ Removal of blobs that nothing refers to.
 In two phases: the transaction that lets go of a blob's last file notes the time, and after a grace period the sweep
 asks again, over the whole catalog and with the blob's exclusive pin held, so that an upload of the same bytes cannot
 come in between. The row goes before the bytes: whoever dies in the middle leaves bytes without a row, which the next
-sweep finds.
+sweep finds. Of a catalog that knows no blob at all nothing is taken for granted: what is stored may be another one's,
+that is still to be restored.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from twisted.logger import Logger
 
 from pkgregd.errors import PkgregdError
 from pkgregd.interfaces import IBlobStore, ICatalog
-from pkgregd.registry.copies import forget, is_unknown
+from pkgregd.registry.copies import forget, is_unknown, knows_nothing
 from pkgregd.values import BlobInfo
 
 log = Logger()
@@ -37,6 +38,7 @@ class SweepReport:
         removed, removed_bytes: blobs that are gone, or would be.
         kept_in_use: blobs that are needed again, or are pinned by an upload: the next sweep asks again.
         failed: blobs that could not be removed; the log says why.
+        kept_unknown: blobs that stay since the catalog knows none at all.
         leftovers: files and unfinished uploads of dead processes that are gone, or would be.
     """
 
@@ -44,6 +46,7 @@ class SweepReport:
     removed_bytes: int = 0
     kept_in_use: int = 0
     failed: int = 0
+    kept_unknown: int = 0
     leftovers: int = 0
     is_dry_run: bool = False
 
@@ -70,6 +73,7 @@ async def sweep(
         Unavailable: catalog or store cannot be asked.
     """
     report = SweepReport(is_dry_run=dry_run)
+    is_new = await knows_nothing(catalog)
     before, after = now - grace, ""
     while page := await catalog.find_unused_blobs(before, PAGE, after):
         for blob in page:
@@ -82,7 +86,16 @@ async def sweep(
         if is_over():
             break
         if written_at < before and await is_unknown(catalog, blobs, blob):
-            await _remove(catalog, blobs, blob, report)
+            if is_new:
+                report.kept_unknown += 1
+            else:
+                await _remove(catalog, blobs, blob, report)
+    if report.kept_unknown:
+        log.warn(
+            "{count} stored blobs stay, since the catalog knows none at all: is it the right one?",
+            count=report.kept_unknown,
+            event="sweep.new_catalog",
+        )
     return report
 
 

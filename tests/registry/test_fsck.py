@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, ensureDeferred
 
+from pkgregd.catalog.memory import MemoryCatalog
 from pkgregd.errors import BlobDamaged, BlobMissing, Unavailable
 from pkgregd.interfaces import SCRUB_LEASE_SECONDS
 from pkgregd.registry.checks import CHECKS
@@ -155,6 +156,7 @@ class FsckTests(UpkeepCase):
             await sink.commit()
             return sink
 
+        self.file(b"abc")
         self.get(self.get(leak(b"one")).abort())
         pinned = self.get(leak(b"two"))
         self.assertEqual(self.fsck(now=datetime.datetime.now(datetime.UTC)).found, {})
@@ -162,7 +164,15 @@ class FsckTests(UpkeepCase):
         self.assertEqual((report.found, report.repaired), ({"unknown_object": 2}, {"unknown_object": 1}))
         self.get(pinned.abort())
         self.assertEqual(self.fsck(repair=True).left, 0)
-        self.assertEqual(self.stored(), [])
+        self.assertEqual(self.stored(), [3])
+
+    def test_a_new_catalog(self) -> None:
+        """What is stored may be another one's, that is still to be restored: it is told, and stays."""
+        self.file(b"abc")
+        self.catalog = MemoryCatalog()
+        report = self.fsck(repair=True)
+        self.assertEqual((report.found, report.left), ({"unknown_object": 1}, 1))
+        self.assertEqual(self.stored(), [3])
 
     def test_digests(self) -> None:
         """Digests that cannot be any are found at once, others by reading; both are computed anew."""

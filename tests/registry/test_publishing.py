@@ -473,10 +473,20 @@ class SweepTests(StoreCase):
             await sink.commit()
             await sink.abort()
 
+        self.get(self.publish(b"abc"))
         self.get(leak())
         self.assertEqual(self.sweep(dry_run=True).removed, 1)
         self.assertEqual(self.sweep().removed, 1)
-        self.assertEqual(self.stored(), [])
+        self.assertEqual(self.stored(), [3])
+
+    def test_a_new_catalog_removes_nothing(self):
+        """Files of a registry whose catalog is still to be restored stay."""
+        self.get(self.publish(b"abc"))
+        self.catalog = MemoryCatalog()
+        for dry_run in (True, False):
+            report = self.sweep(dry_run=dry_run)
+            self.assertEqual((report.removed, report.kept_unknown), (0, 1))
+        self.assertEqual(self.stored(), [3])
 
     def test_grace(self):
         """What was in use a moment ago stays."""
@@ -530,6 +540,7 @@ class SweepTests(StoreCase):
 
     def test_one_that_cannot_be_removed(self):
         """The others are removed all the same, and it is counted; if nothing can be, the sweep gives up."""
+        self.get(self.publish(b"abc"))
         blobs = [self.get(self.commit(b"%d" % count)) for count in range(30)]
         bad, remove = {blobs[3].sha256}, self.blobs.remove
 
@@ -540,7 +551,7 @@ class SweepTests(StoreCase):
 
         self.blobs.remove = refuse
         report = self.sweep()
-        self.assertEqual((report.removed, report.failed, self.stored()), (29, 1, [1]))
+        self.assertEqual((report.removed, report.failed, self.stored()), (29, 1, [1, 3]))
         bad.update(blob.sha256 for blob in blobs)
         for count in range(30):
             self.get(self.commit(b"%d" % count))
