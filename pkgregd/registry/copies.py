@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pkgregd.errors import Unavailable
 from pkgregd.interfaces import IBlobStore, ICatalog
 from pkgregd.values import BlobInfo, Digest
 
@@ -27,6 +28,18 @@ async def is_unknown(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo) -> bo
 async def knows_nothing(catalog: ICatalog) -> bool:
     """Whether the catalog has no blob at all: then it may be a new one over the files of another."""
     return not await catalog.list_blobs("", 1)
+
+
+async def demand_some(blobs: IBlobStore) -> None:
+    """
+    Pass if there is any blob in a store: then one that is missing is missing.
+
+    Raises:
+        Unavailable: there is none, as where a disk is not mounted, or another place is configured.
+    """
+    async for _ in blobs.iter_blobs():
+        return
+    raise Unavailable("there is not one file where the blobs should be: is the disk mounted, and blobs.url right?")
 
 
 async def is_unpublished(catalog: ICatalog, sha256: Digest) -> bool:

@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 from pkgregd.interfaces import IBlobStore, ICatalog
 from pkgregd.registry import checks
 from pkgregd.registry.checks import CHECKS, Check
-from pkgregd.registry.copies import forget, is_unknown, is_unpublished, knows_nothing
+from pkgregd.registry.copies import demand_some, forget, is_unknown, is_unpublished, knows_nothing
 from pkgregd.registry.scrub import check_blob
 from pkgregd.registry.sweep import settled_before
 from pkgregd.registry.verifying import Pace, Run, look_at_length, read_digests
@@ -209,6 +209,8 @@ class Fsck:
         return await self._catalog.restore_blob(BlobInfo(blob.sha256, blob.size_bytes, blob.locator, digests))
 
     async def _tell_of_lost(self, wanted: Mapping[str, bool]) -> None:
+        if not all(wanted.values()):
+            await demand_some(self._blobs)
         for hex_digits, is_taken_up in wanted.items():
             sha256 = Digest("sha256", hex_digits)
             is_repaired = is_taken_up
@@ -256,6 +258,8 @@ class Fsck:
         if damage is None:
             await self._read(blob)
         elif await self._is_still_needed(blob):
+            if damage is Damage.MISSING:
+                await demand_some(self._blobs)
             await self._tell_of_damage(blob, damage)
 
     async def _is_still_needed(self, blob: BlobInfo) -> bool:

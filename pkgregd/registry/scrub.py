@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from pkgregd.clockwork import PeriodicTask
 from pkgregd.errors import PkgregdError, Unavailable
 from pkgregd.interfaces import IBlobStore, ICatalog
+from pkgregd.registry.copies import demand_some
 from pkgregd.registry.verifying import Interrupted, Pace, Run, verify
 from pkgregd.values import BlobInfo, Damage, ScrubState, StoredBlob
 
@@ -205,8 +206,13 @@ async def check_blob(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo, run: 
 
     Returns:
         What is wrong; None also of a blob that nobody needs any more.
+
+    Raises:
+        Interrupted: the pace says so. Unavailable: the store does not answer, or has nothing at all.
     """
     damage = await verify(blobs, blob, run, pace)
+    if damage is Damage.MISSING:
+        await demand_some(blobs)
     if damage is None:
         if blob.damage is not None:
             await catalog.mark_blob(blob.sha256, blob.locator, None)

@@ -83,6 +83,7 @@ class GenericTests(DamageCase):
     def test_the_same_upload_mends(self) -> None:
         """Missing, cut, and changed bytes are refused once that is known, and served again after the same upload."""
         base = self.daemon.packages_path("generic", self.daemon.world.private_id)
+        self.publish(f"{base}/whole/1.0/a.bin", b"whole")  # a store without a file is one that is not mounted
         for number, found in enumerate((None, b"short", b"changed" * 1000)):
             path, data = f"{base}/damaged/1.{number}/a.bin", b"correct" * 1000 + b"%d" % number
             found = found if found is None or len(found) < len(data) - 1 else found + b"%d" % number

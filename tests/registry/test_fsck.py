@@ -81,6 +81,7 @@ class FsckTests(UpkeepCase):
     def test_damage(self) -> None:
         """Each kind of damage is told with the files that it concerns; other bytes only by reading them."""
         kinds = {None: "missing_blob", b"ab": "wrong_size", b"abd": "wrong_bytes"}
+        self.file(b"whole", "whole")
         for number, (data, kind) in enumerate(kinds.items()):
             file = self.file(b"abc%d" % number, str(number))
             self.damage(file, None if data is None else data if len(data) < 3 else b"abd%d" % number)
@@ -203,13 +204,29 @@ class FsckTests(UpkeepCase):
     def test_a_store_that_is_away(self) -> None:
         """Then nothing was found out."""
         self.file(b"abc")
+        self.file(b"def", "g")
 
         async def away(blob: BlobInfo) -> int | None:
             raise Unavailable("away")
 
         self.blobs.stat = away
-        run = Fsck(self.catalog, self.blobs, FsckOptions(), at_once, Pace(self.clock, None))
+        self.assert_not_found_out()
+
+    def assert_not_found_out(self) -> None:
+        """Fail unless it ends without a finding or a note."""
+        told: list[Finding] = []
+        options = FsckOptions(repair=True)
+        run = Fsck(self.catalog, self.blobs, options, at_once, Pace(self.clock, None), tell=told.append)
         self.failureResultOf(ensureDeferred(run.go(datetime.datetime.now(datetime.UTC))), Unavailable)
+        self.assertEqual(told, [])
+        self.assertEqual([stored.info.damage for stored in self.get(self.catalog.list_blobs("", 9))], [None, None])
+
+    def test_a_store_with_nothing_in_it(self) -> None:
+        """It is that of a disk that is not mounted, and not one that has lost each single file."""
+        self.file(b"abc")
+        self.file(b"def", "g")
+        self.blobs.contents.clear()
+        self.assert_not_found_out()
 
 
 class ReadingTests(UpkeepCase):
@@ -359,5 +376,12 @@ class ScrubTests(UpkeepCase):
             raise Unavailable("away")
 
         self.blobs.stat = away
+        self.failureResultOf(ensureDeferred(self.scrubbing().go_on()), Unavailable)
+        self.assertIsNone(self.known_damage(file))
+
+    def test_a_store_with_nothing_in_it(self) -> None:
+        """So does it where a disk is not mounted."""
+        file = self.file(b"abc")
+        self.blobs.contents.clear()
         self.failureResultOf(ensureDeferred(self.scrubbing().go_on()), Unavailable)
         self.assertIsNone(self.known_damage(file))
