@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -48,7 +49,12 @@ def restore_file(source: pathlib.Path, path: pathlib.Path) -> str:
     Raises:
         SchemaError: something is there, or the copy is not one that this code can work with.
     """
-    for there in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+    for there in (
+        path,
+        path.with_name(f"{path.name}-wal"),
+        path.with_name(f"{path.name}-shm"),
+        path.with_name(f"{path.name}-journal"),
+    ):
         if there.exists():
             raise SchemaError(f"{there} is there: stop the daemon, and move the old database away first")
     if not source.exists():
@@ -59,15 +65,14 @@ def restore_file(source: pathlib.Path, path: pathlib.Path) -> str:
 def _copy(source: pathlib.Path, target: pathlib.Path, journal_mode: str) -> str:
     if target.exists():
         raise SchemaError(f"{target} is there already")
-    partial = target.with_name(f"{target.name}.partial")
+    partial = _partial(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
         # for the owner alone: the rows hold digests of tokens
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         revision = _copy_pages(source, partial, journal_mode)
         _sync(partial)
-        os.rename(partial, target)
+        _name(partial, target)
         _sync(target.parent)
     except OSError as error:
         raise SchemaError(f"cannot write {target}: {error.strerror}") from error
@@ -102,6 +107,21 @@ def _connect(path: pathlib.Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=WAIT_SECONDS)
 
 
+def _partial(target: pathlib.Path) -> pathlib.Path:
+    """Name what is not complete yet; nobody else's is called so."""
+    return target.with_name(f"{target.name}.{secrets.token_hex(4)}.partial")
+
+
+def _name(partial: pathlib.Path, target: pathlib.Path) -> None:
+    """Give a complete copy its name, unless somebody else was faster; the caller removes the other name."""
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        raise SchemaError(f"{target} is there already") from None
+    except OSError:  # there are no links on that file system
+        os.rename(partial, target)
+
+
 def _sync(path: pathlib.Path) -> None:
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -119,14 +139,13 @@ def back_up_server(url: str, target: pathlib.Path) -> None:
     """
     if target.exists():
         raise SchemaError(f"{target} is there already")
-    partial = target.with_name(f"{target.name}.partial")
+    partial = _partial(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         _run("pg_dump", url, "--format=custom", "--no-owner", "--no-privileges", f"--file={partial}")
         _sync(partial)
-        os.rename(partial, target)
+        _name(partial, target)
         _sync(target.parent)
     except OSError as error:
         raise SchemaError(f"cannot write {target}: {error.strerror}") from error
