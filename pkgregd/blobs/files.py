@@ -15,7 +15,7 @@ from zope.interface import implementer
 from pkgregd.blobs.downloads import Downloads
 from pkgregd.blobs.flow import IN_FLIGHT_BYTES, InFlight
 from pkgregd.blobs.folder import BlobFolder, DeadStaging, StagedFile, marked_digest
-from pkgregd.blobs.operations import FileOperations, as_domain_error, as_read_error
+from pkgregd.blobs.operations import FileOperations, as_domain_error, as_search_error
 from pkgregd.blobs.sink import FileBlobSink
 from pkgregd.blobs.source import SMALL_BYTES, FileBlobSource, OpenFile, open_source, read_small
 from pkgregd.blobs.workers import IWorkers, ThreadWorkers
@@ -135,13 +135,16 @@ class FileBlobStore:
         try:
             return await self._workers.run(partial(self._folder.size_bytes, blob.sha256))
         except OSError as error:
-            raise as_read_error(error) from error
+            raise as_search_error(error) from error
 
     async def iter_blobs(self) -> AsyncIterator[tuple[BlobInfo, datetime.datetime]]:
         """See IBlobStore. One job per prefix, of which there are 256."""
-        for prefix in await self._workers.run(self._folder.prefixes):
-            for found in await self._workers.run(partial(self._folder.walk, prefix)):
-                yield found
+        try:
+            for prefix in await self._workers.run(self._folder.prefixes):
+                for found in await self._workers.run(partial(self._folder.walk, prefix)):
+                    yield found
+        except OSError as error:
+            raise as_search_error(error) from error
 
     # ------------------------------------------------------------------ removal
 

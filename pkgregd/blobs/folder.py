@@ -26,6 +26,7 @@ import itertools
 import os
 import re
 import secrets
+import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -45,6 +46,9 @@ RESERVED_INODES = 1024
 
 SPACE_CHECK_BYTES = 64 << 20
 """How much one upload writes between two looks at the free space."""
+
+LOST_ERRNOS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EIO, errno.EUCLEAN, errno.EBADMSG})
+"""What the kernel says of a file that is not there, or that a damaged disk has lost."""
 
 _FILE_MODE = 0o640
 _FOLDER_MODE = 0o750
@@ -106,6 +110,26 @@ def marked_digest(name: str) -> Digest | None:
     return Digest("sha256", hex_digits) if _HEX.fullmatch(hex_digits) else None
 
 
+def _names(folder: str) -> list[str]:
+    """List what is in a folder: nothing if it is gone, lost, or none at all."""
+    try:
+        return os.listdir(folder)
+    except OSError as error:
+        if error.errno not in LOST_ERRNOS:
+            raise
+        return []
+
+
+def _status(path: str, look: Callable[[str], os.stat_result]) -> os.stat_result | None:
+    """Look at a file; None if it is not there, or lost."""
+    try:
+        return look(path)
+    except OSError as error:
+        if error.errno not in LOST_ERRNOS:
+            raise
+        return None
+
+
 class BlobFolder:
     """
     The files of a store.
@@ -145,11 +169,9 @@ class BlobFolder:
         return os.path.join(self._root, self.locator(blob.hex))
 
     def size_bytes(self, blob: Digest) -> int | None:
-        """Length of a stored blob, None if it is not there."""
-        try:
-            return os.stat(self.path(blob)).st_size
-        except FileNotFoundError:
-            return None
+        """Length of a stored blob, None if it is not there, or lost."""
+        status = _status(self.path(blob), os.stat)
+        return None if status is None else status.st_size
 
     def put(self, staged_path: str, blob: Digest) -> None:
         """
@@ -188,24 +210,23 @@ class BlobFolder:
 
     def _walk(self, prefix: str) -> Iterator[tuple[BlobInfo, datetime.datetime]]:
         top = os.path.join(self._blobs, prefix)
-        for middle in sorted(os.listdir(top)):
+        for middle in sorted(_names(top)):
             if not _PREFIX.fullmatch(middle):
                 continue
-            with os.scandir(os.path.join(top, middle)) as entries:
-                for entry in entries:
-                    if not _HEX.fullmatch(entry.name) or not entry.name.startswith(prefix + middle):
-                        continue
-                    try:
-                        status = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    blob = BlobInfo(
-                        sha256=Digest("sha256", entry.name),
-                        size_bytes=status.st_size,
-                        locator=self.locator(entry.name),
-                        digests={"sha256": entry.name},
-                    )
-                    yield blob, datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
+            folder = os.path.join(top, middle)
+            for name in _names(folder):
+                if not _HEX.fullmatch(name) or not name.startswith(prefix + middle):
+                    continue
+                status = _status(os.path.join(folder, name), os.lstat)
+                if status is None or stat.S_ISDIR(status.st_mode):
+                    continue
+                blob = BlobInfo(
+                    sha256=Digest("sha256", name),
+                    size_bytes=status.st_size,
+                    locator=self.locator(name),
+                    digests={"sha256": name},
+                )
+                yield blob, datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
 
     def _make_blob_folder(self, sha256_hex: str) -> None:
         """Make aa/bb, and know that both will be there after a power cut."""

@@ -89,6 +89,13 @@ def as_read_error(error: OSError) -> BlobMissing:
     return BlobMissing(f"the blob cannot be read: {error.strerror}")
 
 
+def as_search_error(error: OSError) -> Unavailable:
+    """Say in the words of the house that nobody can tell what is stored, after the traceback was logged."""
+    log.failure("the blob store cannot be looked through", event="blobs.search_failed", errno=error.errno)
+    where = f" ({error.filename})" if error.filename else ""
+    return Unavailable(f"the blob store cannot be read{where}: {os.strerror(error.errno or errno.EIO)}")
+
+
 def as_domain_error(error: OSError) -> PkgregdError:
     """
     Say in the words of the house what an I/O error means for an upload.

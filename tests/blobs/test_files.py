@@ -308,7 +308,25 @@ class LayoutTests(SynchronousTestCase):
         (folder / ("0" * 64)).write_bytes(b"a blob of another prefix")
         (folder.parent / "lost+found").mkdir()
         (self.root / "sha256" / ".backup").mkdir()
+        other = next(prefix for prefix in ("aa", "bb") if prefix != blob.sha256.hex[:2])
+        (self.root / "sha256" / other).mkdir()
+        (self.root / "sha256" / other / "00").write_bytes(b"a file where folders are")
+        (self.root / "sha256" / other / "11" / f"{other}11{'0' * 60}").mkdir(parents=True)
+        (self.root / "sha256" / "cc").write_bytes(b"as well")
         self.assertEqual(self.successResultOf(ensureDeferred(all_digests(self.store))), {blob.sha256})
+
+    def test_a_blob_that_cannot_be_got_at(self) -> None:
+        """It is not there, as if it were gone; but where all cannot, nobody knows."""
+        blob = self.successResultOf(ensureDeferred(put(self.store, b"x")))
+        path = self.root / blob.locator
+        path.unlink()
+        path.symlink_to(path.name)
+        self.assertIsNone(self.successResultOf(ensureDeferred(self.store.stat(blob))))
+        self.root = Path("x" * 1000)
+        store = self.make_store()
+        self.failureResultOf(ensureDeferred(store.stat(blob)), Unavailable)
+        self.failureResultOf(ensureDeferred(all_digests(store)), Unavailable)
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 2)
 
     def test_close_takes_its_staging_folder_along(self) -> None:
         """An orderly end leaves no staging folder behind."""
