@@ -161,10 +161,10 @@ class IBlobStore(Interface):
 
     async def stat(blob: BlobInfo) -> int | None:
         """
-        Return the stored length in bytes, or None if it is not there.
+        Return the stored length in bytes, or None if it is not there, or a damaged disk has lost it.
 
         Raises:
-            BlobMissing: it may be there, but cannot be looked at. Unavailable: the store does not answer.
+            Unavailable: the store does not answer, or lets nobody look.
         """
 
     def iter_blobs() -> AsyncIterator[tuple[BlobInfo, datetime.datetime]]:

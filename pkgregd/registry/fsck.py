@@ -258,7 +258,7 @@ class Fsck:
         if damage is None:
             await self._read(blob)
         elif await self._is_still_needed(blob):
-            if damage is Damage.MISSING:
+            if damage is Damage.MISSING and blob.damage is not damage:
                 await demand_some(self._blobs)
             await self._tell_of_damage(blob, damage)
 

@@ -211,7 +211,7 @@ async def check_blob(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo, run: 
         Interrupted: the pace says so. Unavailable: the store does not answer, or has nothing at all.
     """
     damage = await verify(blobs, blob, run, pace)
-    if damage is Damage.MISSING:
+    if damage is Damage.MISSING and blob.damage is not damage:
         await demand_some(blobs)
     if damage is None:
         if blob.damage is not None:

@@ -158,10 +158,7 @@ class _Reader:
 
 async def look_at_length(blobs: IBlobStore, blob: BlobInfo) -> Damage | None:
     """Tell what is wrong with a blob that was not read; raises Unavailable if the store does not answer."""
-    try:
-        size_bytes = await blobs.stat(blob)
-    except BlobMissing:
-        return Damage.WRONG_BYTES  # there are none that anybody can read
+    size_bytes = await blobs.stat(blob)
     if size_bytes == blob.size_bytes:
         return None
     return Damage.MISSING if size_bytes is None else Damage.WRONG_SIZE

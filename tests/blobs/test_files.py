@@ -109,15 +109,6 @@ class LayoutTests(SynchronousTestCase):
         self.assertEqual(status.st_nlink, 1)
         self.assertEqual(status.st_mode & 0o137, 0)
 
-    def test_what_cannot_be_looked_at(self) -> None:
-        """It is not taken for lost, and nobody but its reader fails of it."""
-        blob = self.successResultOf(ensureDeferred(put(self.store, b"x")))
-        path = self.root / blob.locator
-        path.unlink()
-        path.symlink_to(path.name)
-        self.failureResultOf(ensureDeferred(self.store.stat(blob)), BlobMissing)
-        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
-
     def test_locators_are_never_trusted(self) -> None:
         """Paths are made of the digest; what a catalog says of the place cannot lead elsewhere."""
         blob = self.successResultOf(ensureDeferred(put(self.store, b"x")))

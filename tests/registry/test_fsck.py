@@ -8,7 +8,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from pkgregd.catalog.memory import MemoryCatalog
-from pkgregd.errors import BlobDamaged, BlobMissing, Unavailable
+from pkgregd.errors import BlobDamaged, Unavailable
 from pkgregd.interfaces import SCRUB_LEASE_SECONDS
 from pkgregd.registry.checks import CHECKS
 from pkgregd.registry.fsck import Finding, Fsck, FsckOptions, FsckReport
@@ -352,21 +352,6 @@ class ScrubTests(UpkeepCase):
         for stored in self.get(self.catalog.list_blobs("", 100)):
             self.get(self.catalog.mark_blob(stored.info.sha256, stored.info.locator, Damage.MISSING))
         self.assertTrue(self.get(self.scrubbing().go_on()).is_whole)
-
-    def test_a_blob_that_cannot_be_looked_at(self) -> None:
-        """It is damaged, and those behind it are read."""
-        files = [self.file(b"%d" % number, str(number)) for number in range(3)]
-        stat = self.blobs.stat
-
-        async def look(blob: BlobInfo) -> int | None:
-            if blob.sha256 == files[0].blob.sha256:
-                raise BlobMissing("the blob cannot be read: Input/output error")
-            return await stat(blob)
-
-        self.blobs.stat = look
-        report = self.get(self.scrubbing().go_on())
-        self.assertEqual((report.blobs, report.damaged, report.is_whole), (3, 1, True))
-        self.assertIs(self.known_damage(files[0]), Damage.WRONG_BYTES)
 
     def test_a_store_that_is_away(self) -> None:
         """The turn fails, and no blob is taken for damaged."""
