@@ -63,11 +63,13 @@ def version_fields(file: PackageFile, base_url: str) -> dict[str, object]:
     kept: dict[str, Any] = fields.pop("dist", {})
     where = f"{base_url}/{file.name}/-/{quote(file_name_of(file.name, file.version))}"
     fields["_id"] = f"{file.name}@{file.version}"
-    dist: dict[str, object] = {
-        "integrity": f"sha512-{base64.b64encode(bytes.fromhex(digests['sha512'])).decode()}",
-        "shasum": digests["sha1"],
-        "tarball": where,
-    }
+    # of bytes that were lost, and what was known of them with them, there is but the digest that names them
+    algorithm = "sha512" if "sha512" in digests else "sha256"
+    digest = digests.get(algorithm, file.blob.sha256.hex)
+    dist: dict[str, object] = {"integrity": f"{algorithm}-{base64.b64encode(bytes.fromhex(digest)).decode()}"}
+    if "sha1" in digests:
+        dist["shasum"] = digests["sha1"]
+    dist["tarball"] = where
     dist |= kept
     if "attestations" in kept:
         dist["attestations"] = {"url": attestations_url(base_url, file.name, file.version), **kept["attestations"]}

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pkgregd import errors
 from pkgregd.formats.npm import NpmFormat
 from pkgregd.testing.calls import FormatWorld, body_of, cut
 from pkgregd.testing.format_contract import FormatContract
-from pkgregd.values import Refusal, Tag
+from pkgregd.values import Digest, Refusal, Tag
 from tests.formats.npm_hostile import hostile_documents
 from tests.support.npm import make_document, make_package, make_provenance, make_tarball, with_provenance
 
@@ -122,6 +123,14 @@ class PublishTests(NpmTestCase):
         self.assertRegex(full["_rev"], r"\A1-[0-9a-f]{32}\Z")
         for where in ("@acme/lib/1.0.0", "@acme/lib/latest"):
             self.assertEqual(json.loads(self.get(where)), full["versions"]["1.0.0"])
+
+    def test_of_lost_bytes_one_digest_is_known(self) -> None:
+        """Where the catalog has lost the others there is the one that names the bytes, which npm takes as well."""
+        sha256 = Digest("sha256", hashlib.sha256(self.publish()).hexdigest())
+        self.successResultOf(ensureDeferred(self.world.catalog.set_digests(sha256, {"sha256": sha256.hex})))
+        dist = self.document()["versions"]["1.0.0"]["dist"]
+        self.assertEqual(dist["integrity"], f"sha256-{base64.b64encode(bytes.fromhex(sha256.hex)).decode()}")
+        self.assertNotIn("shasum", dist)
 
     def test_attachments_first(self) -> None:
         """The tarball may come before all else, in any cuts."""
