@@ -9,7 +9,8 @@ from sqlalchemy import bindparam, delete, func, literal_column, null, select, up
 
 from pkgregd.catalog.rules import to_microseconds
 from pkgregd.catalog.statement import Row, Statement, Transaction, insert
-from pkgregd.catalog.tables import blobs, package_files
+from pkgregd.catalog.tables import blobs, package_files, packages
+from pkgregd.catalog.usage import add_usage
 from pkgregd.values import BlobInfo, Damage, Digest
 
 # =================================================================== statements
@@ -17,7 +18,7 @@ from pkgregd.values import BlobInfo, Damage, Digest
 _is_used = select(literal_column("1")).where(package_files.c.sha256 == blobs.c.sha256).exists()
 
 FIND_BLOB = Statement(
-    select(blobs.c.digests_json, blobs.c.released_at, blobs.c.damage)
+    select(blobs.c.digests_json, blobs.c.released_at, blobs.c.damage, blobs.c.size_bytes)
     .where(blobs.c.sha256 == bindparam("sha256"))
     .with_for_update()
 )
@@ -62,6 +63,15 @@ USES_OF_BLOB = Statement(
     .select_from(package_files)
     .where(package_files.c.sha256 == bindparam("sha256"))
     .limit(literal_column("1"))
+)
+
+PROJECTS_OF_BLOB = Statement(
+    select(packages.c.project_id, func.count())
+    .select_from(package_files)
+    .join(packages, packages.c.id == package_files.c.package_id)
+    .where(package_files.c.sha256 == bindparam("sha256"))
+    .group_by(packages.c.project_id)
+    .order_by(packages.c.project_id)
 )
 
 USES_OF_COPY = Statement(
@@ -124,7 +134,7 @@ async def adopt_blob(tx: Transaction, blob: BlobInfo) -> None:
             now=tx.now,
         )
         return
-    digests_json, released_at, damage = row
+    digests_json, released_at, damage, size_bytes = row
     known = read_digests(digests_json)
     merged = {**blob.digests, **known}
     if damage is not None:
@@ -135,8 +145,16 @@ async def adopt_blob(tx: Transaction, blob: BlobInfo) -> None:
             new_locator=blob.locator,
             new_digests_json=json.dumps({**known, **blob.digests}),
         )
+        await _count_again(tx, blob.sha256.hex, blob.size_bytes - size_bytes)
     elif merged != known or released_at is not None:
         await tx.execute(KEEP_BLOB, the_sha256=blob.sha256.hex, new_digests_json=json.dumps(merged))
+
+
+async def _count_again(tx: Transaction, sha256: str, more_bytes: int) -> None:
+    """Have projects use what their files of a blob take, of which it had been forgotten how much that is."""
+    if more_bytes:
+        for project_id, count in await tx.fetch_all(PROJECTS_OF_BLOB, sha256=sha256):
+            await add_usage(tx, project_id, count * more_bytes)
 
 
 async def release_blob(tx: Transaction, sha256: str) -> None:

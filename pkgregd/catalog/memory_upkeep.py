@@ -60,9 +60,15 @@ class MemoryUpkeep(MemoryBlobs):
 
     async def restore_blob(self, blob: BlobInfo) -> bool:
         """See IUpkeepCatalog."""
-        if blob.sha256.hex in self._blobs or not self._is_used(blob.sha256.hex):
+        stored = self._blobs.get(blob.sha256.hex)
+        if not self._is_used(blob.sha256.hex):
             return False
-        self._add_blob(blob)
+        if stored is None:
+            self._add_blob(blob)
+        elif stored.info.damage is not None and blob.damage is None:
+            stored.info = blob
+        else:
+            return False
         return True
 
     async def find_faults(

@@ -79,6 +79,18 @@ RESTORE_BLOB = Statement(
     .on_conflict_do_nothing()
 )
 
+REPLACE_DAMAGED = Statement(
+    update(blobs)
+    .where(blobs.c.sha256 == bindparam("the_sha256"), blobs.c.damage.is_not(null()))
+    .values(
+        size_bytes=bindparam("new_size_bytes"),
+        locator=bindparam("new_locator"),
+        digests_json=bindparam("new_digests_json"),
+        damage=null(),
+        damaged_at=null(),
+    )
+)
+
 USES = Statement(
     select(literal_column("1")).where(package_files.c.sha256 == bindparam("sha256")).limit(literal_column("1"))
 )
@@ -168,12 +180,17 @@ async def restore_blob(tx: Transaction, blob: BlobInfo) -> bool:
     """See IUpkeepCatalog."""
     if await tx.fetch_one(USES, sha256=blob.sha256.hex) is None:
         return False
+    digests_json = json.dumps(dict(blob.digests))
+    if blob.damage is None:
+        place = {"new_size_bytes": blob.size_bytes, "new_locator": blob.locator, "new_digests_json": digests_json}
+        if await tx.execute(REPLACE_DAMAGED, the_sha256=blob.sha256.hex, **place):
+            return True
     added = await tx.execute(
         RESTORE_BLOB,
         sha256=blob.sha256.hex,
         size_bytes=blob.size_bytes,
         locator=blob.locator,
-        digests_json=json.dumps(dict(blob.digests)),
+        digests_json=digests_json,
         damage=None if blob.damage is None else blob.damage.value,
         damaged_at=None if blob.damage is None else tx.now,
         now=tx.now,

@@ -41,10 +41,11 @@ class IUpkeepCatalog(Interface):
 
     async def restore_blob(blob: BlobInfo) -> bool:
         """
-        Add the row of a blob that files refer to and that has none; with damage if its bytes are lost.
+        Add the row of a blob that files refer to and that has none, with damage if its bytes are lost; or have the row
+        of a damaged one tell of these bytes, which were found whole.
 
         Returns:
-            Whether it was added.
+            Whether it was added or changed.
         """
 
     async def find_faults(check: CatalogCheck, after: tuple[int | str, ...] | None, limit: int) -> tuple[Fault, ...]:

@@ -18,11 +18,19 @@ async def is_unused(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo) -> boo
 
 
 async def is_unknown(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo) -> bool:
-    """Whether the catalog has no row of what lies here, and no file that may need it."""
+    """Whether the catalog has no row of what lies here, and no file that may need it, the row's own copy being lost."""
     stored = await catalog.find_blob(blob.sha256)
-    if stored is not None and (not blobs.has_copies or stored.info.locator == blob.locator):
-        return False
+    if stored is not None:
+        if not blobs.has_copies or stored.info.locator == blob.locator:
+            return False
+        if stored.is_used and await is_lost(blobs, stored.info):
+            return False
     return await is_unused(catalog, blobs, blob)
+
+
+async def is_lost(blobs: IBlobStore, blob: BlobInfo) -> bool:
+    """Whether what the catalog refers to is damaged, as far as that is known or shows without reading it."""
+    return blob.damage is not None or await blobs.stat(blob) != blob.size_bytes
 
 
 async def knows_nothing(catalog: ICatalog) -> bool:

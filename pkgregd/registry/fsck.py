@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from pkgregd.interfaces import IBlobStore, ICatalog
 from pkgregd.registry import checks
 from pkgregd.registry.checks import CHECKS, Check
-from pkgregd.registry.copies import demand_some, forget, is_unknown, is_unpublished, knows_nothing
+from pkgregd.registry.copies import demand_some, forget, is_lost, is_unknown, is_unpublished, knows_nothing
 from pkgregd.registry.scrub import check_blob
 from pkgregd.registry.sweep import settled_before
 from pkgregd.registry.verifying import Pace, Run, look_at_length, read_digests
@@ -32,6 +32,9 @@ MAX_WANTED = 100_000
 """Lost blobs that are looked for in the store in one run."""
 
 MAX_FILES_NAMED = 10
+
+USUAL_ALGORITHMS = ("md5", "sha1", "sha512")
+"""Of the digests that formats ask for, beside sha256."""
 
 OF_DAMAGE = {
     Damage.MISSING: checks.MISSING_BLOB,
@@ -184,6 +187,12 @@ class Fsck:
             if blob.sha256.hex in wanted:
                 if self._options.repair and await self._take_up(blob):
                     wanted[blob.sha256.hex] = True
+                continue
+            stored = await self._catalog.find_blob(blob.sha256)
+            if stored is not None and self._is_of(stored.info, blob):
+                continue
+            if stored is not None and stored.is_used and await is_lost(self._blobs, stored.info):
+                await self._put_in_place(stored.info, blob)
             elif written_at < before and await is_unknown(self._catalog, self._blobs, blob):
                 is_gone = removes and await self._blobs.remove(blob, partial(forget, self._catalog, self._blobs, blob))
                 self._found(checks.UNKNOWN_OBJECT, f"object {blob.locator}", is_repaired=is_gone, sha256=blob.sha256)
@@ -202,11 +211,31 @@ class Fsck:
 
     async def _take_up(self, blob: BlobInfo) -> bool:
         """Have the catalog know a blob again, if its bytes are what they should be."""
-        digests = await read_digests(self._blobs, blob, ("md5", "sha1", "sha512"), self._run, self._pace)
+        digests = await self._digests_of(blob)
+        return digests is not None and await self._catalog.restore_blob(evolve(blob, digests=digests))
+
+    async def _digests_of(self, blob: BlobInfo, algorithms: Iterable[str] = ()) -> Mapping[str, str] | None:
+        """Compute all that formats may want, and more; None if the bytes are not what they should be."""
+        digests = await read_digests(self._blobs, blob, {*USUAL_ALGORITHMS, *algorithms}, self._run, self._pace)
         self._report.read_bytes += blob.size_bytes
-        if isinstance(digests, Damage):
-            return False
-        return await self._catalog.restore_blob(BlobInfo(blob.sha256, blob.size_bytes, blob.locator, digests))
+        return None if isinstance(digests, Damage) else digests
+
+    def _is_of(self, known: BlobInfo, blob: BlobInfo) -> bool:
+        """Whether what lies here is what the catalog refers to, as far as that shows without reading it."""
+        is_there = not self._blobs.has_copies or known.locator == blob.locator
+        return is_there and known.size_bytes == blob.size_bytes
+
+    async def _put_in_place(self, lost: BlobInfo, blob: BlobInfo) -> None:
+        """Have files refer to what lies here, if it is what they have lost."""
+        digests = await self._digests_of(blob, lost.digests)
+        if digests is None:
+            return
+        is_repaired = False
+        if self._options.repair:
+            await self._catalog.mark_blob(lost.sha256, lost.locator, lost.damage or Damage.MISSING)
+            is_repaired = await self._catalog.restore_blob(evolve(blob, digests=digests))
+        where = f"blob {blob.sha256.hex}, by object {blob.locator}"
+        self._found(checks.WHOLE_AGAIN, where, is_repaired=is_repaired, sha256=blob.sha256)
 
     async def _tell_of_lost(self, wanted: Mapping[str, bool]) -> None:
         if not all(wanted.values()):
@@ -292,10 +321,12 @@ class Fsck:
         self._found(OF_DAMAGE[damage], where, is_repaired=False, sha256=blob.sha256, files=files)
 
     async def _put_digests_right(self, blob: BlobInfo) -> None:
-        """Write the digests of the bytes themselves, of all algorithms that were said to be known."""
+        """Write the digests of the bytes themselves, of all algorithms that were known."""
         is_repaired = False
         if self._options.repair:
-            digests = await read_digests(self._blobs, blob, blob.digests, self._run, self._pace)
+            # where they cannot be digests nobody knows which there were
+            more = () if _is_plausible(blob) else USUAL_ALGORITHMS
+            digests = await read_digests(self._blobs, blob, {*blob.digests, *more}, self._run, self._pace)
             if not isinstance(digests, Damage):
                 is_repaired = await self._catalog.set_digests(blob.sha256, digests)
         self._found(

@@ -143,6 +143,16 @@ class UpkeepContract(_Base):
         self.assertFalse(self.get(self.catalog.restore_blob(blob_of(b"y"))))
         self.assertEqual(self.list_blobs("", 9), (blob,))
 
+    def test_a_damaged_blob_is_restored(self) -> None:
+        """Its row tells of bytes that were found whole elsewhere, and of nothing else."""
+        blob = self.publish(publication_of(b"x")).file.blob
+        whole = evolve(blob, locator="elsewhere", digests={**blob.digests, "md5": "0" * 32})
+        self.mark_blob(blob, Damage.MISSING)
+        self.assertFalse(self.get(self.catalog.restore_blob(evolve(whole, damage=Damage.MISSING))))
+        self.assertTrue(self.get(self.catalog.restore_blob(whole)))
+        self.assertEqual(self.stored_file(b"x").blob, whole)
+        self.assertFalse(self.get(self.catalog.restore_blob(blob)))
+
     # --- faults
 
     def count_faults(self) -> dict[CatalogCheck, int]:

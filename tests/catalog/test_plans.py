@@ -311,6 +311,7 @@ class PlanTests(SynchronousTestCase):
         """Whether a blob is needed, and pages of blobs."""
         self.assert_by_index(blobs.USES_OF_BLOB, blobs.FIND_BLOB, upkeep.LIST_BLOBS, blobs.RELEASE_BLOB)
         self.assert_by_index(blobs.USES_OF_COPY, blobs.FORGET_COPY, blobs.MOVE_BLOB, blobs.LOCATOR_OF_BLOB)
+        self.assert_by_index(blobs.PROJECTS_OF_BLOB, upkeep.REPLACE_DAMAGED)
 
     def test_upkeep(self) -> None:
         """Pages of blobs and of what is wrong begin behind a key; what they are compared with is found by an index."""

@@ -360,6 +360,25 @@ class Findings(Plants):
         self.assertEqual(report.left, 1)
         self.assert_found({"missing_blob": 1})
         self.get(self.publish("beta"))
+        self.assert_found({}, verify=True)
+
+    def test_what_is_put_back(self) -> None:
+        """Bytes that a backup has are served again, wherever they are put, and whatever is still known of them."""
+        for forget in (lambda: None, self.file_without_blob):
+            forget()
+            self.damage(self.beta, None)
+            self.assertEqual(self.fsck(repair=True).left, 1)
+            self.beta = self.get(self.commit(b"beta" * 1000))
+            now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2)
+            self.assertEqual(self.get(sweep(self.catalog, self.blobs, grace=datetime.timedelta(0), now=now)).removed, 0)
+            self.assertEqual(self.fsck(repair=True).left, 0)
+            self.assert_found({}, verify=True)
+            self.assertEqual(self.get(self.blobs.stat(self.beta)), 4000)
+
+    def test_another_copy_stays(self) -> None:
+        """Bytes of which nobody knows yet that they are the last ones are not removed."""
+        self.damage(self.beta, None)
+        self.get(self.commit(b"beta" * 1000))
         self.assertEqual(self.fsck(repair=True).left, 0)
         self.assert_found({}, verify=True)
 

@@ -184,7 +184,7 @@ class FsckTests(UpkeepCase):
             self.assertEqual(self.fsck(verify=verify).found, {"wrong_digests": 1})
             self.assertEqual(self.fsck(verify=verify, repair=True).left, 0)
             stored = self.get(self.catalog.find_blob(file.blob.sha256))
-            self.assertEqual(stored.info.digests, right)
+            self.assertLessEqual(right.items(), stored.info.digests.items())
         self.assertEqual(self.fsck(verify=True).found, {})
 
     def test_usage(self) -> None:
