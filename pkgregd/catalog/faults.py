@@ -47,7 +47,7 @@ from pkgregd.catalog.tables import (
     unconfirmed_files,
     usages,
 )
-from pkgregd.catalog.usage import RELEASE, recount_usage
+from pkgregd.catalog.usage import recount_usage
 from pkgregd.interfaces import STALE_SECONDS
 from pkgregd.values import CatalogCheck, Digest, Fault
 
@@ -98,6 +98,7 @@ _is_used = _any(package_files.c.sha256 == blobs.c.sha256)
 _has_file = _any(package_files.c.package_id == packages.c.id)
 _has_project = _any(projects.c.id == packages.c.project_id)
 _older = packages.alias("older")
+_tagged = _any(packages.c.id == tags.c.package_id, _same_name(packages, tags))
 
 # in one pass over all files: project by project PostgreSQL would go through all of them for each
 _found = (
@@ -120,6 +121,8 @@ _usage = projects.outerjoin(usages, usages.c.project_id == projects.c.id).outerj
 _counted = func.coalesce(usages.c.file_bytes, literal_column("0"))
 _file_bytes = func.coalesce(_found.c.file_bytes, literal_column("0"))
 _lost_files = func.coalesce(_found.c.lost_files, literal_column("0"))
+
+_is_stale = reservations.c.expires_at < bindparam("stale_before", type_=BigInteger)
 
 _key_and_file = file_keys.outerjoin(package_files, package_files.c.id == file_keys.c.file_id).outerjoin(
     packages, packages.c.id == package_files.c.package_id
@@ -163,8 +166,12 @@ REMOVE_TAG = Statement(
         tags.c.format == bindparam("format"),
         tags.c.canonical_name == bindparam("canonical_name"),
         tags.c.tag == bindparam("tag"),
+        # not one that somebody has pointed at a version since it was found
+        ~_tagged,
     )
 )
+
+FORGET_STALE = Statement(delete(reservations).where(reservations.c.id == bindparam("reservation_id"), _is_stale))
 
 REMOVE_DOCUMENT = Statement(
     delete(documents).where(documents.c.file_id == bindparam("file_id"), documents.c.name == bindparam("name"))
@@ -231,7 +238,7 @@ async def _remove_tag(tx: Transaction, key: Key) -> bool:
 
 
 async def _forget_reservation(tx: Transaction, key: Key) -> bool:
-    return await tx.execute(RELEASE, reservation_id=key[0]) > 0
+    return await tx.execute(FORGET_STALE, reservation_id=key[0], stale_before=_stale_before(tx)) > 0
 
 
 async def _remove_document(tx: Transaction, key: Key) -> bool:
@@ -345,7 +352,7 @@ LOOKS: Mapping[CatalogCheck, _Look] = {
             [tags.c.project_id, tags.c.format, tags.c.canonical_name, tags.c.tag],
             [],
             tags,
-            ~_any(packages.c.id == tags.c.package_id, _same_name(packages, tags)),
+            ~_tagged,
         ),
         (0, "", "", ""),
         lambda row: f"tag {row[3]} of {row[1]} {row[2]} in project {row[0]}",
@@ -356,7 +363,7 @@ LOOKS: Mapping[CatalogCheck, _Look] = {
             [reservations.c.id],
             [reservations.c.project_id, reservations.c.size_bytes],
             reservations,
-            reservations.c.expires_at < bindparam("stale_before", type_=BigInteger),
+            _is_stale,
         ),
         ("",),
         lambda row: f"reservation {row[0]} of {row[2]} bytes in project {row[1]}",

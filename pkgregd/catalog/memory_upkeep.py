@@ -95,7 +95,8 @@ class MemoryUpkeep(MemoryBlobs):
         """See IUpkeepCatalog."""
         (key,) = fault.key
         if check is CatalogCheck.STALE_RESERVATION:
-            return self._reservations.pop(str(key), None) is not None
+            is_there = fault in await self.find_faults(check, None, len(self._reservations) + 1)
+            return is_there and self._reservations.pop(str(key), None) is not None
         if check is CatalogCheck.WRONG_USAGE:
             recounted = await self.recount_usage(int(key))
             return recounted is not None and recounted.counted_bytes != recounted.file_bytes

@@ -42,6 +42,9 @@ OF_DAMAGE = {
     Damage.WRONG_BYTES: checks.WRONG_BYTES,
 }
 
+BY_HAND = (CatalogCheck.FILE_WITHOUT_PACKAGE, CatalogCheck.PACKAGE_WITHOUT_PROJECT)
+"""What no repair mends."""
+
 LATE_CHECKS = (CatalogCheck.FILE_WITHOUT_BLOB, CatalogCheck.WRONG_USAGE)
 """What they find depends on what was mended before."""
 
@@ -169,6 +172,8 @@ class Fsck:
         while page := await self._catalog.find_faults(check, after, PAGE):
             for fault in page:
                 is_repaired = self._options.repair and await self._catalog.mend_fault(check, fault)
+                if self._options.repair and not is_repaired and check not in BY_HAND:
+                    continue  # others have done it meanwhile
                 self._found(check.value, fault.where, is_repaired=is_repaired, sha256=fault.sha256)
             after = page[-1].key
             self._progress(check.value, self._report.found[check.value])

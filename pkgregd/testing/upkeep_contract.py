@@ -183,6 +183,11 @@ class UpkeepContract(_Base):
         self.assertEqual(self.count_faults(), {})
         self.clock.advance(STALE_SECONDS)
         self.assertEqual(self.count_faults(), {CatalogCheck.STALE_RESERVATION: 2})
+        found = self.get(self.catalog.find_faults(CatalogCheck.STALE_RESERVATION, None, 9))
+        self.get(self.catalog.renew(["a", "b"]))
+        for fault in found:  # renewed since
+            self.assertFalse(self.get(self.catalog.mend_fault(CatalogCheck.STALE_RESERVATION, fault)))
+        self.clock.advance(LEASE_SECONDS + STALE_SECONDS + 1)
         for fault in self.get(self.catalog.find_faults(CatalogCheck.STALE_RESERVATION, None, 9)):
             self.assertIn("10 bytes in project 1", fault.where)
             self.assertTrue(self.get(self.catalog.mend_fault(CatalogCheck.STALE_RESERVATION, fault)))

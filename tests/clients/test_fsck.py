@@ -36,7 +36,7 @@ from pkgregd.registry.fsck import Fsck, FsckOptions, FsckReport
 from pkgregd.registry.sweep import sweep
 from pkgregd.registry.verifying import Pace
 from pkgregd.testing.blob_store_contract import sha256_of
-from pkgregd.values import ANONYMOUS, BlobInfo, Coordinates, Publication, Visibility
+from pkgregd.values import ANONYMOUS, BlobInfo, CatalogCheck, Coordinates, Publication, Visibility
 from tests.catalog.support import emptied_database
 from tests.support.catalogs import SQLITE_URL, query
 from tests.support.daemon import clean_environment, script
@@ -349,6 +349,16 @@ class Findings(Plants):
         report = self.fsck(repair=True, verify=True)
         self.assertEqual(report.left, sum(not plant.is_mended for plant in several))
         self.assert_found({plant.kind: 1 for plant in several if not plant.is_mended}, verify=True)
+
+    def test_a_tag_that_was_set_meanwhile(self) -> None:
+        """One that points at a version again stays, although it was found before."""
+        self.dangling_tag()
+        (fault,) = self.get(self.catalog.find_faults(CatalogCheck.DANGLING_TAG, None, 9))
+        self.sql(
+            "UPDATE tags SET package_id = (SELECT id FROM packages WHERE name = 'beta') WHERE canonical_name = 'beta'"
+        )
+        self.assertFalse(self.get(self.catalog.mend_fault(CatalogCheck.DANGLING_TAG, fault)))
+        self.assertEqual(len(query(self.url, self.folder, "SELECT tag FROM tags")), 2)
 
     def test_what_is_lost_for_good(self) -> None:
         """A file whose blob is neither in the catalog nor in the store is listed again, and mended by its bytes."""

@@ -196,6 +196,19 @@ class FsckTests(UpkeepCase):
         self.assertEqual(self.fsck(repair=True).left, 0)
         self.assertEqual(self.fsck().found, {})
 
+    def test_what_is_right_again(self) -> None:
+        """A row that others have put right before it was mended is no finding."""
+        self.file(b"abc")
+        self.catalog._usages[self.one] = 5
+        mend = self.catalog.mend_fault
+
+        async def recount_first(*arguments: object) -> bool:
+            await self.catalog.recount_usage(self.one)
+            return await mend(*arguments)
+
+        self.catalog.mend_fault = recount_first
+        self.assertEqual(self.fsck(repair=True).found, {})
+
     def test_every_check_of_the_catalog_is_known(self) -> None:
         """It has a name, and something to do."""
         self.assertLessEqual({check.value for check in CatalogCheck}, set(CHECKS))
