@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 from pkgregd.errors import FileNotFound, InvalidVersion, PackageNotFound
 from pkgregd.formats.cargo_index import show_index_file
@@ -23,7 +22,7 @@ async def send_crate(call: ICall) -> Reply:
     if file.version != version:
         raise PackageNotFound
     return Reply(
-        body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
+        body=StreamBody.of(file, call.remote.open_file),
         content_type="application/gzip",
         headers=(_FOR_EVER,),
         etag=file.blob.sha256.hex,

@@ -205,7 +205,7 @@ class GenericFormat:
         file = await self._find(call)
         sha256 = file.blob.sha256.hex
         return Reply(
-            body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
+            body=StreamBody.of(file, call.remote.open_file),
             content_type="application/octet-stream",
             headers=(("X-Checksum-SHA256", sha256),),
             etag=sha256,

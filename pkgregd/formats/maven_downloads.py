@@ -73,7 +73,7 @@ def _send_file(call: ICall, file: PackageFile) -> Reply:
     """
     digests = file.blob.digests
     return Reply(
-        body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
+        body=StreamBody.of(file, call.remote.open_file),
         content_type="application/octet-stream",
         headers=(
             _ASK_AGAIN,

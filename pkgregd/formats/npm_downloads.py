@@ -165,7 +165,7 @@ async def _send_tarball(call: ICall, name: str, file_name: str) -> Reply:
     version = version_in(name, file_name)
     file = await call.remote.find_file(name, version, file_name_of(name, version))
     return Reply(
-        body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
+        body=StreamBody.of(file, call.remote.open_file),
         content_type="application/octet-stream",
         headers=(_FOR_EVER,),
         etag=file.blob.sha256.hex,

@@ -191,7 +191,7 @@ async def download_v2(call: ICall) -> Reply:
 
 def _send(call: ICall, file: PackageFile, name: str, version: str) -> Reply:
     return Reply(
-        body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
+        body=StreamBody.of(file, call.remote.open_file),
         content_type="application/octet-stream",
         headers=(_FOR_EVER if _is_for_ever(call, name, version) else _ASK_AGAIN,),
         etag=file.blob.sha256.hex,

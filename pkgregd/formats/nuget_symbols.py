@@ -120,7 +120,7 @@ async def download_symbols(call: ICall) -> Reply:
     if json.loads(file.file_metadata_json).get("checksum") not in wanted:
         raise FileNotFound
     return Reply(
-        body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
+        body=StreamBody.of(file, call.remote.open_file),
         content_type="application/octet-stream",
         headers=(_FOR_EVER, ("Vary", CHECKSUM_HEADER)),
         etag=file.blob.sha256.hex,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 from pkgregd.errors import FileNotFound, InvalidDigest
 from pkgregd.formats.pypi_files import METADATA_DOCUMENT, PROVENANCE_DOCUMENT, FileMetadata
@@ -30,7 +29,7 @@ async def send_file(call: ICall) -> Reply:
     if asked.endswith(PROVENANCE_ENDING):
         return await _send_provenance(call, file)
     return Reply(
-        body=StreamBody(file.blob.size_bytes, partial(call.remote.open_file, file)),
+        body=StreamBody.of(file, call.remote.open_file),
         content_type="application/octet-stream",
         headers=(_FOR_EVER,),
         etag=file.blob.sha256.hex,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from attrs import evolve
 from twisted.logger import Logger
 
-from pkgregd.errors import ClientGone, PkgregdError
+from pkgregd.errors import BlobDamaged, ClientGone, PkgregdError
 from pkgregd.http.accel import HEADER, path_for_proxy
 from pkgregd.http.conditions import accepts_gzip, choose_range, http_date, is_precondition_met, is_unmodified
 from pkgregd.http.flow import send_flow
@@ -182,6 +182,8 @@ async def _send_stream(
     size_bytes = body.size_bytes if piece is None else piece.size_bytes
     headers.append(("Content-Length", str(size_bytes)))
     if request.method == b"HEAD":
+        if body.damaged is not None:
+            raise BlobDamaged(body.damaged)
         _begin(request, status, headers)
         return
     source = await body.open(piece)

@@ -9,7 +9,6 @@ Source: GitLab's documentation, `api/packages.md`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import TypeAlias
 
 from zope.interface import implementer
@@ -290,7 +289,7 @@ class PackageManagement:
             raise SwitchedOff(file.format)
         sha256 = file.blob.sha256.hex
         return Reply(
-            body=StreamBody(file.blob.size_bytes, partial(inventory.open_file, file)),
+            body=StreamBody.of(file, inventory.open_file),
             content_type="application/octet-stream",
             headers=(("X-Checksum-SHA256", sha256),),
             etag=sha256,

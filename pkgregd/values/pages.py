@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import field, frozen
@@ -22,10 +23,21 @@ class StreamBody:
     Attributes:
         size_bytes: of the whole.
         open: opens the whole (None) or a piece; only called when bytes are really sent.
+        damaged: the name of the file if its bytes are known to be damaged: then open() refuses, and so is whoever only
+            asks what there is.
     """
 
     size_bytes: int
     open: Callable[[ByteRange | None], Awaitable[IBlobSource]]
+    damaged: str | None = None
+
+    @classmethod
+    def of(
+        cls, file: PackageFile, open_file: Callable[[PackageFile, ByteRange | None], Awaitable[IBlobSource]]
+    ) -> StreamBody:
+        """Make the body that a published file is."""
+        damaged = None if file.blob.damage is None else file.file_name
+        return cls(file.blob.size_bytes, partial(open_file, file), damaged)
 
 
 @frozen

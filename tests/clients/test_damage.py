@@ -53,6 +53,8 @@ class DamageCase(ClientTestCase):
             self.assertEqual((status, json.loads(body)["error_code"]), (503, code))
             self.assertNotIn("ETag", headers)
             self.assertNotIn("Retry-After", headers)
+        status, headers, body = self.daemon.get(path, self.headers(), "HEAD")
+        self.assertEqual((status, headers["ETag"], body), (503, None, b""))
 
     def check_end(self) -> None:
         """Damage that nobody knew of is logged with where it was found; nothing else is."""

@@ -942,6 +942,17 @@ class ReplyTests(FrontCase):
         self.assertNotIn(b"gone", reply.body)
         self.assertEqual(len(self.flushLoggedErrors(errors.BlobMissing)), 1)
 
+    def test_a_damaged_blob(self):
+        """Where it is known who asks what there is learns it as well, and no byte is looked for."""
+
+        async def never(piece):
+            raise AssertionError("opened")
+
+        self.result = evolve(self.result, body=StreamBody(1, never, "f.bin"))
+        reply = self.client.request("HEAD", BASE + "/n/f")
+        self.assertEqual((reply.status, reply.body), (503, b""))
+        self.assertNotIn("etag", reply.headers)
+
     def test_keep_alive_after_a_stream(self):
         """The connection serves the next request."""
         self.get()
