@@ -211,8 +211,6 @@ async def check_blob(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo, run: 
         Interrupted: the pace says so. Unavailable: the store does not answer, or has nothing at all.
     """
     damage = await verify(blobs, blob, run, pace)
-    if damage is Damage.MISSING and blob.damage is not damage:
-        await demand_some(blobs)
     if damage is None:
         if blob.damage is not None:
             await catalog.mark_blob(blob.sha256, blob.locator, None)
@@ -221,6 +219,8 @@ async def check_blob(catalog: ICatalog, blobs: IBlobStore, blob: BlobInfo, run: 
     stored = await catalog.find_blob(blob.sha256)
     if stored is None or not stored.is_used or stored.info.locator != blob.locator:
         return None
+    if damage is Damage.MISSING and blob.damage is not damage:
+        await demand_some(blobs)
     if not await catalog.mark_blob(blob.sha256, blob.locator, damage):
         return None
     damage = await verify(blobs, blob, run, pace)

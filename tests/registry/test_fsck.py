@@ -377,6 +377,19 @@ class ScrubTests(UpkeepCase):
         self.failureResultOf(ensureDeferred(self.scrubbing().go_on()), Unavailable)
         self.assertIsNone(self.known_damage(file))
 
+    def test_the_last_file_goes_meanwhile(self) -> None:
+        """It is not missed, and the store is not taken for one that is away."""
+        file = self.file(b"abc")
+        stat = self.blobs.stat
+
+        async def delete_first(blob: BlobInfo) -> int | None:
+            await self.catalog.delete_file(file.id, ANONYMOUS, NO_PRECONDITION)
+            self.blobs.contents.clear()
+            return await stat(blob)
+
+        self.blobs.stat = delete_first
+        self.assertEqual(self.get(self.scrubbing().go_on()).damaged, 0)
+
     def test_a_store_with_nothing_in_it(self) -> None:
         """So does it where a disk is not mounted."""
         file = self.file(b"abc")
