@@ -58,6 +58,14 @@ _PREFIX = re.compile(r"[0-9a-f]{2}", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
+def _share(fd: int, folder: str) -> None:
+    """Give a file that root has made for an operator to whom its folder belongs: the daemon has to open it, too."""
+    if os.geteuid() == 0:
+        owner = os.stat(folder)
+        if os.fstat(fd).st_uid != owner.st_uid:
+            os.fchown(fd, owner.st_uid, owner.st_gid)
+
+
 @frozen
 class Lock:
     """A flock that is held. It has a file descriptor of its own, so that locks of one process count like others'."""
@@ -70,6 +78,7 @@ class Lock:
         """Take the lock (LOCK_SH or LOCK_EX) without waiting; None if it is held against us."""
         fd = operations.open(path, os.O_RDWR | os.O_CREAT, _FILE_MODE)
         try:
+            _share(fd, os.path.dirname(path))
             operations.flock(fd, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             operations.close(fd)

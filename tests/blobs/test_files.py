@@ -156,6 +156,21 @@ class LayoutTests(SynchronousTestCase):
         self.successResultOf(ensureDeferred(sink.abort()))
         self.assertTrue(self.successResultOf(ensureDeferred(self.other.remove(blob, yes))))
 
+    def test_locks_belong_to_whom_the_folder_does(self) -> None:
+        """A sweep that root runs leaves nothing behind that the daemon cannot open."""
+        owner = (
+            (65534, 65534) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+        )  # others make files for themselves
+        blob = self.successResultOf(ensureDeferred(put(self.store, b"x")))
+        os.chown(self.root / "locks", *owner)
+        lock = self.root / "locks" / blob.sha256.hex[:2]
+
+        async def unused() -> bool:
+            return True
+
+        self.assertTrue(self.successResultOf(ensureDeferred(self.other.remove(blob, unused))))
+        self.assertEqual((lock.stat().st_uid, lock.stat().st_gid), owner)
+
     def test_commit_gives_up_on_an_endless_removal(self) -> None:
         """A removal elsewhere that never ends makes the upload fail, and nothing stays of it."""
         blob = self.successResultOf(ensureDeferred(put(self.other, b"x")))
