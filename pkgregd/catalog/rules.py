@@ -198,8 +198,9 @@ def merged(nearest_first: Iterable[Settings]) -> Settings:
 
 
 def search_text(canonical_name: str, summary: str = "") -> str:
-    """Put together what a name is found by, without case."""
-    return f"{canonical_name} {summary[:MAX_SUMMARY_CHARACTERS]}".strip().casefold()
+    """Put together what a name is found by, without case; and without NUL, which PostgreSQL keeps in no text."""
+    words = summary[:MAX_SUMMARY_CHARACTERS].replace("\0", " ")
+    return f"{canonical_name} {words}".strip().casefold()
 
 
 def search_words(text: str) -> list[str]:

@@ -170,6 +170,12 @@ class SearchContract(_Base):
         self.assertEqual(self.found("a_c"), [])
         self.assertEqual(self.found("\\"), [])
 
+    def test_a_summary_with_nul(self) -> None:
+        """It is kept with the metadata as it is, and what is found by it is what stands around."""
+        self.publish(self.named("abc", "left\0right"))
+        for text in ("left", "right", "left right"):
+            self.assertEqual(self.found(text), ["abc"])
+
     def test_only_what_is_listed(self) -> None:
         """Hidden and deleted packages, other formats and other projects are not found."""
         self.get(self.catalog.add_project("acme/other", Visibility.PRIVATE))
