@@ -236,6 +236,8 @@ class PostgresDatabase:
                     return await self._in_line(run, has_collided=has_collided)
                 return await self._attempt(begin, run)
             except psycopg2.Error as error:
+                if is_read_only(error):
+                    self._pool.distrust()  # the others lead to the same server, where another one may write by now
                 is_late = self._reactor.seconds() - began >= self._settings.statement_seconds
                 if not is_collision(error) or attempt == self._settings.max_attempts or is_late:
                     raise _in_our_words(name, error) from error

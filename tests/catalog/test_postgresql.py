@@ -332,11 +332,14 @@ class BreakTests(PostgresCase):
         self.failure(running, Unavailable)
 
     def test_a_server_that_only_reads(self) -> None:
-        """It is asked, and a change is refused in our words; the connection is not used again for one."""
+        """It is asked, and a change is refused in our words; no connection to it is used again for one."""
         server().administer("ALTER DATABASE postgres SET default_transaction_read_only = on")
         reset = "ALTER DATABASE postgres RESET default_transaction_read_only"
         self.addCleanup(server().administer, reset)
-        self.assertEqual(self.result(self.database.read(count_users)), 0)
+        for reading in [self.begin(self.database.read(count_users)) for _ in range(3)]:
+            self.reactor.wait(reading)
+            self.assertEqual(self.successResultOf(reading), 0)
+        self.assertEqual(self.measures.gauges[Gauge.CATALOG_CONNECTIONS_IDLE](), 3)
         refusal = self.failure(self.begin(self.database.write(add_next_user)), Unavailable)
         self.assertEqual(str(refusal), "the database cannot be changed at the moment")
         server().administer(reset)
