@@ -205,9 +205,9 @@ class Daemon:
 
     async def readiness(self) -> Sequence[str]:
         """Return why the daemon cannot serve at the moment; empty when it can."""
-        assert self._readiness is not None
         if self._is_stopping:
             return ["the daemon is stopping"]  # at once: a balancer has to see it before the ports close
+        assert self._readiness is not None
         reasons = await self._readiness.complaints()
         if not self._recovered:
             return ["staging files of dead processes are being removed", *reasons]

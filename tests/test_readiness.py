@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred, FirstError, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from pkgregd.config import Config
 from pkgregd.errors import Unavailable
 from pkgregd.readiness import CHECK_SECONDS, Readiness, complaints
+from pkgregd.service import Daemon
 from tests.support.samples import FOLDER
 
 
@@ -84,6 +87,16 @@ class ReadinessTests(SynchronousTestCase):
         self.asked[0].errback(ZeroDivisionError())
         for each in asking:
             self.failureResultOf(each, FirstError)
+
+
+class StoppingTests(SynchronousTestCase):
+    """A daemon that is to stop."""
+
+    def test_says_so_at_once(self) -> None:
+        """No part is asked, so that a balancer sees it in time."""
+        daemon = Daemon(Clock(), cast(Config, None))
+        daemon.announce_stop()
+        self.assertEqual(self.successResultOf(ensureDeferred(daemon.readiness())), ["the daemon is stopping"])
 
 
 class SampleTests(SynchronousTestCase):
