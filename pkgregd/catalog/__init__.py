@@ -63,7 +63,6 @@ def open_catalog(
         settings = PostgresSettings(max_connections=connections)
         if statement_seconds is not None:
             settings = settings.with_patience(statement_seconds)
-        return SqlCatalog(measured(PostgresDatabase(reactor, url, settings, measures), measures))
         return SqlCatalog(measured(PostgresDatabase(reactor, url, settings, measures, time.time), measures))
     path = _sqlite_path(url, folder)
     check_file(path)
