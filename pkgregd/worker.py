@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import sys
@@ -97,6 +98,7 @@ class Worker:
         self._daemon: Daemon | None = None
         self._is_listening = False
         self._is_ending = False
+        self._is_orphan = False
 
     def open(self) -> None:
         """Open everything, and listen on the sockets; PkgregdError if that cannot be."""
@@ -154,7 +156,7 @@ class Worker:
         *lines, self._heard = (self._heard + data).split(b"\n")
         if not data:
             self._reactor.removeReader(self)
-            self.end()
+            self.connectionLost(None)
         for line in lines:
             if line == b"announce" and self._daemon is not None:
                 self._daemon.announce_stop()
@@ -163,6 +165,7 @@ class Worker:
 
     def connectionLost(self, reason: object) -> None:
         """See IReadDescriptor: the supervisor is gone."""
+        self._is_orphan = True
         self.end()
 
     def end(self) -> None:
@@ -178,6 +181,8 @@ class Worker:
             await port.close()
         if self._daemon is not None:
             await self._daemon.close()
+        if self._is_orphan:  # the supervisor's folder has nobody else to remove it
+            shutil.rmtree(pathlib.Path(self._orders["due_times"]).parent, ignore_errors=True)
         self._reactor.stop()
 
 

@@ -135,13 +135,18 @@ class CrewTests(ServingCase):
             self.assertEqual(pids, set(self.workers()))
 
     def test_no_worker_outlives_its_supervisor(self) -> None:
-        """After kill -9 of the supervisor its workers end by themselves, and the port is free."""
+        """After kill -9 of the supervisor its workers end by themselves; the port is free, and its folder gone."""
+        shared = pathlib.Path(self.mktemp()).absolute()
+        shared.mkdir(parents=True)
+        self.patch(os, "environ", {**os.environ, "TMPDIR": str(shared)})
         self.start(2)
+        self.assertEqual(len(list(shared.glob("pkgregd-*"))), 1)
         workers = self.workers()
         self.assertEqual(len(workers), 2)
         self.daemon.process.kill()  # it alone
         self.daemon.process.wait()
         wait_until(lambda: not any(map(is_alive, workers)), "the end of the workers")
+        self.assertEqual(list(shared.glob("pkgregd-*")), [])
         with socket.socket() as again:
             again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             again.bind(("127.0.0.1", self.daemon.port))
