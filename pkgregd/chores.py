@@ -29,7 +29,7 @@ from pkgregd.registry.scrub import Scrubbing
 from pkgregd.registry.sweep import sweep
 from pkgregd.registry.tasks import TaskKind, TaskRunner, Turn
 from pkgregd.registry.tidy import Tidying, rules_of
-from pkgregd.registry.trail import forget
+from pkgregd.registry.trail import FORGOTTEN_TOGETHER, forget
 
 log = Logger()
 
@@ -156,7 +156,8 @@ class Chores:
             )
 
     async def _forget_ended_jobs(self, turn: Turn) -> None:
-        await self._parts.catalog.forget_ended()
+        while not turn.is_over() and await self._parts.catalog.forget_ended(FORGOTTEN_TOGETHER):
+            pass
 
     async def _forget_audit_entries(self, turn: Turn) -> None:
         if not self._config.audit.keep_days:

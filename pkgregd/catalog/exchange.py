@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 
-from sqlalchemy import bindparam, delete, literal_column, or_, update
+from sqlalchemy import bindparam, delete, literal_column, or_, select, tuple_, update
 
 from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
@@ -24,11 +24,21 @@ SPEND_ID_TOKEN = Statement(
     .on_conflict_do_nothing()
 )
 
-FORGET_ID_TOKENS = Statement(delete(spent_id_tokens).where(spent_id_tokens.c.forget_at <= bindparam("now")))
-
-FORGET_JOBS = Statement(
-    delete(tokens).where(tokens.c.kind == literal_column("'job'"), tokens.c.expires_at <= bindparam("ended_before"))
+_spent = (
+    select(spent_id_tokens.c.issuer, spent_id_tokens.c.jti)
+    .where(spent_id_tokens.c.forget_at <= bindparam("now"))
+    .limit(bindparam("row_limit"))
 )
+FORGET_ID_TOKENS = Statement(
+    delete(spent_id_tokens).where(tuple_(spent_id_tokens.c.issuer, spent_id_tokens.c.jti).in_(_spent))
+)
+
+_ended = (
+    select(tokens.c.id)
+    .where(tokens.c.kind == literal_column("'job'"), tokens.c.expires_at <= bindparam("ended_before"))
+    .limit(bindparam("row_limit"))
+)
+FORGET_JOBS = Statement(delete(tokens).where(tokens.c.id.in_(_ended)))
 
 NOTE_USE = Statement(
     update(tokens)
@@ -53,10 +63,11 @@ async def add_job(tx: Transaction, token: NewToken, spent: SpentIdToken, asker: 
     return token_id
 
 
-async def forget_ended(tx: Transaction) -> int:
+async def forget_ended(tx: Transaction, limit: int) -> int:
     """See IIdentityCatalog."""
-    await tx.execute(FORGET_ID_TOKENS, now=tx.now)
-    return await tx.execute(FORGET_JOBS, ended_before=tx.now - KEPT_JOB_SECONDS * 1_000_000)
+    spent = await tx.execute(FORGET_ID_TOKENS, now=tx.now, row_limit=limit)
+    ended_before = tx.now - KEPT_JOB_SECONDS * 1_000_000
+    return spent + await tx.execute(FORGET_JOBS, ended_before=ended_before, row_limit=limit)
 
 
 async def note_uses(tx: Transaction, used_at: Mapping[int, datetime.datetime]) -> None:

@@ -103,10 +103,12 @@ class MemoryTokens(MemoryIdentity):
         self._tell(asker, told.of_new_token(token, project_id=job.project_id))
         return job.token_id
 
-    async def forget_ended(self) -> int:
+    async def forget_ended(self, limit: int) -> int:
         """See IIdentityCatalog."""
         now = from_microseconds(self._now())
-        self._spent = {key: forget_at for key, forget_at in self._spent.items() if forget_at > now}
+        spent = [key for key, forget_at in self._spent.items() if forget_at <= now][:limit]
+        for key in spent:
+            del self._spent[key]
         ended_before = now - datetime.timedelta(seconds=KEPT_JOB_SECONDS)
         ended = [
             public_id
@@ -114,10 +116,10 @@ class MemoryTokens(MemoryIdentity):
             if record.principal.token_kind is TokenKind.JOB
             and record.expires_at is not None
             and record.expires_at <= ended_before
-        ]
+        ][:limit]
         for public_id in ended:
             del self._tokens[public_id]
-        return len(ended)
+        return len(spent) + len(ended)
 
     async def note_uses(self, used_at: Mapping[int, datetime.datetime]) -> None:
         """See IIdentityCatalog."""

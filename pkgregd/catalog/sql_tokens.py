@@ -75,9 +75,9 @@ class SqlTokens:
         """See IIdentityCatalog."""
         return await self._database.write(exchange.add_job, token, spent, asker)
 
-    async def forget_ended(self) -> int:
+    async def forget_ended(self, limit: int) -> int:
         """See IIdentityCatalog."""
-        return await self._database.write(exchange.forget_ended)
+        return await self._database.write(exchange.forget_ended, limit)
 
     async def note_uses(self, used_at: Mapping[int, datetime.datetime]) -> None:
         """See IIdentityCatalog."""

@@ -103,12 +103,15 @@ class IIdentityCatalog(Interface):
             NotFound: its project. SpentIdTokenShown.
         """
 
-    async def forget_ended() -> int:
+    async def forget_ended(limit: int) -> int:
         """
-        Forget the ID tokens that are past being shown again, and jobs that ended KEPT_JOB_SECONDS ago.
+        Forget ID tokens that are past being shown again, and jobs that ended KEPT_JOB_SECONDS ago.
+
+        Args:
+            limit: how many of each, at most.
 
         Returns:
-            How many jobs.
+            How many; 0 when there is none left.
         """
 
     async def note_uses(used_at: Mapping[int, datetime.datetime]) -> None:

@@ -184,17 +184,25 @@ class LineageContract(UserTokensContract):
         other = evolve(self.job("deploy"), kind=TokenKind.DEPLOY, origin=None)
         self.get(self.catalog.add_token(other))
         self.clock.advance(399)
-        self.assertEqual(self.get(self.catalog.forget_ended()), 0)
+        self.assertEqual(self.get(self.catalog.forget_ended(10)), 0)
         self.refused(self.catalog.add_job(self.job("2"), self.spent("x"), ANONYMOUS), SpentIdTokenShown)
         self.clock.advance(1)
-        self.get(self.catalog.forget_ended())
+        self.assertEqual(self.get(self.catalog.forget_ended(10)), 1)
         self.get(self.catalog.add_job(self.job("3"), self.spent("x"), ANONYMOUS))
         self.clock.advance(500 + KEPT_JOB_SECONDS - 1)
-        self.assertEqual(self.get(self.catalog.forget_ended()), 0)
+        self.assertEqual([self.get(self.catalog.forget_ended(10)) for _ in range(2)], [1, 0])
         self.clock.advance(1)
-        self.assertEqual(self.get(self.catalog.forget_ended()), 1)
+        self.assertEqual(self.get(self.catalog.forget_ended(10)), 1)
         left = [record.public_id for record in self.get(self.catalog.list_tokens())]
         self.assertEqual(left, ["deploy", "3"])
+
+    def test_forgetting_piece_by_piece(self) -> None:
+        """As many of each as was said, until none is left: others write in between."""
+        for number in range(3):
+            self.get(self.catalog.add_job(self.job(f"job-{number}"), self.spent(f"x-{number}"), ANONYMOUS))
+        self.clock.advance(900 + KEPT_JOB_SECONDS)
+        self.assertEqual([self.get(self.catalog.forget_ended(2)) for _ in range(3)], [4, 2, 0])
+        self.assertEqual(self.get(self.catalog.list_tokens()), ())
 
     # --- use
 
