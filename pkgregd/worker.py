@@ -6,6 +6,7 @@ A worker process: a daemon that listens on sockets of its supervisor. See pkgreg
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -14,6 +15,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -45,20 +47,23 @@ LEVELS = {level.name for level in LogLevel.iterconstants()}
 
 
 class Voice:
-    """Says things to the supervisor, a line each, on what was standard output; that is standard error from now on."""
+    """
+    Says things to the supervisor, a line each.
 
-    def __init__(self) -> None:
-        self._number = os.dup(1)
-        os.dup2(2, 1)
+    Args:
+        number: an open file, for nobody else to write to.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._turn = threading.Lock()  # threads log, too, and a pipe takes long lines piece by piece
 
     def say(self, *message: object) -> None:
         """Say one thing; nobody hears it if the supervisor is gone."""
         data = json.dumps(message).encode() + b"\n"
-        try:
+        with self._turn, contextlib.suppress(OSError):
             while data:
                 data = data[os.write(self._number, data) :]
-        except OSError:
-            pass
 
 
 @implementer(ILogObserver)
@@ -190,7 +195,8 @@ def main() -> None:
     """Be a worker until told to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's, which tells
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    voice = Voice()
+    voice = Voice(os.dup(1))
+    os.dup2(2, 1)  # what writes there by itself is no line of ours
     orders = json.loads(_first_line())
     sys.setswitchinterval(SWITCH_SECONDS)
     install_secrecy(globalLogPublisher)

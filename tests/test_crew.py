@@ -8,6 +8,7 @@ import os
 import pathlib
 import signal
 import tempfile
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ from pkgregd.crew import Crew, WorkerProcess
 from pkgregd.errors import Unavailable
 from pkgregd.process import StartRefused
 from pkgregd.supervisor import Supervisor
-from pkgregd.worker import Worker
+from pkgregd.worker import Voice, Worker
 
 
 class FakeProcess:
@@ -230,6 +231,26 @@ class FakeDaemon:
 
 class WorkerTests(SynchronousTestCase):
     """A worker, from the inside."""
+
+    def test_threads_that_log_at_once(self) -> None:
+        """Lines that a pipe does not take in one piece stay whole."""
+        reading, writing = os.pipe()
+        voice = Voice(writing)
+
+        def talk(letter: str) -> None:
+            for _ in range(50):
+                voice.say(letter * 20_000)
+
+        threads = [threading.Thread(target=talk, args=(letter,)) for letter in "abcd"]
+        for thread in threads:
+            thread.start()
+        with os.fdopen(reading, "rb") as pipe:
+            found = [pipe.readline() for _ in range(200)]
+            for thread in threads:
+                thread.join()
+            os.close(writing)
+            self.assertEqual(pipe.read(), b"")
+        self.assertEqual(set(found), {json.dumps([letter * 20_000]).encode() + b"\n" for letter in "abcd"})
 
     def begin(self, orders: Mapping[str, object]) -> list[object]:
         """Have it become ready if it can; returns what it says."""
