@@ -71,7 +71,7 @@ class Notifier:
                 sender.connect(self._address)
                 sender.send(message.encode())
         except OSError as error:
-            log.warn("systemd cannot be told: {reason}", reason=error.strerror, event="systemd.untold")
+            log.warn("systemd cannot be told: {reason}", reason=str(error), event="systemd.untold")
 
 
 def _address(text: str) -> str | None:

@@ -12,6 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.interfaces import IReactorSocket
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Port as TCPPort
+from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -181,6 +182,12 @@ class NotifierTests(SynchronousTestCase):
         Notifier(self.clock, {**self.environment, "WATCHDOG_USEC": "x"}).start()
         self.clock.advance(10)
         self.assertEqual(self.heard(), [])
+
+    def test_an_address_that_cannot_be(self) -> None:
+        """The log says what is wrong with it."""
+        with capturedLogs() as events:
+            Notifier(self.clock, {"NOTIFY_SOCKET": "@" + "x" * 300}).ready("x")
+        self.assertIn("too long", formatEvent(events[0]))
 
     def test_only_listening_sockets_count(self) -> None:
         """What systemd hands over may be other things, and even closed."""
