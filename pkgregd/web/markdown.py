@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
@@ -15,6 +16,9 @@ from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
+
+MOST_PAGES = 64
+"""How many rendered pages are remembered."""
 
 _FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1[`~]*[ \t]*$", re.MULTILINE | re.DOTALL)
 _CODE_OR_LINK = re.compile(
@@ -59,9 +63,10 @@ class Document:
     headings: tuple[Heading, ...]
 
 
+@lru_cache(MOST_PAGES)
 def render(text: str) -> Document:
     """
-    Render Markdown.
+    Render Markdown. Equal texts are rendered once: a reload has the pages that there were.
 
     Headings get anchors as code hosts make them; tables and code can be scrolled by keyboard where they are too wide.
 

@@ -74,6 +74,10 @@ class RenderTests(SynchronousTestCase):
             self.assertEqual([part for part in bad if part in html], [], text)
             self.assertNotRegex(html, r"<[^>]*\son\w+=", text)
 
+    def test_a_text_is_rendered_once(self) -> None:
+        """A reload, which renders all pages again, does not stop the reactor for that."""
+        self.assertIs(render("# Title again"), render("# Title again"))
+
 
 class RelinkTests(SynchronousTestCase):
     """Links that get other targets."""
