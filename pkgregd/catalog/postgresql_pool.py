@@ -71,7 +71,13 @@ class PostgresSettings:
 
 
 LOST_SECONDS = 9
-"""How long the network may say nothing at all: a server that works at a long statement still answers there."""
+"""
+How long the network may say nothing at all, in either direction: a server that works at a long statement still answers
+there.
+"""
+
+KEEPALIVE_SECONDS = 30
+"""After how much silence both ends ask for a sign of life."""
 
 DEFAULT_SETTINGS = PostgresSettings()
 
@@ -120,6 +126,10 @@ def connection_options(url: str, settings: PostgresSettings) -> Mapping[str, obj
     options = {
         "statement_timeout": f"{int(settings.statement_seconds * 1000)}",
         "idle_in_transaction_session_timeout": f"{int(settings.silence_seconds * 1000)}",
+        # a host that lost its power says no goodbye, and may be the one whose turn it is
+        "tcp_user_timeout": f"{LOST_SECONDS * 1000}",
+        "tcp_keepalives_idle": f"{KEEPALIVE_SECONDS}",
+        "tcp_keepalives_interval": f"{LOST_SECONDS}",
         "timezone": "UTC",
         "client_encoding": "UTF8",
         "jit": "off",  # compiling a small statement takes longer than running it
@@ -128,7 +138,7 @@ def connection_options(url: str, settings: PostgresSettings) -> Mapping[str, obj
     ours = " ".join(f"-c {name}={value}" for name, value in options.items())
     return {
         "application_name": "pkgregd",
-        "keepalives_idle": 30,
+        "keepalives_idle": KEEPALIVE_SECONDS,
         "tcp_user_timeout": LOST_SECONDS * 1000,
         **given,
         "options": f"{ours} {given.get('options', '')}".strip(),

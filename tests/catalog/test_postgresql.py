@@ -38,6 +38,7 @@ from tests.support.postgresql import server
 T = TypeVar("T")
 
 COUNT = Statement(select(func.count()).select_from(users))
+GIVES_UP_AFTER = Statement(select(func.current_setting("tcp_user_timeout")))
 PAUSE = Statement(select(func.pg_sleep(30)))
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pkgregd'"
 
@@ -358,6 +359,16 @@ class BreakTests(PostgresCase):
         self.failure(running, Unavailable)
         self.proxy.pass_on()
         self.assertEqual(self.result(self.database.read(count_users)), 0)
+
+    def test_a_host_that_is_gone_is_noticed(self) -> None:
+        """The server itself ends what nobody acknowledges: the line of those who collide would wait for a dead host."""
+
+        async def read_setting(tx: Transaction) -> str:
+            row = await tx.fetch_one(GIVES_UP_AFTER)
+            assert row is not None
+            return str(row[0])
+
+        self.assertEqual(self.result(self.open(server().port).read(read_setting)), "9000")
 
     def test_a_silent_server_while_connecting(self) -> None:
         """Opening a connection has a deadline too."""
