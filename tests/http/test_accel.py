@@ -9,7 +9,7 @@ from attrs import evolve
 from pkgregd.http.proxies import TrustedProxies
 from pkgregd.testing.client import MemoryClient
 from pkgregd.values import ByteRange, Reply, StreamBody
-from tests.http.test_front import CONTENT, MODIFIED, FrontCase, Source
+from tests.http.front import CONTENT, MODIFIED, FrontCase, Source
 
 PROXY, CLIENT = "10.0.0.1", "192.0.2.1"
 PATH = "sha256/aa/bb/aabb"

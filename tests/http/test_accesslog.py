@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pkgregd.clockwork import GATHER_SECONDS, MAX_GATHERED
 from pkgregd.http.accesslog import MAX_AGENT_CHARACTERS, AccessLog
 from pkgregd.secrecy import without_secrets
-from tests.http.test_front import FrontCase
+from tests.http.front import FrontCase
 
 
 class GatheringTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ from pkgregd.http.callers import Callers, LooksAt
 from pkgregd.testing.client import MemoryClient, parse_replies
 from pkgregd.testing.measures import KeptMeasures
 from pkgregd.values import Rate, Reply, Verdict
-from tests.http.test_front import BASE, FrontCase
+from tests.http.front import BASE, FrontCase
 
 REFUSED = Verdict("packages", Rate(1000, 15), 0, 15.0, 1.2, "user:1")
 PATH = BASE + "/n/f"

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from pkgregd.errors import Unavailable
 from pkgregd.testing.client import parse_replies
 from pkgregd.values import FlowBody, Reply
-from tests.http.test_front import BASE, FrontCase
+from tests.http.front import BASE, FrontCase
 
 
 class FlowTests(FrontCase):

@@ -11,7 +11,7 @@ from pkgregd import errors
 from pkgregd.http.ratelimits import CHEAP_COST, limit_headers
 from pkgregd.testing.client import ClientReply
 from pkgregd.values import Page, PageBody, Rate, Reply, RouteClass, Verdict
-from tests.http.test_front import BASE, FrontCase
+from tests.http.front import BASE, FrontCase
 
 NAMES = ("ratelimit-limit", "ratelimit-name", "ratelimit-observed", "ratelimit-remaining", "ratelimit-reset")
 PASSED = Verdict("packages", Rate(1000, 15), 990, 0.15, None)

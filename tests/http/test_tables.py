@@ -13,7 +13,7 @@ from pkgregd.http.settings import FrontSettings
 from pkgregd.interfaces import IAuthorisedCall, ICall, IRouteTable
 from pkgregd.testing.client import MemoryClient
 from pkgregd.values import Level, Permission, Reply, Route
-from tests.http.test_front import FrontCase, Remote
+from tests.http.front import FrontCase, Remote
 
 PROJECT = "/api/v4/projects/acme%2Ftools"
 
