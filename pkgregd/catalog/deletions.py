@@ -10,7 +10,8 @@ from sqlalchemy import and_, bindparam, delete, func, literal_column, select, up
 from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.inventory import PACKAGE_TO_DELETE, leave_tombstones
-from pkgregd.catalog.packages import DELETE_EMPTY_PACKAGE, bump_index, index_state, listed_name
+from pkgregd.catalog.package_reading import index_state, listed_name
+from pkgregd.catalog.packages import DELETE_EMPTY_PACKAGE, bump_index
 from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.statement import Statement, Transaction, each_id
 from pkgregd.catalog.tables import blobs, documents, package_files

@@ -31,7 +31,8 @@ from sqlalchemy import (
 
 from pkgregd.catalog.blobs import RELEASE_BLOB
 from pkgregd.catalog.changes import count_change
-from pkgregd.catalog.packages import DELETE_EMPTY_PACKAGE, bump_index, listed_name
+from pkgregd.catalog.package_reading import listed_name
+from pkgregd.catalog.packages import DELETE_EMPTY_PACKAGE, bump_index
 from pkgregd.catalog.statement import Row, Statement, Transaction
 from pkgregd.catalog.tables import (
     blobs,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from zope.interface import implementer
 
-from pkgregd.catalog import identity, packages, tokens
+from pkgregd.catalog import identity, package_reading, tokens
 from pkgregd.catalog.statement import Transaction
 from pkgregd.interfaces import IReads
 from pkgregd.values import (
@@ -55,9 +55,9 @@ async def read_foreseen(tx: Transaction, public_id: str | None, foresight: Fores
         return Foreseen(token, user_id, scope)
     answer: IndexState | PackageFile | None
     if isinstance(lookup, IndexLookup):
-        answer = await packages.index_state(tx, (scope.id,), foresight.format, lookup.canonical_name)
+        answer = await package_reading.index_state(tx, (scope.id,), foresight.format, lookup.canonical_name)
     else:
-        answer = await packages.find_file(
+        answer = await package_reading.find_file(
             tx,
             (scope.id,),
             foresight.format,
@@ -110,7 +110,7 @@ class ForeseenReads:
         if seen is not None:
             assert isinstance(seen.answer, IndexState)
             return seen.answer
-        return await self._database.read(packages.index_state, project_ids, format, canonical_name)
+        return await self._database.read(package_reading.index_state, project_ids, format, canonical_name)
 
     async def find_file(
         self,
@@ -127,7 +127,7 @@ class ForeseenReads:
             assert not isinstance(seen.answer, IndexState)
             return seen.answer
         return await self._database.read(
-            packages.find_file, project_ids, format, canonical_name, canonical_version, file_name, sha256
+            package_reading.find_file, project_ids, format, canonical_name, canonical_version, file_name, sha256
         )
 
     def _take(self, project_ids: Sequence[int], format: str, lookup: IndexLookup | FileLookup) -> Foreseen | None:

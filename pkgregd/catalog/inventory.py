@@ -24,7 +24,8 @@ from sqlalchemy import (
 
 from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
-from pkgregd.catalog.packages import bump_index, listed_name
+from pkgregd.catalog.package_reading import listed_name
+from pkgregd.catalog.packages import bump_index
 from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.rules import MAX_ID, bounds_of, from_microseconds
 from pkgregd.catalog.statement import LIKE_ESCAPE, Row, Statement, Transaction, containing, each_id, insert, lower_ascii

@@ -12,7 +12,7 @@ from pkgregd.catalog import told
 from pkgregd.catalog.audit import add_audit_entry
 from pkgregd.catalog.changes import count_change, record_changes
 from pkgregd.catalog.inventory import leave_tombstones
-from pkgregd.catalog.packages import listed_name
+from pkgregd.catalog.package_reading import listed_name
 from pkgregd.catalog.protection import demand_unprotected
 from pkgregd.catalog.rules import from_microseconds
 from pkgregd.catalog.statement import Statement, Transaction, each_id

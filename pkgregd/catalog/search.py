@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Text, and_, bindparam, func, literal_column, select
 
-from pkgregd.catalog.packages import find_name
+from pkgregd.catalog.package_reading import find_name
 from pkgregd.catalog.rules import MAX_SEARCH_TRAITS, MAX_SEARCH_WORDS, search_words, trait_texts
 from pkgregd.catalog.statement import Statement, Transaction, contains, each_id
 from pkgregd.catalog.tables import index_revisions, packages

@@ -19,6 +19,7 @@ from pkgregd.catalog import (
     inventory,
     membership,
     names,
+    package_reading,
     packages,
     removal,
     search,
@@ -196,7 +197,7 @@ class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTasks, SqlUpkeep, Sql
 
     async def find_by_key(self, project_ids: Sequence[int], format: str, key: str) -> PackageFile | None:
         """See IPackageCatalog."""
-        return await self._database.read(packages.find_by_key, project_ids, format, key)
+        return await self._database.read(package_reading.find_by_key, project_ids, format, key)
 
     async def find_file(
         self,
@@ -209,7 +210,7 @@ class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTasks, SqlUpkeep, Sql
     ) -> PackageFile | None:
         """See IReads."""
         return await self._database.read(
-            packages.find_file, project_ids, format, canonical_name, canonical_version, file_name, sha256
+            package_reading.find_file, project_ids, format, canonical_name, canonical_version, file_name, sha256
         )
 
     async def list_files(
@@ -223,7 +224,7 @@ class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTasks, SqlUpkeep, Sql
     ) -> tuple[PackageFile, ...]:
         """See IPackageCatalog."""
         return await self._database.read(
-            packages.list_files, project_ids, format, canonical_name, canonical_version, listed_only
+            package_reading.list_files, project_ids, format, canonical_name, canonical_version, listed_only
         )
 
     async def list_versions(
@@ -240,7 +241,7 @@ class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTasks, SqlUpkeep, Sql
 
     async def list_names(self, project_ids: Sequence[int], format: str) -> tuple[PackageName, ...]:
         """See IPackageCatalog."""
-        return await self._database.read(packages.list_names, project_ids, format)
+        return await self._database.read(package_reading.list_names, project_ids, format)
 
     async def search_names(
         self, project_ids: Sequence[int], format: str, text: str, piece: Piece, traits: Sequence[str] | None = None
@@ -274,7 +275,7 @@ class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTasks, SqlUpkeep, Sql
 
     async def find_name(self, project_ids: Sequence[int], format: str, canonical_name: str) -> PackageName | None:
         """See IPackageCatalog."""
-        return await self._database.read(packages.find_name, project_ids, format, canonical_name)
+        return await self._database.read(package_reading.find_name, project_ids, format, canonical_name)
 
     async def projects_with(
         self, group_id: int, format: str, canonical_name: str | None, user_id: int | None
@@ -284,7 +285,7 @@ class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTasks, SqlUpkeep, Sql
 
     async def index_state(self, project_ids: Sequence[int], format: str, canonical_name: str | None) -> IndexState:
         """See IReads."""
-        return await self._database.read(packages.index_state, project_ids, format, canonical_name)
+        return await self._database.read(package_reading.index_state, project_ids, format, canonical_name)
 
     async def branch_state(self, project_ids: Sequence[int], format: str, branch: str, word: str) -> IndexState:
         """See IPackageCatalog."""
@@ -400,7 +401,7 @@ class SqlCatalog(SqlTokens, SqlProtection, SqlSettings, SqlTasks, SqlUpkeep, Sql
 
     async def find_package_file(self, project_id: int, package_id: int, file_id: int) -> PackageFile | None:
         """See IInventoryCatalog."""
-        return await self._database.read(packages.find_package_file, project_id, package_id, file_id)
+        return await self._database.read(package_reading.find_package_file, project_id, package_id, file_id)
 
     async def delete_package(
         self, project_id: int, package_id: int, principal: Principal, precondition: Precondition

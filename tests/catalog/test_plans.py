@@ -21,6 +21,7 @@ from pkgregd.catalog import (
     inventory,
     keys,
     names,
+    package_reading,
     packages,
     protection,
     removal,
@@ -217,11 +218,11 @@ class PlanTests(SynchronousTestCase):
 
     def test_packages(self) -> None:
         """Files, names and revisions."""
-        self.assert_by_index(*packages.FIND_FILE.values(), *packages.LIST_FILES.values())
-        self.assert_by_index(packages.LIST_NAMES, packages.LISTED_NAME, packages.LIST_REVISIONS)
+        self.assert_by_index(*package_reading.FIND_FILE.values(), *package_reading.LIST_FILES.values())
+        self.assert_by_index(package_reading.LIST_NAMES, package_reading.LISTED_NAME, package_reading.LIST_REVISIONS)
         self.assert_by_index(packages.FIND_PACKAGE, packages.FILE_IN_PACKAGE, packages.FIND_TOMBSTONE)
         self.assert_by_index(packages.NAMES_IN_PACKAGE, packages.TOMBSTONES_OF_PACKAGE, packages.SPELLINGS)
-        self.assert_by_index(packages.FIND_BY_KEY, keys.DROP_KEYS)
+        self.assert_by_index(package_reading.FIND_BY_KEY, keys.DROP_KEYS)
         self.assert_by_index(packages.NAMES_IN_PACKAGE, packages.TOMBSTONES_OF_PACKAGE)
         self.assert_by_index(versions.FIND_VERSION, documents.FIND_DOCUMENT, documents.DROP_DOCUMENTS)
         self.assert_by_index(*versions.LIST_VERSIONS.values(), documents.LIST_DOCUMENTS)
@@ -291,12 +292,12 @@ class PlanTests(SynchronousTestCase):
 
     def test_names_come_from_the_index_alone(self) -> None:
         """The list of names never touches the packages themselves."""
-        for statement in (packages.LIST_NAMES, packages.LISTED_NAME):
+        for statement in (package_reading.LIST_NAMES, package_reading.LISTED_NAME):
             self.assertIn("USING COVERING INDEX ix_packages_listed", " ".join(self.plan(statement)))
 
     def test_a_known_digest_is_the_shortest_way(self) -> None:
         """With a sha256, a name with a thousand versions costs no more than one with a single one."""
-        for (_, by_version, by_sha256), statement in packages.FIND_FILE.items():
+        for (_, by_version, by_sha256), statement in package_reading.FIND_FILE.items():
             if by_sha256 and not by_version:
                 self.assertIn("ix_package_files_sha256", " ".join(self.plan(statement)))
 

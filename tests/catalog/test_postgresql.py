@@ -15,7 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.catalog import identity, packages
+from pkgregd.catalog import identity, package_reading
 from pkgregd.catalog.postgresql import IN_LINE, PostgresDatabase
 from pkgregd.catalog.postgresql_pool import (
     Connection,
@@ -174,7 +174,7 @@ class CollisionTests(PostgresCase):
     def test_nul(self) -> None:
         """A text with a character that the server has not got is refused as such, however it is asked for."""
         for run in (self.database.read, self.database.read_at_once):
-            self.failure(self.begin(run(packages.find_by_key, [1], "nuget", "a\0b")), InvalidRequest)
+            self.failure(self.begin(run(package_reading.find_by_key, [1], "nuget", "a\0b")), InvalidRequest)
         self.failure(self.begin(self.database.write(identity.add_user, "a\0b", False, OPERATOR)), PkgregdError)
         self.assertEqual(self.result(self.database.read(count_users)), 0)
 

@@ -7,7 +7,7 @@ import contextlib
 import psycopg2
 from twisted.trial.unittest import SynchronousTestCase
 
-from pkgregd.catalog import packages
+from pkgregd.catalog import package_reading
 from pkgregd.catalog.faults import LOOKS
 from pkgregd.catalog.postgresql import POSTGRESQL
 from pkgregd.catalog.statement import compile_all
@@ -30,7 +30,7 @@ class PlanTests(SynchronousTestCase):
 
     def test_a_revision_among_many_names(self) -> None:
         """The state of an index is looked up, and not looked for among ten thousand names."""
-        sql = compile_all(POSTGRESQL)[packages.LIST_REVISIONS]
+        sql = compile_all(POSTGRESQL)[package_reading.LIST_REVISIONS]
         values = {"project_ids": "[1]", "format": "pypi", "canonical_name": "name7", **(sql.constants or {})}
         with contextlib.closing(psycopg2.connect(emptied_database())) as connection, connection.cursor() as cursor:
             cursor.execute(FILL)
