@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import pkgregd
 from tests.support.cases import DaemonTestCase
+from tests.support.catalogs import POSTGRESQL, SQLITE
 from tests.support.daemon import Daemon, wait_until
 
 MANUAL = pathlib.Path(pkgregd.__file__).parent / "web" / "pages" / "operating.md"
@@ -52,12 +53,12 @@ class TaskTests(DaemonTestCase):
 class ClockTests(SynchronousTestCase):
     """A host whose clock is set."""
 
-    def test_set_back_by_a_day(self) -> None:
-        """The daemon goes on to look for tasks, and writes the new time."""
+    def turn_after_setting_it_back(self, engine: str) -> tuple[Any, Any]:
+        """Set it back by a day and make a task due; returns when the task was planned, and when it was done."""
         folder = pathlib.Path(self.mktemp()).absolute()
         folder.mkdir(parents=True)
         program = [sys.executable, "-m", "tests.support.shifted", str(folder)]
-        daemon = Daemon("[tasks]\npoll_seconds = 0.1\n", program=program)
+        daemon = Daemon("[tasks]\npoll_seconds = 0.1\n", program=program, engine=engine)
         self.addCleanup(daemon.close)
         daemon.start()
         wait_until(lambda: bool(daemon.query("SELECT id FROM tasks")), "planning")
@@ -65,4 +66,14 @@ class ClockTests(SynchronousTestCase):
         before = daemon.query("UPDATE tasks SET due_at = 0 WHERE kind = 'sweep' RETURNING created_at")
         wait_until(lambda: daemon.query("SELECT id FROM tasks WHERE finished_at IS NOT NULL") != [], "the turn")
         after = daemon.query("SELECT finished_at FROM tasks WHERE kind = 'sweep'")
+        return before, after
+
+    def test_set_back_by_a_day(self) -> None:
+        """The daemon goes on to look for tasks, and writes the new time."""
+        before, after = self.turn_after_setting_it_back(SQLITE)
         self.assertLess(after, before)
+
+    def test_set_back_beside_a_server(self) -> None:
+        """It does so where the time of tasks is that of a server of the database, whose clock nobody has set."""
+        before, after = self.turn_after_setting_it_back(POSTGRESQL)
+        self.assertGreater(after, before)
