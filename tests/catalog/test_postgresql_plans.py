@@ -10,6 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from pkgregd.catalog import package_reading
 from pkgregd.catalog.faults import LOOKS
 from pkgregd.catalog.postgresql import POSTGRESQL
+from pkgregd.catalog.rules import MAX_SEARCH_TRAITS, MAX_SEARCH_WORDS
+from pkgregd.catalog.search import COUNT_NAMES, FIND_NAMES
 from pkgregd.catalog.statement import compile_all
 from pkgregd.values import CatalogCheck
 from tests.catalog.support import emptied_database
@@ -46,3 +48,15 @@ class PlanTests(SynchronousTestCase):
             cursor.execute(f"EXPLAIN {sql.text}", {"after_0": 0, "row_limit": 100, **sql.constants})
             plan = "\n".join(line for (line,) in cursor.fetchall())
         self.assertNotIn("SubPlan", plan)
+
+    def test_a_search_asks_of_each_name_by_itself(self) -> None:
+        """No statistics have it join all packages with all names, and all files with those."""
+        compiled = compile_all(POSTGRESQL)
+        words = {f"word_{number}": "" for number in range(MAX_SEARCH_WORDS)}
+        traits = {f"trait_{number}": "" for number in range(MAX_SEARCH_TRAITS)}
+        of_one = {"project_ids": "[1]", "format": "nuget", "exact": "", "limit": 1, "offset": 0}
+        with contextlib.closing(psycopg2.connect(emptied_database())) as connection, connection.cursor() as cursor:
+            for statement in (*COUNT_NAMES.values(), *FIND_NAMES.values()):
+                sql = compiled[statement]
+                cursor.execute(f"EXPLAIN {sql.text}", {**words, **traits, **of_one, **(sql.constants or {})})
+                self.assertIn("SubPlan", "\n".join(line for (line,) in cursor.fetchall()))
