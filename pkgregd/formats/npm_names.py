@@ -45,6 +45,9 @@ _RANGE = re.compile(
 )
 """The ranges that can be written with the characters of a tag."""
 
+_STARRED = re.compile(rf"v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}{_TAIL}", re.ASCII)
+"""A range as well, if one star stands anywhere in it: npm takes it out before it looks at the rest."""
+
 VersionKey: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 
 
@@ -127,7 +130,7 @@ def is_prerelease(version: str) -> bool:
 def check_tag(tag: str) -> str:
     """Pass a tag on if clients can name it and would not take it for a range of versions. Raises InvalidRequest."""
     check(tag, _TAG, MAX_TAG_CHARACTERS, InvalidRequest, "tag")
-    if _RANGE.fullmatch(tag):
+    if _RANGE.fullmatch(tag) or _STARRED.fullmatch(tag.replace("*", "", 1)):
         raise InvalidRequest(f"a tag cannot be a range of versions: {tag!a}")
     return tag
 
