@@ -106,8 +106,15 @@ class TaskMachine(RuleBasedStateMachine):
         if lease.kind in ONCE:
             self.wanted.discard(lease.key)
 
-    def use(self, position: int, verb: Callable[[ICatalog, TaskLease], Awaitable[bool]], *, ends: bool) -> TaskLease:
-        """Do something with a lease that was given at some time: it is good unless it was used up or followed."""
+    def use(
+        self, position: int, verb: Callable[[ICatalog, TaskLease], Awaitable[bool]], *, ends: bool
+    ) -> TaskLease | None:
+        """
+        Do something with a lease that was given at some time: it is good unless it was used up or followed.
+
+        Returns:
+            The lease, None if it was not good any more.
+        """
         lease, end = self.given[-1 - position % len(self.given)]
         numbers = [held.number for held, _ in self.given if held.task_id == lease.task_id]
         is_good = end is not None and lease.number == max(numbers)
@@ -119,7 +126,7 @@ class TaskMachine(RuleBasedStateMachine):
         elif is_good:
             # it ran out so often that nobody is to take it again
             assert lease.attempt >= MAX_TASK_ATTEMPTS, lease
-        return lease
+        return lease if answer else None
 
     @rule(position=positions, bookmark=bookmarks)
     def renew(self, position: int, bookmark: str) -> None:
@@ -140,7 +147,7 @@ class TaskMachine(RuleBasedStateMachine):
             lease = self.use(
                 position, lambda catalog, lease: catalog.fail_task(lease, "no", delay, lease.bookmark), ends=True
             )
-            if lease.kind in ONCE:
+            if lease is not None and lease.kind in ONCE:
                 self.wanted.add(lease.key)
 
     @rule(kinds=some_kinds)
