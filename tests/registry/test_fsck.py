@@ -46,6 +46,17 @@ class UpkeepCase(StoreCase):
         if data is not None:
             self.blobs.contents[file.blob.sha256] = (data, written_at)
 
+    def delete_at_a_look(self, file: PackageFile) -> None:
+        """Have a file, the only one, deleted as soon as somebody looks at its bytes."""
+        stat = self.blobs.stat
+
+        async def delete_first(blob: BlobInfo) -> int | None:
+            await self.catalog.delete_file(file.id, ANONYMOUS, NO_PRECONDITION)
+            self.blobs.contents.clear()
+            return await stat(blob)
+
+        self.blobs.stat = delete_first
+
     def known_damage(self, file: PackageFile) -> Damage | None:
         """Tell what is noted at a file."""
         stored = self.get(self.catalog.find_blob(file.blob.sha256))
@@ -137,15 +148,7 @@ class FsckTests(UpkeepCase):
 
     def test_deleted_while_it_looks(self) -> None:
         """Bytes of a file that has been deleted meanwhile are not missed."""
-        file = self.file(b"abc")
-        stat = self.blobs.stat
-
-        async def delete_first(blob: BlobInfo) -> int | None:
-            await self.catalog.delete_file(file.id, ANONYMOUS, NO_PRECONDITION)
-            self.blobs.contents.clear()
-            return await stat(blob)
-
-        self.blobs.stat = delete_first
+        self.delete_at_a_look(self.file(b"abc"))
         self.assertEqual(self.fsck().found, {})
 
     def test_unknown_objects(self) -> None:
@@ -379,15 +382,7 @@ class ScrubTests(UpkeepCase):
 
     def test_the_last_file_goes_meanwhile(self) -> None:
         """It is not missed, and the store is not taken for one that is away."""
-        file = self.file(b"abc")
-        stat = self.blobs.stat
-
-        async def delete_first(blob: BlobInfo) -> int | None:
-            await self.catalog.delete_file(file.id, ANONYMOUS, NO_PRECONDITION)
-            self.blobs.contents.clear()
-            return await stat(blob)
-
-        self.blobs.stat = delete_first
+        self.delete_at_a_look(self.file(b"abc"))
         self.assertEqual(self.get(self.scrubbing().go_on()).damaged, 0)
 
     def test_a_store_with_nothing_in_it(self) -> None:
